@@ -1,0 +1,106 @@
+"""The typed reading of a translated program, by libclang: diagnostics at the Metal source's own line, and Metal's rules.
+
+libclang reads the lowered text as C++ for OpenCL together with metal_stdlib.h, so types, overloads and address spaces are
+checked by a real compiler front end before the device's compiler sees anything. What Apple refuses and OpenCL allows is
+refused here on the tree.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from .errors import SourceError
+from .translate import Lowered
+
+_INCLUDE = Path(__file__).with_name("include")
+HEADER = _INCLUDE / "metal_stdlib.h"
+_FILE = "fl_program.cl"
+# -I: the driver includes opencl-c-base.h by itself, and finds ours (libclang ships none)
+_ARGUMENTS = [
+    *("-x", "cl", "-cl-std=clc++2021", "-target", "spir64", "-Wno-everything", "-ferror-limit=20"),
+    *("-I", str(_INCLUDE), "-include", str(HEADER)),
+]
+PROLOGUE = "namespace metal {\n"
+EPILOGUE = "\n}\n"
+_WORDS = {"__global": "device", "__local": "threadgroup", "__constant": "constant", "__private": "thread"}
+
+
+def check(lowered: Lowered) -> None:
+    """Read the program with types. Raises SourceError with every error found; fills in each kernel's threadgroup_bytes."""
+    import clang.cindex as ci
+
+    text = PROLOGUE + lowered.text + EPILOGUE
+    unit = ci.Index.create().parse(_FILE, args=_ARGUMENTS, unsaved_files=[(_FILE, text)])
+    tree = _Tree(lowered, len(PROLOGUE))
+    for d in unit.diagnostics:
+        if d.severity >= ci.Diagnostic.Error:
+            tree.report(d)
+    for node in unit.cursor.get_children():
+        if node.location.file and node.location.file.name == _FILE:
+            tree.walk(node)
+    if tree.findings:
+        unique = sorted(set(tree.findings))
+        raise SourceError(lowered.where, unique)
+
+
+def reword(message: str) -> str:
+    """A Clang message in Metal's words: address spaces by their Metal names, our own names left out."""
+    for opencl, metal in _WORDS.items():
+        message = re.sub(rf"\b{opencl}\b", metal, message)
+    message = re.sub(r"\s*\*thread\b", " *", message)
+    return message.replace("fl_ref_", "").replace("fl_kernel_", "").replace("metal::", "")
+
+
+class _Tree:
+    def __init__(self, lowered: Lowered, shift: int):
+        self.lowered, self.shift = lowered, shift
+        self.findings: list[tuple[int, str]] = []
+        self.entries = {k.entry: k for k in lowered.kernels.values()}
+
+    def add(self, offset: int, text: str) -> None:
+        self.findings.append((self.lowered.origin(offset - self.shift), text))
+
+    def report(self, diagnostic) -> None:
+        location, text = diagnostic.location, diagnostic.spelling
+        if not location.file or location.file.name != _FILE:
+            # inside our header: the program's own line is in a note ("in instantiation of … requested here")
+            for note in diagnostic.children:
+                if note.location.file and note.location.file.name == _FILE:
+                    location = note.location
+        self.add(location.offset if location.file and location.file.name == _FILE else 0, reword(text))
+
+    def walk(self, node, kernel=None) -> None:
+        import clang.cindex as ci
+
+        kind = node.kind
+        if kind == ci.CursorKind.FUNCTION_DECL and node.spelling in self.entries:
+            kernel = self.entries[node.spelling]
+        if kind in (ci.CursorKind.VAR_DECL, ci.CursorKind.PARM_DECL, ci.CursorKind.FIELD_DECL, ci.CursorKind.TYPEDEF_DECL):
+            self._declaration(node, kernel)
+        for child in node.get_children():
+            self.walk(child, kernel)
+
+    def _declaration(self, node, kernel) -> None:
+        import clang.cindex as ci
+
+        kind = node.underlying_typedef_type if node.kind == ci.CursorKind.TYPEDEF_DECL else node.type
+        spelled = kind.spelling
+        if re.search(r"\bdouble\b", spelled):
+            self.add(node.location.offset, "'double' is not supported in Metal")
+        pointee = kind.get_pointee()
+        if pointee.kind != ci.TypeKind.INVALID and "auto" not in spelled:
+            target = pointee
+            while target.kind == ci.TypeKind.CONSTANTARRAY:
+                target = target.element_type
+            space = target.spelling
+            if "__generic" in space or not re.search(r"__(global|local|constant|private)\b", space):
+                what = "reference" if kind.kind in (ci.TypeKind.LVALUEREFERENCE, ci.TypeKind.RVALUEREFERENCE) else "pointer"
+                name = node.spelling or "parameter"
+                self.add(
+                    node.location.offset,
+                    f"{what} type of '{name}' must have an explicit address space: device, constant, threadgroup or thread",
+                )
+        elif kernel is not None and node.kind == ci.CursorKind.VAR_DECL and "__local" in spelled:
+            align = max(1, kind.get_align())
+            kernel.threadgroup_bytes = -(-kernel.threadgroup_bytes // align) * align + max(0, kind.get_size())

@@ -1,0 +1,121 @@
+"""Metal source as a flat list of tokens, nothing lost: joining the texts gives the source back.
+
+The surface of Metal that OpenCL lacks (attributes in [[ ]], vector constructors, kernel signatures) is local, so a
+token list is enough to rewrite it. Everything that needs types is asked of libclang afterwards (see frontend.py).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+
+class Token(NamedTuple):
+    kind: str  # space, comment, directive, string, number, name, punct
+    text: str
+    start: int  # offset in the source, in characters
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.text)
+
+
+_PATTERN = re.compile(
+    r"""
+      (?P<comment>   //(?:[^\n\\]|\\.|\\\n)* | /\*.*?(?:\*/|\Z) )
+    | (?P<directive> ^[ \t]*\#(?:[^\n\\/]|\\.|\\\n|/(?![/*]))* )
+    | (?P<space>     \s+ )
+    | (?P<string>    "(?:[^"\\\n]|\\.)*"? | '(?:[^'\\\n]|\\.)*'? )
+    | (?P<number>    \.?[0-9](?:[eEpP][+-]|[0-9A-Za-z_.])* )
+    | (?P<name>      [A-Za-z_][A-Za-z0-9_]* )
+    | (?P<punct>     \[\[ | :: | -> | \+\+ | -- | <<= | >>= | [-+*/%&|^<>=!]= | && | \|\| | << | . )
+    """,
+    re.VERBOSE | re.MULTILINE | re.DOTALL,
+)
+_BLANK = {"space", "comment"}
+_CLOSE = {"(": ")", "[": "]", "{": "}", "[[": "]]"}
+
+
+def tokenize(source: str) -> list[Token]:
+    """Split `source` into tokens. Never fails: a character that fits nothing is a punctuation token of its own."""
+    return [Token(m.lastgroup or "punct", m.group(), m.start()) for m in _PATTERN.finditer(source)]
+
+
+class Cursor:
+    """A place in a token list that skips white space and comments."""
+
+    def __init__(self, tokens: list[Token]):
+        self.tokens = tokens
+
+    def skip(self, i: int, step: int = 1) -> int:
+        """The first index from `i` on (or back, with step −1) that holds neither white space nor a comment."""
+        while 0 <= i < len(self.tokens) and self.tokens[i].kind in _BLANK:
+            i += step
+        return i
+
+    def text(self, i: int) -> str:
+        return self.tokens[i].text if 0 <= i < len(self.tokens) else ""
+
+    def after(self, i: int) -> int:
+        return self.skip(i + 1)
+
+    def before(self, i: int) -> int:
+        return self.skip(i - 1, -1)
+
+    def match(self, i: int) -> int:
+        """The index of the bracket that closes the one at `i`; the end of the list if none does.
+
+        `[[` closes at its second `]`, so that `a[b[i]]` and `[[buffer(0)]]` are told apart by how they open.
+        """
+        opener = self.text(i)
+        stack = [opener]
+        while stack and i + 1 < len(self.tokens):
+            i += 1
+            text = self.text(i)
+            if self.tokens[i].kind != "punct":
+                continue
+            if text in _CLOSE:
+                stack.append(text)
+            elif text == "]" and stack[-1] == "[[":
+                # the two closing brackets are separate tokens; the pair ends at the second
+                stack[-1] = "["
+            elif text in (")", "]", "}"):
+                stack.pop()
+        return i if not stack else len(self.tokens)
+
+    def match_angle(self, i: int) -> int:
+        """The index of the `>` that closes the `<` at `i` (template lists; shifts inside parentheses are skipped)."""
+        depth = 0
+        while i < len(self.tokens):
+            text = self.text(i)
+            if text in ("(", "[", "{", "[["):
+                i = self.match(i)
+            elif text == "<":
+                depth += 1
+            elif text == ">":
+                depth -= 1
+                if depth == 0:
+                    return i
+            elif text in (";", "{"):
+                break
+            i += 1
+        return len(self.tokens)
+
+    def split(self, start: int, end: int, angles: bool = True) -> list[tuple[int, int]]:
+        """Token ranges [a, b) between top-level commas of [start, end)."""
+        parts, depth, i, first = [], 0, start, start
+        while i < end:
+            text = self.text(i)
+            if text in _CLOSE:
+                i = self.match(i)
+            elif angles and text == "<":
+                depth += 1
+            elif angles and text == ">":
+                depth -= 1
+            elif text == "," and depth == 0:
+                parts.append((first, i))
+                first = i + 1
+            i += 1
+        if any(self.tokens[j].kind not in _BLANK for j in range(first, min(end, len(self.tokens)))):
+            parts.append((first, end))
+        return parts

@@ -1,0 +1,62 @@
+"""Whose kernel, and as one text: the one seam between a learner's workbook and the shipped solution.
+
+`read("m2", "rms_norm")` finds `rms_norm.metal` in `workbook/m2/` if it is there, else in `milestones/m2/`, inlines the
+file's own `#include "…"` lines (beside it, or `../mN/…`), and marks every change of file with `#line`, so that a device,
+which is only handed text, still reports the file's own lines.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SOLUTION = ROOT / "milestones"
+_INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"\s*$')
+_KERNEL = re.compile(r"^\s*(?:template\s*<[^;{]*>\s*)?kernel\b")
+
+
+def workbook() -> Path:
+    """The learner's folder: `FIRSTLIGHT_WORKBOOK`, or `workbook/` at the top of the repository (ignored by git)."""
+    return Path(os.environ.get("FIRSTLIGHT_WORKBOOK") or ROOT / "workbook")
+
+
+def find(milestone: str, name: str) -> Path:
+    """The file that stands for `name.metal` of a milestone. Raises FileNotFoundError naming both places looked in."""
+    places = [folder / milestone / f"{name}.metal" for folder in (workbook(), SOLUTION)]
+    for path in places:
+        if path.is_file():
+            return path
+    raise FileNotFoundError(f"no kernel file {milestone}/{name}.metal: looked for {places[0]} and {places[1]}")
+
+
+def read(milestone: str, name: str, width: int | None = None) -> str:
+    """The text of a kernel file, ready for `Device.kernel`.
+
+    `width` bounds the threadgroup of every kernel in the file: a `[[max_total_threads_per_threadgroup(width)]]` is put
+    before each, which works on an Apple GPU and on the portable device alike. Raises ValueError for a width that is no
+    multiple of 32 up to 1024, or for includes that go round in a circle.
+    """
+    if width is not None and (width % 32 or not 32 <= width <= 1024):
+        raise ValueError(f"threadgroup width must be a multiple of 32 from 32 to 1024, got {width}")
+    return _expand(find(milestone, name), f"{milestone}/{name}.metal", width, ())
+
+
+def _expand(path: Path, label: str, width: int | None, above: tuple[Path, ...]) -> str:
+    if path in above:
+        raise ValueError(f"{label}: #include goes round in a circle: {' → '.join(p.name for p in (*above, path))}")
+    out = [f'#line 1 "{label}"']
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        include = _INCLUDE.match(line)
+        if include:
+            milestone, _, file = os.path.normpath(Path(label).parent / include.group(1)).rpartition("/")
+            target = find(milestone, file.removesuffix(".metal")) if file.endswith(".metal") else path.parent / include.group(1)
+            out += [_expand(target, f"{milestone}/{file}", width, (*above, path)), f'#line {number + 1} "{label}"']
+        elif width is not None and _KERNEL.match(line):
+            head, kernel = line.split("kernel", 1)
+            mark = f"{head}[[max_total_threads_per_threadgroup({width})]]"
+            out += [mark, f'#line {number} "{label}"', " " * len(head) + "kernel" + kernel]
+        else:
+            out.append(line)
+    return "\n".join(out) + "\n"

@@ -1,0 +1,118 @@
+"""Tensor = a device buffer with a shape and a dtype; Gpu = a device with its kernels and the runs of the step in flight."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+import metal
+from metal import source
+
+POISON_BYTE = 0xCD
+
+
+class Tensor:
+    """A row-major array that lives on the device. `tensor.numpy()` is a view of the same memory: call `gpu.sync()` first."""
+
+    def __init__(self, buffer: Any, shape: Sequence[int], dtype: Any):
+        self.buffer, self.shape, self.dtype = buffer, tuple(int(n) for n in shape), np.dtype(dtype)
+        if memoryview(buffer).nbytes < self.nbytes:
+            raise ValueError(
+                f"a tensor of shape {self.shape} and {self.dtype} needs {self.nbytes} bytes; the buffer is smaller"
+            )
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+    def numpy(self) -> np.ndarray:
+        """The device's memory as a NumPy array, without a copy. Valid after the Tensor is gone."""
+        return np.frombuffer(self.buffer, self.dtype, self.size).reshape(self.shape)
+
+    def reshape(self, *shape: int) -> Tensor:
+        """The same memory under another shape of as many elements. Raises ValueError otherwise."""
+        if math.prod(shape) != self.size:
+            raise ValueError(f"cannot reshape {self.shape} to {shape}: {self.size} elements are not {math.prod(shape)}")
+        return Tensor(self.buffer, shape, self.dtype)
+
+    def __repr__(self) -> str:
+        return f"Tensor(shape={self.shape}, dtype={self.dtype})"
+
+
+class Gpu:
+    """A device with compiled kernels, and the run handles of the step in flight (a dropped handle waits, so they are kept).
+
+    `width` bounds every kernel's threadgroup (specs run at several). With `poison`, a new tensor is filled with NaN
+    (integers: 0xCD bytes), so that a kernel which writes nothing cannot pass for one that does.
+    """
+
+    def __init__(self, device: Any = None, *, width: int | None = None, poison: bool = False):
+        self.device = metal.Device() if device is None else device
+        self.width, self.poison = width, poison
+        self._functions: dict[tuple[str, str, str], Any] = {}
+        self._constants: dict[bytes, Any] = {}
+        self._runs: list[Any] = []
+
+    def kernel(self, milestone: str, file: str, name: str | None = None) -> Any:
+        """The kernel function `name` (default: as the file) of `milestone/file.metal`, compiled on first use."""
+        key = (milestone, file, name or file)
+        if key not in self._functions:
+            compiled = self.device.kernel(source.read(milestone, file, self.width))
+            self._functions[key] = compiled.function(name or file)
+        return self._functions[key]
+
+    def run(self, function: Any, threads: int, *arguments: Any) -> None:
+        """Queue one dispatch of at least `threads` threads; tensors and buffers bind to indices 0, 1, 2, …"""
+        buffers = [a.buffer if isinstance(a, Tensor) else a for a in arguments]
+        self._runs.append(function(threads, *buffers))
+
+    def sync(self) -> None:
+        """Wait until everything queued is done."""
+        self._runs.clear()
+
+    def constants(self, layout: str, *values: float) -> Any:
+        """A small device buffer holding `values` packed as `struct.pack("<" + layout)`: a kernel's `constant Args &args`."""
+        data = struct.pack("<" + layout, *values)
+        if data not in self._constants:
+            if len(self._constants) > 4096:  # queued runs keep their own buffers alive
+                self._constants.clear()
+            self._constants[data] = self.device.buffer(data)
+        return self._constants[data]
+
+    def tensor(self, array: Any, dtype: Any = None) -> Tensor:
+        """A tensor holding a copy of `array` (anything NumPy understands)."""
+        host = np.ascontiguousarray(array, dtype)
+        if host.size == 0:
+            raise ValueError(f"cannot put an empty array of shape {host.shape} on the device")
+        return Tensor(self.device.buffer(host.reshape(-1).view(np.uint8)), np.shape(array), host.dtype)
+
+    def empty(self, shape: Sequence[int], dtype: Any = np.float32) -> Tensor:
+        """A tensor that nobody has written: poisoned if this Gpu poisons, zero otherwise."""
+        made = np.dtype(dtype)
+        tensor = Tensor(self.device.buffer(max(1, math.prod(shape)) * made.itemsize), shape, made)
+        if self.poison:
+            poison(tensor)
+        return tensor
+
+
+def poison(tensor: Tensor) -> None:
+    """Fill a tensor with NaN (integers: 0xCD bytes): what a kernel leaves unwritten then shows."""
+    if tensor.dtype.kind == "f":
+        tensor.numpy().fill(np.nan)
+    else:
+        np.frombuffer(tensor.buffer, np.uint8)[: tensor.nbytes] = POISON_BYTE
+
+
+def require(condition: bool, message: str) -> None:
+    """Hosts validate before launch, in words: raises ValueError(message) unless `condition`."""
+    if not condition:
+        raise ValueError(message)

@@ -1,0 +1,1 @@
+"""m0: the tokenizer."""

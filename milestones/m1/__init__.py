@@ -1,0 +1,1 @@
+"""m1: weights: GGUF files, dequantization, rows of the embedding."""

@@ -1,0 +1,36 @@
+// RMSNorm: y[r, i] = x[r, i] / sqrt(mean_j x[r, j]^2 + eps) * weight[i]
+//
+//   buffer 0  x       float [rows, n]   read
+//   buffer 1  weight  float [n]         read
+//   buffer 2  y       float [rows, n]   written, every element
+//   buffer 3  args    Args              read
+//
+// One SIMD-group a row, its 32 lanes striding over the columns; dispatch rows * 32 threads. Called before attention and
+// before the feed-forward part of every block, and once before the output head.
+//
+//   pytest milestones/m2/test_rms_norm.py
+#include <metal_stdlib>
+using namespace metal;
+
+struct Args {
+    uint rows;
+    uint n;
+    float eps;
+};
+
+kernel void rms_norm(device const float *x [[buffer(0)]],
+                     device const float *weight [[buffer(1)]],
+                     device float *y [[buffer(2)]],
+                     constant Args &args [[buffer(3)]],
+                     uint thread_index [[thread_position_in_grid]],
+                     uint lane [[thread_index_in_simdgroup]]) {
+    const uint row = thread_index / 32;
+    if (row >= args.rows) return;  // the rounded-up tail: whole SIMD-groups, so simd_sum below is never split
+    device const float *in = x + row * args.n;
+    device float *out = y + row * args.n;
+
+    float squares = 0.0f;
+    for (uint i = lane; i < args.n; i += 32) squares += in[i] * in[i];
+    const float scale = rsqrt(simd_sum(squares) / float(args.n) + args.eps);
+    for (uint i = lane; i < args.n; i += 32) out[i] = in[i] * scale * weight[i];
+}

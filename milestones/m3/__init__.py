@@ -1,0 +1,1 @@
+"""m3: sampling: argmax, so far."""

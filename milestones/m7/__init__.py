@@ -1,0 +1,1 @@
+"""m7: the loop, assembled from m0–m4."""
