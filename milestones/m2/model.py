@@ -1,0 +1,135 @@
+"""The forward pass of a Llama-type model, every tensor operation a kernel: embedding → blocks → norm → logits.
+
+`attend` is how a block's queries meet keys and values: m2's own attention over the tokens at hand (no cache), or m4's cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from metal.tensor import Gpu, Tensor, require
+from milestones.m1.get_rows import GetRows
+from milestones.m1.weights import LlamaConfig
+from milestones.m2.add import Add
+from milestones.m2.attention import Attention
+from milestones.m2.matmul import Matmul
+from milestones.m2.rms_norm import RmsNorm
+from milestones.m2.rope import Rope
+from milestones.m2.swiglu import SwiGlu
+
+# (layer, q (tokens, heads, d), k and v (tokens, kv_heads, d), out like q) → out
+Attend = Callable[[int, Tensor, Tensor, Tensor, Tensor], Tensor]
+# (name of the checkpoint, its tensor): "embedding", "block 0" …, "norm", "logits"
+Watch = Callable[[str, np.ndarray], None]
+
+
+class WeightSource(Protocol):
+    """What the model asks of its weights: m1's `Weights`, or anything that looks like it."""
+
+    config: LlamaConfig
+
+    def tensor(self, name: str) -> Tensor: ...
+
+    def __contains__(self, name: str) -> bool: ...
+
+
+class Scratch:
+    """The step's intermediate tensors by name, kept between steps of the same size: allocation is not free."""
+
+    def __init__(self, gpu: Gpu):
+        self._gpu = gpu
+        self._held: dict[str, Tensor] = {}
+
+    def __call__(self, name: str, *shape: int) -> Tensor:
+        held = self._held.get(name)
+        if held is None or held.shape != shape:
+            held = self._held[name] = self._gpu.empty(shape)
+        return held
+
+
+class Model:
+    """A Llama-type model on the device. `kv_rows` counts the key/value rows computed so far, over all layers."""
+
+    def __init__(self, gpu: Gpu, weights: WeightSource, progress: Callable[[int, int], None] | None = None):
+        self._gpu, self.config, self.kv_rows = gpu, weights.config, 0
+        c = weights.config
+        names = ("attn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_norm", "ffn_gate", "ffn_up", "ffn_down")
+        self.embedding = weights.tensor("token_embd.weight")
+        self.blocks: list[dict[str, Tensor]] = []
+        for layer in range(c.blocks):
+            self.blocks.append({name: weights.tensor(f"blk.{layer}.{name}.weight") for name in names})
+            if progress:
+                progress(layer + 1, c.blocks)
+        self.norm = weights.tensor("output_norm.weight")
+        self.head = weights.tensor("output.weight") if "output.weight" in weights else self.embedding
+        self._get_rows, self._matmul, self._rms_norm = GetRows(gpu), Matmul(gpu), RmsNorm(gpu)
+        self._rope, self._swiglu, self._add = Rope(gpu), SwiGlu(gpu), Add(gpu)
+        self._attention = Attention(gpu)
+        self._scratch = Scratch(gpu)
+        gpu.sync()
+
+    def attend_uncached(self, layer: int, q: Tensor, k: Tensor, v: Tensor, out: Tensor) -> Tensor:
+        """Causal attention among the tokens at hand: right only when they are the whole sequence."""
+        return self._attention(q, k, v, out)
+
+    def forward(
+        self,
+        ids: Sequence[int],
+        attend: Attend | None = None,
+        *,
+        start: int = 0,
+        watch: Watch | None = None,
+        all_rows: bool = False,
+    ) -> Tensor:
+        """Logits of the token after `ids`, which stand at positions start, start + 1, …
+
+        Returns (1, vocabulary) float32, or (tokens, vocabulary) with `all_rows`. The result is overwritten by the next
+        call; nothing is waited for. Raises ValueError for no ids or an id outside the vocabulary.
+        """
+        c, s, tokens = self.config, self._scratch, len(ids)
+        require(tokens > 0, "forward: no token ids were given")
+        require(
+            max(ids) < c.vocabulary and min(ids) >= 0, f"forward: token ids must lie in 0 to {c.vocabulary - 1}, got {max(ids)}"
+        )
+        attend = attend or self.attend_uncached
+        x = self._get_rows(self.embedding, self._gpu.tensor(np.asarray(ids, np.uint32)), s("x", tokens, c.width))
+        self._show(watch, "embedding", x)
+        for layer, weights in enumerate(self.blocks):
+            x = self._block(layer, weights, x, attend, start)
+            self._show(watch, f"block {layer}", x)
+        self.kv_rows += tokens * c.blocks
+        x = self._rms_norm(x, self.norm, s("norm", tokens, c.width), eps=c.eps)
+        self._show(watch, "norm", x)
+        if not all_rows and tokens > 1:  # only the last row's logits are needed
+            last = self._gpu.tensor(np.uint32([tokens - 1]))
+            x = self._get_rows(x, last, s("last", 1, c.width))
+        logits = self._matmul(x, self.head, s("logits", x.shape[0], c.vocabulary))
+        self._show(watch, "logits", logits)
+        return logits
+
+    def _block(self, layer: int, w: dict[str, Tensor], x: Tensor, attend: Attend, start: int) -> Tensor:
+        c, s, tokens = self.config, self._scratch, x.shape[0]
+        wide, narrow = c.heads * c.head_dim, c.kv_heads * c.head_dim
+        h = self._rms_norm(x, w["attn_norm"], s("h", tokens, c.width), eps=c.eps)
+        q = self._matmul(h, w["attn_q"], s("q", tokens, wide)).reshape(tokens, c.heads, c.head_dim)
+        k = self._matmul(h, w["attn_k"], s("k", tokens, narrow)).reshape(tokens, c.kv_heads, c.head_dim)
+        v = self._matmul(h, w["attn_v"], s("v", tokens, narrow)).reshape(tokens, c.kv_heads, c.head_dim)
+        q = self._rope(q, q, start=start, base=c.rope_base)
+        k = self._rope(k, k, start=start, base=c.rope_base)
+        mixed = attend(layer, q, k, v, s("mixed", tokens, c.heads, c.head_dim))
+        out = self._matmul(mixed.reshape(tokens, wide), w["attn_output"], s("out", tokens, c.width))
+        x = self._add(x, out, x)
+        h = self._rms_norm(x, w["ffn_norm"], s("h", tokens, c.width), eps=c.eps)
+        gate = self._matmul(h, w["ffn_gate"], s("gate", tokens, c.ffn))
+        up = self._matmul(h, w["ffn_up"], s("up", tokens, c.ffn))
+        hidden = self._swiglu(gate, up, gate)
+        out = self._matmul(hidden, w["ffn_down"], s("out", tokens, c.width))
+        return self._add(x, out, x)
+
+    def _show(self, watch: Watch | None, name: str, tensor: Tensor) -> None:
+        if watch is not None:
+            self._gpu.sync()
+            watch(name, tensor.numpy().copy())

@@ -1,0 +1,134 @@
+"""The engine: load a model file, prefill a prompt, decode greedily, stop.
+
+from milestones.m7.engine import Engine
+engine = Engine()                                  # the default model
+for token in engine.generate("The cat sat on the", max_tokens=8):
+    print(token.text, end="")
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from metal.tensor import Gpu
+from milestones.errors import UserError
+from milestones.m0.tokenizer import StreamDecoder, Tokenizer
+from milestones.m0.vocabulary import Vocabulary
+from milestones.m1.fetch import default_model
+from milestones.m1.gguf_file import GgufFile
+from milestones.m1.weights import Weights
+from milestones.m2.model import Model
+from milestones.m7.loop import Loop
+from milestones.m7.stream import StopText
+
+Progress = Callable[[str, int, int], None]  # (what, done, of how many)
+
+
+@dataclass
+class Token:
+    """One generated token: its id, and the text that became certain with it (whole characters, often "")."""
+
+    id: int
+    text: str
+
+
+@dataclass
+class Figures:
+    """What a run of the loop cost. Times in seconds; the first new token counts as prefill's."""
+
+    prompt_tokens: int = 0
+    new_tokens: int = 0
+    prefill_seconds: float = 0.0
+    decode_seconds: float = 0.0
+    kv_rows: int = 0
+    reason: str = ""  # why it ended: end-of-text, stop string, limit, context full
+
+    def line(self) -> str:
+        """One line for a terminal. Decode speed counts the tokens after the first."""
+        prefill = self.prompt_tokens / self.prefill_seconds if self.prefill_seconds else 0.0
+        decode = (self.new_tokens - 1) / self.decode_seconds if self.new_tokens > 1 and self.decode_seconds else 0.0
+        return (
+            f"{self.prompt_tokens} prompt tokens, {self.new_tokens} new ({self.reason}); "
+            f"prefill {prefill:.1f} tok/s, decode {decode:.1f} tok/s"
+        )
+
+
+class Engine:
+    """A model file, its tokenizer and its weights on the device. Raises UserError for a file that cannot be used."""
+
+    def __init__(self, path: Path | str | None = None, *, gpu: Gpu | None = None, progress: Progress | None = None):
+        self.path = Path(path) if path is not None else default_model()
+        self.gpu = gpu or Gpu()
+        self._progress = progress or (lambda what, done, total: None)
+        file = GgufFile(self.path)
+        self.tokenizer = Tokenizer(self.gpu, Vocabulary.from_gguf(file.metadata))
+        weights = Weights(self.gpu, file)
+        weights.check()
+        self.model = Model(self.gpu, weights, lambda done, total: self._progress("loading", done, total))
+        self.figures = Figures()
+
+    def encode(self, prompt: str | bytes, *, special: bool = True) -> list[int]:
+        """A prompt's token ids, with the begin-of-text token where the model file asks for one. UserError if empty."""
+        ids = self.tokenizer.encode(prompt, special=special)
+        if not ids:
+            raise UserError("the prompt is empty: give at least one character")
+        return self.tokenizer.prefix + ids
+
+    def check_length(self, ids: Sequence[int]) -> None:
+        """Raises UserError if so many tokens do not fit into the model's context."""
+        if len(ids) > self.model.config.context:
+            raise UserError(
+                f"the prompt is {len(ids)} tokens, the model's context holds {self.model.config.context}: shorten the prompt"
+            )
+
+    def generate(
+        self,
+        prompt: str | bytes,
+        *,
+        max_tokens: int = 64,
+        stop: Sequence[str] = (),
+        cached: bool = True,
+        special: bool = True,
+    ) -> Iterator[Token]:
+        """Yield the completion, token by token. `self.figures` holds the run's figures, complete when it ends.
+
+        Ends at end-of-text, before a stop string, after `max_tokens`, or when the context is full. The texts joined are
+        the completion. Raises UserError for an empty or too long prompt.
+        """
+        if max_tokens < 1:
+            raise UserError(f"max-tokens must be at least 1, got {max_tokens}")
+        ids = self.encode(prompt, special=special)
+        figures = self.figures = Figures(prompt_tokens=len(ids))
+        capacity = min(self.model.config.context, len(ids) + max_tokens)
+        self.check_length(ids)
+        loop = Loop(self.gpu, self.model, cached=cached, capacity=capacity)
+        decoder, gate, rows = StreamDecoder(), StopText(stop), self.model.kv_rows
+        figures.reason = "limit" if capacity == len(ids) + max_tokens else "context full"
+        steps = loop.generate(ids, max_tokens, lambda done, total: self._progress("prefill", done, total))
+        while True:
+            began = time.perf_counter()  # only the engine's own time: what the caller does with a token is not ours
+            chosen = next(steps, None)
+            elapsed = time.perf_counter() - began
+            if chosen is None:
+                break
+            figures.new_tokens += 1
+            if figures.new_tokens == 1:
+                figures.prefill_seconds = elapsed
+            else:
+                figures.decode_seconds += elapsed
+            figures.kv_rows = self.model.kv_rows - rows
+            if chosen == self.tokenizer.eos:
+                figures.reason = "end-of-text"
+                break
+            text = gate.feed(decoder.feed(self.tokenizer.token_bytes(chosen)))
+            if gate.stopped:
+                figures.reason = "stop string"
+            yield Token(chosen, text)
+            if gate.stopped:
+                break
+        rest = gate.feed(decoder.flush()) + gate.flush()
+        if rest:
+            yield Token(-1, rest)

@@ -1,0 +1,1 @@
+"""The whole: the full loop against outside oracles, the command line, device conformance, documents."""

@@ -1,0 +1,200 @@
+"""The command line as a person meets it: what goes where, and how things end."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+COMMAND = str(Path(sys.executable).parent / "firstlight")
+
+
+def firstlight(*arguments: str | bytes, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [COMMAND, *arguments], capture_output=True, timeout=120, stdin=subprocess.DEVNULL, env={**os.environ, **(env or {})}
+    )
+
+
+def refused(done: subprocess.CompletedProcess, *words: str) -> None:
+    """One clear line on standard error, nothing on standard output, exit status 2, no traceback."""
+    error = done.stderr.decode()
+    assert done.returncode == 2, f"exit status {done.returncode}: {error}"
+    assert done.stdout == b""
+    assert error.count("\n") == 1 and error.startswith("firstlight: "), f"not one line: {error!r}"
+    for word in words:
+        assert word in error, f"{word!r} is not in {error!r}"
+
+
+def test_generate_streams_the_completion_alone(model_path):
+    done = firstlight("generate", "The capital of France is", "--max-tokens", "2")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b" Paris.\n", b"")
+
+
+def test_a_stop_string_ends_the_text_before_it(model_path):
+    done = firstlight("generate", "The capital of France is", "--max-tokens", "20", "--stop", "ris.")
+    assert done.stdout == b" Pa\n"
+
+
+def test_no_cache_gives_the_same_text(model_path):
+    prompt = ("generate", "def fibonacci(n):", "--max-tokens", "12")
+    assert firstlight(*prompt).stdout == firstlight(*prompt, "--no-cache").stdout != b"\n"
+
+
+def test_special_tokens_in_the_prompt_are_read_as_such_unless_told_not_to(model_path):
+    marked = firstlight("tokenize", "<|im_start|>", "--ids").stdout.split()
+    plain = firstlight("tokenize", "<|im_start|>", "--ids", "--no-special").stdout.split()
+    assert len(marked) == 1 and len(plain) > 3
+
+
+def test_an_emoji_that_spans_tokens_is_never_shown_in_halves(model_path):
+    """Read the stream in the pieces it is written in: each must be whole UTF-8."""
+    process = subprocess.Popen([COMMAND, "generate", "Repeat: 🙃🙂🙃🙂🙃🙂🙃🙂", "--max-tokens", "24"], stdout=subprocess.PIPE)
+    pieces = []
+    assert process.stdout is not None
+    while piece := os.read(process.stdout.fileno(), 65536):
+        pieces.append(piece.decode())  # raises if a character is cut
+    assert process.wait() == 0
+    assert any(ord(c) > 0xFFFF for c in "".join(pieces)), "the model was expected to write emoji"
+
+
+def test_tokenize_shows_ids_and_pieces(model_path):
+    assert firstlight("tokenize", "The capital of France is", "--ids").stdout == b"504 3575 282 4649 314\n"
+    assert b"3575  ' capital'" in firstlight("tokenize", "The capital of France is").stdout
+
+
+def test_logits_shows_the_likeliest_tokens(model_path):
+    """The figures are transformers', in float32, on this very file."""
+    lines = firstlight("logits", "The capital of France is", "--top", "5").stdout.decode().splitlines()
+    assert [int(line.split()[0]) for line in lines] == [7042, 260, 4528, 2250, 1315]
+    assert [float(line.split()[1]) for line in lines] == pytest.approx([17.3713, 14.8886, 13.2450, 13.0095, 12.9515], abs=2e-4)
+
+
+def test_inspect_shows_architecture_tensors_and_tokenizer(model_path):
+    text = firstlight("inspect").stdout.decode()
+    for word in ("llama", "token_embd.weight", "Q4_1", "Q8_0", "49152"):
+        assert word in text.replace(",", "")
+
+
+def test_an_empty_prompt_is_refused(model_path):
+    refused(firstlight("generate", ""), "prompt is empty")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "no such file"), (b"", "empty"), (b"PK\x03\x04" + b"\0" * 60, "GGUF"), (b"GGUF\x03\0\0\0", "truncated")],
+    ids=["missing", "empty", "foreign", "truncated"],
+)
+@pytest.mark.parametrize("command", ["generate", "inspect"])
+def test_a_file_that_is_no_model_is_named_in_one_line(tmp_path, command, content, words):
+    path = tmp_path / "model.gguf"
+    if content is not None:
+        path.write_bytes(content)
+    arguments = ["generate", "hello", "--model", str(path)] if command == "generate" else ["inspect", str(path)]
+    done = firstlight(*arguments)
+    refused(done, "model.gguf")
+    assert words.lower() in done.stderr.decode().lower()
+
+
+def test_a_truncated_model_is_named_in_one_line(tmp_path, model_path):
+    path = tmp_path / "half.gguf"
+    path.write_bytes(model_path.read_bytes()[: 40 << 20])
+    refused(firstlight("generate", "hello", "--model", str(path)), "half.gguf")
+
+
+def test_a_folder_is_not_a_model(tmp_path):
+    refused(firstlight("generate", "hello", "--model", str(tmp_path)), tmp_path.name)
+
+
+def test_no_network_and_no_model_is_one_line_with_what_to_do(tmp_path):
+    """An index that refuses connections, and an empty cache."""
+    nowhere = {
+        "FIRSTLIGHT_CACHE": str(tmp_path),
+        "PIP_INDEX_URL": "http://127.0.0.1:9/",
+        "PIP_RETRIES": "0",
+        "PIP_NO_INDEX": "0",
+    }
+    nowhere |= {"PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": os.devnull}
+    refused(firstlight("generate", "hello", env=nowhere), "--model")
+    assert not list(tmp_path.rglob("*.gguf")), "nothing half-fetched may remain"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["generate", "x", "--max-tokens", "0"], "max-tokens"),
+        (["generate", "x", "--stop", ""], "--stop"),
+        (["generate"], "PROMPT"),
+        (["frobnicate"], "frobnicate"),
+        (["generate", "x", "--frobnicate"], "--frobnicate"),
+        (["logits", "x", "--top", "none"], "none"),
+    ],
+    ids=["max-tokens-0", "empty-stop", "no-prompt", "unknown-command", "unknown-option", "no-number"],
+)
+def test_a_wrong_call_is_one_line(arguments, words):
+    refused(firstlight(*arguments), words)
+
+
+def test_a_prompt_that_is_no_utf8_is_refused_or_kept_to_the_byte(model_path):
+    done = firstlight("tokenize", b"caf\xe9", "--ids")
+    assert done.returncode in (0, 2) and b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("delay", [0.3, 1.5, 3.0])
+def test_ctrl_c_ends_cleanly(model_path, delay):
+    process = subprocess.Popen(
+        [COMMAND, "generate", "Count: 1 2 3 4 5", "--max-tokens", "2000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    out, error = process.communicate(timeout=20)
+    assert process.returncode == 130, error.decode()
+    assert b"Traceback" not in error and b"Exception ignored" not in error
+    out.decode()  # whole characters
+
+
+def test_a_reader_that_has_enough_ends_the_run(model_path):
+    process = subprocess.Popen(
+        [COMMAND, "generate", "Count: 1 2 3 4 5", "--max-tokens", "2000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.read(4)
+    process.stdout.close()
+    assert process.wait(timeout=60) == 0
+    assert process.stderr.read() == b""
+
+
+def test_figures_and_progress_go_to_a_terminals_standard_error_only(model_path):
+    import pty
+
+    keeper, terminal = pty.openpty()
+    done = subprocess.run(
+        [COMMAND, "generate", "The capital of France is", "--max-tokens", "3"],
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        timeout=120,
+    )
+    os.close(terminal)
+    shown = b""
+    while True:
+        try:
+            piece = os.read(keeper, 65536)
+        except OSError:
+            break
+        if not piece:
+            break
+        shown += piece
+    os.close(keeper)
+    assert done.stdout == b" Paris.\n\n"
+    assert re.search(rb"5 prompt tokens, 3 new \(limit\); prefill [\d.]+ tok/s, decode [\d.]+ tok/s", shown)
+
+
+def test_help_names_every_command():
+    text = firstlight("--help").stdout.decode()
+    for name in ("generate", "tokenize", "inspect", "logits", "fetch"):
+        assert name in text

@@ -1,0 +1,89 @@
+"""Every command shown in a document is run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "metal" / "README.md",
+    *sorted(ROOT.glob("milestones/m*/README.md")),
+]
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[tuple[str, str]]:
+    """(document, command) for each line of each `sh` block; a trailing `# comment` is the reader's."""
+    found = []
+    for document in DOCUMENTS:
+        for language, body in _FENCE.findall(document.read_text()):
+            if language == "sh":
+                found += [(document.relative_to(ROOT).as_posix(), line.strip()) for line in body.splitlines() if line.strip()]
+    return found
+
+
+def python_blocks() -> list[tuple[str, str]]:
+    return [
+        (document.relative_to(ROOT).as_posix(), body)
+        for document in DOCUMENTS
+        for language, body in _FENCE.findall(document.read_text())
+        if language == "python"
+    ]
+
+
+def argv(command: str) -> list[str]:
+    words = shlex.split(command, comments=True)
+    if words[0] in ("firstlight", "pytest", "ruff", "mypy"):
+        return [str(Path(sys.executable).parent / words[0]), *words[1:]]
+    assert words[0] == "python", f"a document shows a command that no test knows how to run: {command}"
+    return [sys.executable, *words[1:]]
+
+
+def run(command: list[str], tmp_path: Path) -> subprocess.CompletedProcess:
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, stdin=subprocess.DEVNULL)
+
+
+COMMANDS = sorted(set(commands()))
+QUICK = [c for c in COMMANDS if c[1].startswith("firstlight")]
+INSTALL = [c for c in COMMANDS if c[1].startswith("pip install") or "git clone" in c[1]]
+SLOW = [c for c in COMMANDS if c not in QUICK and c not in INSTALL and not c[1].endswith(".ci/run")]
+
+
+@pytest.mark.parametrize(("document", "command"), QUICK, ids=lambda value: value)
+def test_a_documented_firstlight_command_works(model_path, tmp_path, document, command):
+    done = run(argv(command), tmp_path)
+    assert done.returncode == 0, f"{document}: `{command}` ended with {done.returncode}:\n{done.stderr}"
+    assert done.stdout.strip(), f"{document}: `{command}` printed nothing"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("document", "command"), SLOW, ids=lambda value: value)
+def test_a_documented_test_command_works(model_path, tmp_path, document, command):
+    if shlex.split(command, comments=True) in (["pytest"], ["pytest", "-m", "slow"]):
+        pytest.skip("not run here: it would run itself; .ci/run runs it")
+    done = run(argv(command), tmp_path)
+    assert done.returncode == 0, (
+        f"{document}: `{command}` ended with {done.returncode}:\n{done.stdout[-3000:]}{done.stderr[-2000:]}"
+    )
+
+
+@pytest.mark.parametrize(("document", "command"), INSTALL, ids=lambda value: value)
+def test_a_documented_install_command_is_what_ci_runs(document, command):
+    """They cannot be run inside the environment they make: .ci/run runs each from a fresh clone, to the letter."""
+    steps = (ROOT / ".ci" / "run").read_text()
+    for part in command.split(" && "):
+        assert part in steps, f"{document} shows `{part}`, which .ci/run does not run"
+
+
+@pytest.mark.parametrize(("document", "code"), python_blocks(), ids=lambda value: value[:40])
+def test_a_documented_python_example_works(model_path, tmp_path, document, code):
+    done = run([sys.executable, "-c", code], tmp_path)
+    assert done.returncode == 0, f"{document}: the example failed:\n{done.stderr}"
