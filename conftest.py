@@ -58,6 +58,16 @@ def gpu(request, gpus) -> Gpu:
     return gpus(request.param)
 
 
+def pytest_collection_modifyitems(config, items) -> None:
+    """A benchmark is never a timed test: bench_*.py runs only when asked for with --benchmark-only."""
+    if config.getoption("benchmark_only", False):
+        return
+    benches = [item for item in items if item.path.name.startswith("bench_")]
+    if benches:
+        items[:] = [item for item in items if item not in benches]
+        config.hook.pytest_deselected(items=benches)
+
+
 def pytest_report_header(config) -> list[str]:
     try:
         device = metal.get_devices()[0].deviceName

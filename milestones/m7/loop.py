@@ -34,15 +34,16 @@ class Loop:
                 f"the prompt is {len(self._ids) + len(ids)} tokens, the context holds {self.capacity}: shorten the prompt"
             )
         if self.cache is None:
-            return self._step(ids)
+            return self.step(ids)
         following = 0
         for first in range(0, len(ids), PREFILL_CHUNK):
-            following = self._step(ids[first : first + PREFILL_CHUNK])
+            following = self.step(ids[first : first + PREFILL_CHUNK])
             if progress:
                 progress(min(first + PREFILL_CHUNK, len(ids)), len(ids))
         return following
 
-    def _step(self, ids: Sequence[int]) -> int:
+    def step(self, ids: Sequence[int]) -> int:
+        """Feed `ids` (one, when decoding) after what is there already; returns the id of the next token."""
         start = len(self._ids)
         self._ids += ids
         if self.cache is None:
@@ -69,4 +70,4 @@ class Loop:
             yield following
             if n + 1 == limit or len(self._ids) >= self.capacity:
                 return
-            following = self._step([following])
+            following = self.step([following])
