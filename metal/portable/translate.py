@@ -36,11 +36,12 @@ _POSITIONS = {
 _SCALARS = {
     "thread_index_in_threadgroup": "get_local_linear_id()",
     "thread_index_in_simdgroup": "get_sub_group_local_id()",
-    "simdgroup_index_in_threadgroup": "get_sub_group_id()",
+    # broadcast: the compiler does not see by itself that it is one value a SIMD-group, and would gather every load that hangs on it
+    "simdgroup_index_in_threadgroup": "sub_group_broadcast((uint)get_sub_group_id(), 0)",
     "threads_per_simdgroup": str(SIMD_WIDTH),
     "thread_execution_width": str(SIMD_WIDTH),
-    "simdgroups_per_threadgroup": "get_num_sub_groups()",
-    "dispatch_simdgroups_per_threadgroup": "get_num_sub_groups()",
+    "simdgroups_per_threadgroup": f"(get_local_size(0) / {SIMD_WIDTH})",
+    "dispatch_simdgroups_per_threadgroup": f"(get_local_size(0) / {SIMD_WIDTH})",
 }
 _VECTORS = {
     f"{base}{n}"

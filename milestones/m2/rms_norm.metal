@@ -22,12 +22,14 @@ kernel void rms_norm(device const float *x [[buffer(0)]],
                      device const float *weight [[buffer(1)]],
                      device float *y [[buffer(2)]],
                      constant Args &args [[buffer(3)]],
-                     uint thread_index [[thread_position_in_grid]],
+                     uint group [[threadgroup_position_in_grid]],
+                     uint simdgroups [[simdgroups_per_threadgroup]],
+                     uint simdgroup [[simdgroup_index_in_threadgroup]],
                      uint lane [[thread_index_in_simdgroup]]) {
-    const uint row = thread_index / 32;
+    const uint row = group * simdgroups + simdgroup;
     if (row >= args.rows) return;  // the rounded-up tail: whole SIMD-groups, so simd_sum below is never split
-    device const float *in = x + row * args.n;
-    device float *out = y + row * args.n;
+    device const float *in = x + ulong(row) * args.n;
+    device float *out = y + ulong(row) * args.n;
 
     float squares = 0.0f;
     for (uint i = lane; i < args.n; i += 32) squares += in[i] * in[i];

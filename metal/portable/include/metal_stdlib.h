@@ -176,7 +176,7 @@ inline void simdgroup_barrier(mem_flags flags) { sub_group_barrier(CLK_LOCAL_MEM
     inline T simd_prefix_inclusive_sum(T x) { return sub_group_non_uniform_scan_inclusive_add(x); }     \
     inline T simd_prefix_exclusive_sum(T x) { return sub_group_non_uniform_scan_exclusive_add(x); }     \
     inline T simd_shuffle(T x, ushort lane) { return sub_group_shuffle(x, (uint)lane); }                \
-    inline T simd_broadcast(T x, ushort lane) { return sub_group_shuffle(x, (uint)lane); }              \
+    inline T simd_broadcast(T x, ushort lane) { return sub_group_non_uniform_broadcast(x, (uint)lane); }  \
     inline T simd_broadcast_first(T x) { return sub_group_broadcast_first(x); }                         \
     inline T simd_shuffle_xor(T x, ushort mask) { return sub_group_shuffle_xor(x, (uint)mask); }        \
     inline T simd_shuffle_up(T x, ushort n) { return sub_group_shuffle_up(x, (uint)n); }                \

@@ -20,7 +20,7 @@ typedef enum memory_order { memory_order_relaxed, memory_order_acquire, memory_o
 FL_REDUCE(add) FL_REDUCE(mul) FL_REDUCE(min) FL_REDUCE(max) FL_REDUCE(and) FL_REDUCE(or) FL_REDUCE(xor)
 FL_SCAN(add) FL_SCAN(mul)
 #define FL_SHUFFLE(name) template <typename T> T sub_group_##name(T x, uint lane);
-FL_SHUFFLE(shuffle) FL_SHUFFLE(shuffle_xor) FL_SHUFFLE(shuffle_up) FL_SHUFFLE(shuffle_down) FL_SHUFFLE(broadcast)
+FL_SHUFFLE(shuffle) FL_SHUFFLE(shuffle_xor) FL_SHUFFLE(shuffle_up) FL_SHUFFLE(shuffle_down) FL_SHUFFLE(broadcast) FL_SHUFFLE(non_uniform_broadcast)
 template <typename T> T sub_group_broadcast_first(T x);
 int sub_group_non_uniform_all(int x);
 int sub_group_non_uniform_any(int x);
