@@ -26,6 +26,7 @@ int sub_group_non_uniform_all(int x);
 int sub_group_non_uniform_any(int x);
 int sub_group_elect(void);
 uint4 sub_group_ballot(int x);
+uint sub_group_ballot_find_lsb(uint4 x);
 void sub_group_barrier(cl_mem_fence_flags flags);
 uint get_sub_group_size(void);
 uint get_num_sub_groups(void);
