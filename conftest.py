@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from functools import lru_cache
+from pathlib import Path
 
 import numpy
 import pytest
@@ -56,6 +57,19 @@ def gpus():
 def gpu(request, gpus) -> Gpu:
     """The device at each threadgroup width in turn: no kernel may depend on one."""
     return gpus(request.param)
+
+
+@pytest.fixture(scope="session")
+def model_path() -> Path:
+    """The default model's file, fetched if it can be."""
+    from milestones.errors import UserError
+    from milestones.m1.fetch import default_model
+
+    try:
+        return default_model()
+    except UserError as problem:
+        reason = "the default model is not in the cache and could not be fetched: firstlight fetch"
+        pytest.skip(f"not run here: {reason} ({problem})")
 
 
 def pytest_collection_modifyitems(config, items) -> None:

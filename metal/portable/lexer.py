@@ -32,7 +32,7 @@ _PATTERN = re.compile(
     """,
     re.VERBOSE | re.MULTILINE | re.DOTALL,
 )
-_BLANK = {"space", "comment"}
+_BLANK = {"space", "comment", "directive"}  # a directive, #line say, may stand between any two tokens
 _CLOSE = {"(": ")", "[": "]", "{": "}", "[[": "]]"}
 
 
@@ -42,13 +42,13 @@ def tokenize(source: str) -> list[Token]:
 
 
 class Cursor:
-    """A place in a token list that skips white space and comments."""
+    """A place in a token list that skips white space, comments and directives."""
 
     def __init__(self, tokens: list[Token]):
         self.tokens = tokens
 
     def skip(self, i: int, step: int = 1) -> int:
-        """The first index from `i` on (or back, with step −1) that holds neither white space nor a comment."""
+        """The first index from `i` on (or back, with step −1) that holds no white space, comment or directive."""
         while 0 <= i < len(self.tokens) and self.tokens[i].kind in _BLANK:
             i += step
         return i

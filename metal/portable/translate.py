@@ -171,7 +171,7 @@ class _Lowering:
             if self.c.text(after) == "<":
                 close = self.c.match_angle(after)
                 j = self._skip_attributes(self.c.after(close))
-                if self.c.text(j) == "kernel":
+                if self.c.text(j) in ("kernel", "[["):  # [[: attributes of a kernel
                     return self._definition(i, copied, self.c.split(after + 1, close))
                 return None
             return self._instantiation(i, copied)

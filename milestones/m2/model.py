@@ -104,7 +104,7 @@ class Model:
         x = self._rms_norm(x, self.norm, s("norm", tokens, c.width), eps=c.eps)
         self._show(watch, "norm", x)
         if not all_rows and tokens > 1:  # only the last row's logits are needed
-            last = self._gpu.tensor(np.uint32([tokens - 1]))
+            last = self._gpu.tensor([tokens - 1], np.uint32)
             x = self._get_rows(x, last, s("last", 1, c.width))
         logits = self._matmul(x, self.head, s("logits", x.shape[0], c.vocabulary))
         self._show(watch, "logits", logits)

@@ -1,0 +1,119 @@
+"""The values of a GGUF file's metadata, read with every step checked against the file's end.
+
+No count or length in the file is believed before it is known to fit into the bytes that are left; nothing is allocated
+from one. What is wrong becomes a UserError of one line that names the file.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from milestones.errors import UserError
+
+STRING, ARRAY, BOOL = 8, 9, 7
+# value type → struct letter, little-endian
+SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", BOOL: "B", 10: "Q", 11: "q", 12: "d"}
+MAX_ELEMENTS = 1 << 24  # of all arrays together; the largest vocabularies are a sixtieth of that
+MAX_STRING = 1 << 26
+MAX_NESTING = 4
+_length = struct.Struct("<Q").unpack_from
+
+
+def quoted(text: object) -> str:
+    """A name from a file (or a file's name) fit for one line: unprintable characters escaped, cut if very long."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    return shown if len(shown) <= 200 else f"{shown[:120]}… ({len(shown)} characters)"
+
+
+class Cursor:
+    """Reads a file front to back. Every method raises UserError where the file ends too early or says what cannot be."""
+
+    def __init__(self, path: Path, data: mmap.mmap):
+        self._path, self._data, self._end = path, data, len(data)
+        self._room = MAX_ELEMENTS
+        self.at = 0
+        self.what = "the header"  # what is being read, for messages
+
+    def fail(self, problem: str) -> NoReturn:
+        raise UserError(f"{quoted(self._path)}: {problem}: get the file again, or another one")
+
+    def need(self, count: int, each: int = 1) -> None:
+        """Assert that `count` things of at least `each` bytes can still come."""
+        if count * each > self._end - self.at:
+            left = self._end - self.at
+            self.fail(f"truncated or damaged: {self.what} needs {count * each:,} bytes at byte {self.at:,}, {left:,} are left")
+
+    def scalar(self, letter: str) -> Any:
+        size = struct.calcsize("<" + letter)
+        self.need(size)
+        self.at += size
+        return struct.unpack_from("<" + letter, self._data, self.at - size)[0]
+
+    def string(self) -> str:
+        return self._strings(1)[0]
+
+    def value(self, kind: int, depth: int = 0) -> Any:
+        """A metadata value: int, float, bool, str, or a list of those (or of lists)."""
+        if kind == STRING:
+            return self.string()
+        if kind == ARRAY:
+            return self._array(depth + 1)
+        if kind not in SCALARS:
+            self.fail(f"{self.what} has value type {kind}, which GGUF does not know")
+        value = self.scalar(SCALARS[kind])
+        if kind == BOOL:
+            self._check_bool(value)
+            return bool(value)
+        return value
+
+    def _array(self, depth: int) -> list[Any]:
+        if depth > MAX_NESTING:
+            self.fail(f"{self.what} has arrays nested more than {MAX_NESTING} deep")
+        kind, count = self.scalar("I"), self.scalar("Q")
+        if kind not in SCALARS and kind not in (STRING, ARRAY):
+            self.fail(f"{self.what} is an array of value type {kind}, which GGUF does not know")
+        smallest = {STRING: 8, ARRAY: 12}.get(kind) or struct.calcsize(SCALARS[kind])
+        self.need(count, smallest)
+        self._room -= count
+        if self._room < 0:
+            self.fail(f"{self.what} has {count:,} elements; all arrays together may have {MAX_ELEMENTS:,}")
+        if kind == STRING:
+            return self._strings(count)
+        if kind == ARRAY:
+            return [self._array(depth + 1) for _ in range(count)]
+        numbers = np.frombuffer(self._data, np.dtype(SCALARS[kind]).newbyteorder("<"), count, self.at)
+        self.at += numbers.nbytes
+        if kind != BOOL:
+            return numbers.tolist()
+        self._check_bool(int(numbers.max(initial=0)))
+        return numbers.astype(bool).tolist()
+
+    def _strings(self, count: int) -> list[str]:
+        """Many strings: the one loop that a large vocabulary makes hot, hence plain local names."""
+        data, end, at = self._data, self._end, self.at
+        found: list[str] = []
+        for _ in range(count):
+            begin = at + 8
+            if begin > end:
+                self.at = at
+                self.need(8)
+            at = begin + _length(data, begin - 8)[0]
+            if at > end or at - begin > MAX_STRING:
+                self.at = begin
+                self.need(at - begin)
+                self.fail(f"{self.what} has a string of {at - begin:,} bytes; at most {MAX_STRING:,} are read")
+            try:
+                found.append(data[begin:at].decode())
+            except UnicodeDecodeError:
+                self.fail(f"{self.what} has a string at byte {begin:,} that is not UTF-8")
+        self.at = at
+        return found
+
+    def _check_bool(self, largest: int) -> None:
+        if largest > 1:
+            self.fail(f"{self.what} is a truth value of {largest}; only 0 and 1 are")

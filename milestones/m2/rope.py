@@ -1,0 +1,46 @@
+"""Host side of rope.metal."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from metal.tensor import Gpu, Tensor, require
+
+TURN = 2.0**64  # one whole turn in the kernel's fixed-point angle: it wraps around as an unsigned 64-bit number does
+
+
+class Rope:
+    """Rotary position embedding. See reference/rope.py for the formula and rope.metal for the contract."""
+
+    def __init__(self, gpu: Gpu):
+        self._gpu, self._function = gpu, gpu.kernel("m2", "rope")
+        self._turns: dict[tuple[float, int], Tensor] = {}
+
+    def __call__(self, x: Tensor, out: Tensor | None = None, *, start: int, base: float) -> Tensor:
+        """x (tokens, heads, d), float32, d even; token t stands at position start + t → out like x, which may be x.
+
+        Queues one kernel. Raises ValueError on a misfit.
+        """
+        require(len(x.shape) == 3, f"rope: x must have three dimensions (tokens, heads, d), it has shape {x.shape}")
+        tokens, heads, d = x.shape
+        require(d % 2 == 0, f"rope: heads of x have {d} elements, which do not pair up")
+        require(0 < x.size < 2**32, f"rope: x of shape {x.shape} must have from 1 to 2³² − 1 elements")
+        require(0 <= start <= 2**32 - tokens, f"rope: start must be from 0 to 2³² − tokens, got {start}")
+        require(base >= 1, f"rope: base must be at least 1, got {base}")
+        out = self._gpu.empty(x.shape) if out is None else out
+        require(out.shape == x.shape, f"rope: out has shape {out.shape}, x has {x.shape}")
+        for name, tensor in (("x", x), ("out", out)):
+            require(tensor.dtype == "float32", f"rope: {name} must be float32, it is {tensor.dtype}")
+        pairs, half = x.size // 2, d // 2
+        args = self._gpu.constants("IIII", pairs, heads * half, half, start)
+        self._gpu.run(self._function, pairs, x, self._table(base, d), out, args)
+        return out
+
+    def _table(self, base: float, d: int) -> Tensor:
+        """Turns per position of each pair, in float64 (53 bits: at position p the angle errs by less than p · 2⁻⁵² radians)."""
+        if (base, d) not in self._turns:
+            turns = [int(base ** (-2 * i / d) / (2 * math.pi) * TURN) for i in range(d // 2)]
+            self._turns[base, d] = self._gpu.tensor(np.array(turns, np.uint64))
+        return self._turns[base, d]

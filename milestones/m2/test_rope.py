@@ -1,0 +1,174 @@
+"""The spec of rope. Source: Su et al., RoFormer: Enhanced Transformer with Rotary Position Embedding (2021), eq. 15 and 16."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from conftest import WIDTHS
+from metal.tensor import Tensor
+from milestones.m2.rope import Rope
+from reference.compare import assert_close, assert_same
+from reference.rope import rope
+from reference.tolerance import EPSILON, sum_bound
+
+
+def run(gpu, x, start, base=1e5):
+    """The turned heads; the memory after them, where an unguarded tail would land, must be as poisoned as before."""
+    room = gpu.empty((x.size + 2048,))
+    y = Rope(gpu)(gpu.tensor(x), Tensor(room.buffer, x.shape, room.dtype), start=start, base=base)
+    gpu.sync()
+    assert np.isnan(room.numpy()[x.size :]).all(), "elements past the last were written"
+    return y.numpy()
+
+
+def expected(x, start, base=1e5):
+    """In float64, and the error of float32: of each element of a pair at most that many ε of |x[2i]| + |x[2i + 1]|."""
+    y = rope(torch.from_numpy(x).double(), start, base).numpy()
+    pairs = np.abs(x.astype(np.float64)).reshape(*x.shape[:2], -1, 2).sum(-1)
+    return y.astype(np.float32), sum_bound("rope", 0, np.repeat(pairs, 2, axis=-1))
+
+
+def heads(seed, shape):
+    """Normal values, outliers planted, one of a pair much larger than the other, a pair of zeros."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(shape).astype(np.float32)
+    x.reshape(-1)[:: max(2, x.size // 5)] *= 100
+    if x.size > 8:
+        x.reshape(-1)[4:6] = 0
+    return x
+
+
+def test_a_head_worked_by_hand(gpu):
+    """At position 1 with base 10000 and d = 4 the pairs turn by 1 and by 10000^(−1/2) = 0.01 radians."""
+    y = run(gpu, np.float32([[[1, 0, 1, 0]]]), start=1, base=10000.0)
+    assert_close(y, np.float32([[[np.cos(1), np.sin(1), np.cos(0.01), np.sin(0.01)]]]), 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "start"),
+    [((1, 1, 2), 5), ((1, 9, 64), 8191), ((33, 3, 64), 0), ((5, 2, 62), 1000), ((3, 31, 6), 77), ((2, 1, 256), 8190)],
+    ids=str,
+)
+def test_equals_the_reference(gpu, shape, start):
+    x = heads(start, shape)
+    y, allowed = expected(x, start)
+    assert np.abs(y - x).max() > 0.1, "the expected output must not be trivial"
+    assert_close(run(gpu, x, start), y, allowed)
+
+
+def test_equals_rotation_matrices_of_numpy(gpu):
+    """An oracle without complex numbers or torch: each pair times the 2 × 2 matrix of eq. 13, angles from exact integers."""
+    x, start = heads(3, (4, 2, 16)), 4093
+    y = np.empty_like(x)
+    for t, h, i in np.ndindex(4, 2, 8):
+        angle = np.longdouble(start + t) * np.longdouble(1e5) ** (-np.longdouble(2 * i) / 16)
+        c, s = np.cos(angle), np.sin(angle)
+        y[t, h, 2 * i : 2 * i + 2] = np.array([[c, -s], [s, c]]) @ x[t, h, 2 * i : 2 * i + 2]
+    assert_close(run(gpu, x, start), y, expected(x, start)[1])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    tokens=st.integers(1, 9),
+    count=st.integers(1, 5),
+    half=st.integers(1, 40),
+    start=st.one_of(st.integers(0, 8192), st.integers(0, 2**31)),
+    base=st.sampled_from([1.0, 500.0, 1e4, 1e5, 1e6]),
+    width=st.sampled_from(WIDTHS),
+)
+@example(seed=0, tokens=2, count=1, half=32, start=2**31, base=1e5, width=32)  # float angles are 256 radians apart there
+def test_equals_the_reference_at_any_position_base_and_width(gpus, seed, tokens, count, half, start, base, width):
+    x = heads(seed, (tokens, count, 2 * half))
+    y, allowed = expected(x, start, base)
+    drift = (start + tokens) * 2.0**-51 * np.abs(x).max()  # float64 angles, on both sides
+    assert_close(run(gpus(width), x, start, base), y, allowed + drift)
+
+
+def test_position_zero_changes_nothing(gpus):
+    x = heads(1, (1, 4, 64))
+    assert_same(run(gpus(64), x, start=0), x)
+
+
+def test_a_token_is_turned_by_its_own_position(gpus):
+    """Prefill of many tokens and decode of one must agree bit for bit: token t of a run from s is a run of one from s + t."""
+    x = heads(2, (6, 3, 10))
+    together = run(gpus(256), x, start=700)
+    for t in range(6):
+        assert_same(run(gpus(256), x[t : t + 1], start=700 + t), together[t : t + 1], what=f"token {t} alone")
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), start=st.integers(0, 8192), width=st.sampled_from(WIDTHS))
+@example(seed=0, start=8192, width=448)
+def test_keeps_the_length_of_every_pair(gpus, seed, start, width):
+    """A rotation: |y pair| = |x pair|, within the bound of its two elements (√2 of one's)."""
+    x = heads(seed, (3, 2, 16))
+    before, after = (np.linalg.norm(v.astype(np.float64).reshape(3, 2, 8, 2), axis=-1) for v in (x, run(gpus(width), x, start)))
+    allowed = np.sqrt(2) * expected(x, start)[1][..., ::2]
+    assert_close(after, before, allowed)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    distance=st.integers(0, 300),
+    near=st.integers(0, 100),
+    far=st.integers(4000, 8000),
+    width=st.sampled_from(WIDTHS),
+)
+@example(seed=0, distance=1, near=0, far=8000, width=64)
+def test_q_dot_k_depends_on_the_distance_alone(gpus, seed, distance, near, far, width):
+    """What RoPE is for (eq. 16): the score of a query and a key is the same wherever in the text the two stand."""
+    rng, gpu = np.random.default_rng(seed), gpus(width)
+    q, k = (rng.standard_normal((1, 1, 64)).astype(np.float32) for _ in "qk")
+    scores = []
+    for position in (near, far):
+        turned_q, turned_k = run(gpu, q, position + distance), run(gpu, k, position)
+        scores.append(float(np.vdot(turned_q.astype(np.float64), turned_k.astype(np.float64))))
+    (q_bound, k_bound), size = (expected(v, near)[1] for v in (q, k)), np.abs
+    allowed = 2 * float((size(q) + q_bound).ravel() @ k_bound.ravel() + (size(k) + k_bound).ravel() @ q_bound.ravel())
+    allowed *= np.sqrt(2)  # a turned element may be as large as its pair is long
+    assert abs(scores[0] - scores[1]) <= allowed, f"{scores[0]} near, {scores[1]} far, allowed {allowed}"
+    assert allowed < 2000 * EPSILON[np.dtype(np.float32)] * 64, "the bound itself must stay small"
+
+
+def test_neighbours_pair_up_not_halves(gpus):
+    """GGUF's Llama order: element 1 turns with element 0, not with element d/2, as in Hugging Face's files."""
+    x = np.zeros((1, 1, 8), np.float32)
+    x[0, 0, 0] = 1
+    assert (np.flatnonzero(run(gpus(32), x, start=3)) == [0, 1]).all()
+
+
+def test_out_may_be_x(gpu):
+    x = heads(4, (9, 3, 64))
+    tensor = gpu.tensor(x)
+    y = Rope(gpu)(tensor, tensor, start=50, base=1e5)
+    gpu.sync()
+    assert y is tensor
+    assert_close(y.numpy(), *expected(x, 50))
+
+
+@pytest.mark.parametrize(
+    ("shape", "keywords", "message"),
+    [
+        ((4, 8), {}, "x must have three dimensions"),
+        ((2, 4, 7), {}, "heads of x have 7 elements, which do not pair up"),
+        ((2, 4, 8), {"start": -1}, "start must be from 0 to 2³² − tokens, got -1"),
+        ((2, 4, 8), {"start": 2**32 - 1}, "start must be from 0"),
+        ((2, 4, 8), {"base": 0.5}, "base must be at least 1, got 0.5"),
+        ((0, 4, 8), {}, "must have from 1"),
+        ((2, 4, 8), {"out": (4, 2, 8)}, "out has shape"),
+    ],
+)
+def test_a_misfit_is_named_before_launch(gpus, shape, keywords, message):
+    gpu = gpus(256)
+    arguments = {"start": 0, "base": 1e4, **keywords}
+    if "out" in arguments:
+        arguments["out"] = gpu.empty(arguments["out"])
+    with pytest.raises(ValueError, match=message):
+        Rope(gpu)(gpu.empty(shape), **arguments)

@@ -1,0 +1,136 @@
+"""The spec of swiglu. Source: Shazeer, GLU Variants Improve Transformer (2020), eq. 5, with β = 1 (SiLU)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from conftest import WIDTHS
+from metal.tensor import Tensor
+from milestones.m2.swiglu import SwiGlu
+from reference.compare import assert_close
+from reference.swiglu import swiglu
+from reference.tolerance import EPSILON, EXTRA, TINY
+
+
+def run(gpu, gate, up):
+    """The product; the memory after it, where an unguarded tail would land, must be as poisoned as before."""
+    room = gpu.empty((gate.size + 1024,))
+    y = SwiGlu(gpu)(gpu.tensor(gate), gpu.tensor(up), Tensor(room.buffer, gate.shape, room.dtype))
+    gpu.sync()
+    assert np.isnan(room.numpy()[gate.size :]).all(), "elements past the last were written"
+    return y.numpy()
+
+
+def expected(gate, up):
+    """In float64, and the error of float32 under fast math.
+
+    Metal's table for fast math gives exp(x) 3 + ⌊|2x|⌋ ulp; of that the share 1 − σ(g) reaches the sigmoid (the derivative of
+    1 / (1 + e)). The other roundings are in the table. An exp below the smallest normal number may be flushed to zero.
+    """
+    g, u = torch.from_numpy(gate).double(), torch.from_numpy(up).double()
+    y, size = swiglu(g, u).numpy(), g.abs().clamp(max=104).numpy()
+    share = torch.sigmoid(-g).numpy()
+    relative = (EXTRA["swiglu"] + (3 + 2 * size) * share) * EPSILON[np.dtype(np.float32)]
+    return y.astype(np.float32), relative * np.abs(y) + TINY * (1 + size * np.abs(up))
+
+
+def gates(seed, shape, scale=3.0):
+    """Gates of both signs with planted zeros, large values where exp over- and underflows, and a subnormal."""
+    rng = np.random.default_rng(seed)
+    gate, up = (rng.standard_normal(shape).astype(np.float32) for _ in "gu")
+    gate *= np.float32(scale)
+    planted = np.float32([0, 40, -40, 87, -87, 90, -90, 104, -104, 200, -200, 1e30, -1e30, 1e-40, -0.0])
+    flat = gate.reshape(-1)
+    places = rng.permutation(flat.size)[: min(len(planted), flat.size // 2)]
+    flat[places] = rng.permutation(planted)[: len(places)]
+    return gate, up
+
+
+def test_a_gate_worked_by_hand(gpu):
+    """σ(2) = 1 / (1 + e⁻²) = 0.880797: 2 · 0.880797 · 3 = 5.284782, and −2 · 0.119203 · 3 = −0.715218."""
+    y = run(gpu, np.float32([[0, 2, -2]]), np.float32([[5, 3, 3]]))
+    assert_close(y, np.float32([[0, 5.284782, -0.715218]]), 3e-6)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 31), (2, 32), (33, 33), (1, 1025), (5, 1536)], ids=str)
+def test_equals_the_reference(gpu, shape):
+    gate, up = gates(shape[1], shape)
+    y, allowed = expected(gate, up)
+    assert np.abs(y).max() > 0.001, "the expected output must not be trivial"
+    assert_close(run(gpu, gate, up), y, allowed)
+
+
+def test_equals_torch_functional(gpu):
+    """An oracle nobody here wrote: torch.nn.functional.silu(gate) · up in float32."""
+    gate, up = gates(7, (5, 576))
+    y = torch.nn.functional.silu(torch.from_numpy(gate)) * torch.from_numpy(up)
+    assert_close(run(gpu, gate, up), y, expected(gate, up)[1] * 2)  # both sides round
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    rows=st.integers(1, 5),
+    n=st.integers(1, 700),
+    scale=st.sampled_from([1e-3, 1.0, 30.0, 1e4]),
+    width=st.sampled_from(WIDTHS),
+)
+@example(seed=0, rows=3, n=341, scale=30.0, width=1024)
+def test_equals_the_reference_for_any_shape_scale_and_width(gpus, seed, rows, n, scale, width):
+    gate, up = gates(seed, (rows, n), scale)
+    assert_close(run(gpus(width), gate, up), *expected(gate, up))
+
+
+@settings(max_examples=20, deadline=None)
+@given(g=st.floats(-(2.0**100), 2.0**100, width=32), u=st.floats(-100, 100, width=32), width=st.sampled_from(WIDTHS))
+@example(g=-(2.0**100), u=1.0, width=32)
+@example(g=-88.75, u=1.0, width=32)  # where e^−g passes the largest float32
+def test_no_gate_however_large_overflows(gpus, g, u, width):
+    """Fast math must meet no infinity: a far negative gate closes (0), a far positive one lets gate · up through."""
+    gate, up = np.full((1, 3), g, np.float32), np.full((1, 3), u, np.float32)
+    y = run(gpus(width), gate, up)
+    assert_close(y, *expected(gate, up))
+    if g > 20:
+        assert_close(y, gate * up, EXTRA["swiglu"] * EPSILON[np.dtype(np.float32)] * np.abs(gate * up) + TINY)
+
+
+@pytest.mark.parametrize("zero", ["gate", "up"])
+def test_a_gate_or_an_up_of_zero_gives_zero(gpus, zero):
+    gate, up = gates(3, (2, 99))
+    (gate if zero == "gate" else up)[:] = 0
+    assert (run(gpus(256), gate, up) == 0).all()
+
+
+@pytest.mark.parametrize("target", ["gate", "up"])
+def test_out_may_be_an_input(gpu, target):
+    gate, up = gates(4, (3, 700))
+    tensors = {"gate": gpu.tensor(gate), "up": gpu.tensor(up)}
+    y = SwiGlu(gpu)(tensors["gate"], tensors["up"], tensors[target])
+    gpu.sync()
+    assert y is tensors[target]
+    assert_close(y.numpy(), *expected(gate, up))
+
+
+@pytest.mark.parametrize(
+    ("gate", "up", "out", "message"),
+    [
+        ((4,), (4,), None, "gate must have two dimensions"),
+        ((2, 4), (2, 5), None, r"up has shape \(2, 5\), gate has \(2, 4\)"),
+        ((2, 4), (2, 4), (4, 2), "out has shape"),
+        ((2, 0), (2, 0), None, "must have from 1"),
+    ],
+)
+def test_a_misfit_is_named_before_launch(gpus, gate, up, out, message):
+    gpu = gpus(256)
+    with pytest.raises(ValueError, match=message):
+        SwiGlu(gpu)(gpu.empty(gate), gpu.empty(up), gpu.empty(out) if out else None)
+
+
+def test_everything_must_be_float32(gpus):
+    gpu = gpus(256)
+    with pytest.raises(ValueError, match="up must be float32, it is float16"):
+        SwiGlu(gpu)(gpu.empty((2, 4)), gpu.empty((2, 4), np.float16))
