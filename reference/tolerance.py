@@ -18,6 +18,7 @@ TINY = 2.0**-126  # below the smallest normal float32 a fast-math device may flu
 # op → roundings that every element suffers besides those of its sum: what they are stands beside the number
 EXTRA = {
     "add": 0.5,  # one addition, correctly rounded
+    "attention": 4,  # division (2.5 ulp in Metal's table), rounding the expected value (0.5), spare 1
     "matmul": 1,  # the store
     "rms_norm": 8,  # mean (1), + ε (1), rsqrt (fast math: 2 ulp on Apple's table, halved by nothing), two products (2), spare 1
     # the angle, at most π: its rounding to float, its constant, their product (1.5 π); precise sin or cos (4 ulp); two products

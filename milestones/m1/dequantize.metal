@@ -33,7 +33,7 @@ inline uint bits_of_half(ushort half_bits) {
     const uint sign = uint(half_bits & 0x8000) << 16;
     const uint exponent = (half_bits >> 10) & 31;
     const uint mantissa = half_bits & 1023;
-    const uint subnormal = as_type<uint>(float(mantissa) * 0x1p-24f);
+    const uint subnormal = as_type<uint>(float(mantissa) * 5.9604644775390625e-8f);  // 2^-24
     const uint normal = ((exponent + 112) << 23) | (mantissa << 13);
     const uint special = 0x7F800000 | (mantissa << 13);
     return sign | (exponent == 0 ? subnormal : exponent == 31 ? special : normal);

@@ -1,0 +1,1 @@
+"""Golden fixtures of m1, and the script that makes them."""

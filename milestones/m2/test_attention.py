@@ -1,0 +1,192 @@
+"""The spec of attention. Sources: Vaswani et al., Attention Is All You Need (2017), eq. 1; Ainslie et al., GQA (2023), §2.2."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from conftest import WIDTHS
+from metal.tensor import Tensor
+from milestones.m2.attention import Attention
+from reference.attention import attention, attention_weights
+from reference.compare import assert_close, assert_same
+from reference.tolerance import EPSILON, EXTRA, TINY
+
+
+def padded(gpu, shape, values=None):
+    """A tensor with room of NaN after it: what an unguarded tail reads there spoils the output, what it writes there shows."""
+    room = gpu.empty((np.prod(shape) + 4096,))
+    tensor = Tensor(room.buffer, shape, room.dtype)
+    if values is not None:
+        tensor.numpy()[:] = values
+    return tensor, room.numpy()[tensor.size :]
+
+
+def run(gpu, q, k, v):
+    y, after = padded(gpu, q.shape)
+    Attention(gpu)(*(padded(gpu, a.shape, a)[0] for a in (q, k, v)), y)
+    gpu.sync()
+    assert np.isnan(after).all(), "elements past the last were written"
+    return y.numpy()
+
+
+def expected(q, k, v):
+    """In float64, and the error of float32 under fast math, to first order in the weights' relative errors r.
+
+    A score is a sum of d products times a scale: (d + 2) ε of Σ|q·k|/√d. exp of x = score − largest: Metal's table for fast
+    math gives 3 + ⌊|2x|⌋ ulp, and x itself is rounded. Numerator and denominator are sums of the weights over the tokens.
+    """
+    q64, k64, v64 = (torch.from_numpy(a).double() for a in (q, k, v))
+    group, epsilon = q.shape[1] // k.shape[1], EPSILON[np.dtype(np.float32)]
+    k_of_head, v_of_head = k64.repeat_interleave(group, dim=1), v64.repeat_interleave(group, dim=1).abs()
+    tokens, _, d = q.shape
+    weights = attention_weights(q64, k64)
+    scores = torch.einsum("thd,shd->hts", q64, k_of_head) / d**0.5
+    below = (scores.masked_fill(weights == 0, -1e30).amax(-1, keepdim=True) - scores).clamp(0, 104)
+    r = (d + 2) * epsilon * torch.einsum("thd,shd->hts", q64.abs(), k_of_head.abs()) / d**0.5 + (3 + 2.5 * below) * epsilon
+    r = torch.expm1(r)
+    mean_r = (weights * r).sum(-1, keepdim=True) + (2 * tokens + EXTRA["attention"]) * epsilon
+    allowed = torch.einsum("hts,shd->thd", weights * (r + mean_r), v_of_head) + 2 * tokens * TINY * v_of_head.amax()
+    return attention(q64, k64, v64).numpy().astype(np.float32), allowed.numpy() + TINY
+
+
+def inputs(seed, tokens, heads, kv_heads, d, scale=1.0):
+    """Normal q, k and v with a planted outlier in each, two equal keys (a tie) and one value far from the rest."""
+    rng = np.random.default_rng(seed)
+    q, k, v = (rng.standard_normal((tokens, n, d)).astype(np.float32) for n in (heads, kv_heads, kv_heads))
+    q *= np.float32(scale)
+    q.reshape(-1)[q.size // 2] *= 5
+    k.reshape(-1)[k.size // 3] *= 5
+    k[tokens // 2] = k[0]
+    v[tokens // 3] += 30
+    return q, k, v
+
+
+def test_two_tokens_worked_by_hand(gpu):
+    """d = 1, so scale = 1. Token 0 sees itself; token 1's scores are 0 and ln 3: weights 1/4 and 3/4 of 2 and 4."""
+    q, k, v = np.float32([[[9]], [[1]]]), np.float32([[[0]], [[np.log(3)]]]), np.float32([[[2]], [[4]]])
+    assert_close(run(gpu, q, k, v), np.float32([[[2]], [[3.5]]]), 3e-6)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "heads", "kv_heads", "d"),
+    [
+        (1, 9, 3, 64),
+        (5, 9, 3, 64),
+        (33, 3, 3, 31),
+        (31, 2, 1, 33),
+        (32, 4, 2, 32),
+        (3, 8, 1, 256),
+        (67, 1, 1, 1),
+        (7, 6, 2, 97),
+    ],
+    ids=str,
+)
+def test_equals_the_reference(gpu, tokens, heads, kv_heads, d):
+    q, k, v = inputs(tokens, tokens, heads, kv_heads, d)
+    y, allowed = expected(q, k, v)
+    assert np.abs(y).max() > 0.1, "the expected output must not be trivial"
+    assert np.median(allowed / (np.abs(y) + 1)) < 1e-3, "the bound itself must stay small"
+    assert_close(run(gpu, q, k, v), y, allowed)
+
+
+@pytest.mark.parametrize(("tokens", "heads", "kv_heads"), [(130, 9, 3), (40, 4, 4)], ids=str)
+def test_equals_torch_functional(gpus, tokens, heads, kv_heads):
+    """An oracle nobody here wrote: torch.nn.functional.scaled_dot_product_attention, causal, grouped, in float32."""
+    q, k, v = inputs(7, tokens, heads, kv_heads, 64)
+    torch_q, torch_k, torch_v = (torch.from_numpy(a).transpose(0, 1)[None] for a in (q, k, v))
+    y = torch.nn.functional.scaled_dot_product_attention(torch_q, torch_k, torch_v, is_causal=True, enable_gqa=True)
+    assert_close(run(gpus(1024), q, k, v), y[0].transpose(0, 1), expected(q, k, v)[1] * 2)  # both sides round
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    tokens=st.integers(1, 40),
+    kv_heads=st.integers(1, 3),
+    group=st.integers(1, 3),
+    d=st.integers(1, 70),
+    scale=st.sampled_from([1e-3, 1.0, 10.0]),
+    width=st.sampled_from(WIDTHS),
+)
+@example(seed=0, tokens=33, kv_heads=3, group=3, d=33, scale=1.0, width=32)
+def test_equals_the_reference_for_any_shape_scale_and_width(gpus, seed, tokens, kv_heads, group, d, scale, width):
+    q, k, v = inputs(seed, tokens, kv_heads * group, kv_heads, d, scale)
+    assert_close(run(gpus(width), q, k, v), *expected(q, k, v))
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), changed=st.integers(0, 19), width=st.sampled_from(WIDTHS))
+@example(seed=0, changed=19, width=64)
+def test_a_token_changes_nothing_before_itself(gpus, seed, changed, width):
+    """Causality, bit for bit: what a later token holds, however large, has no part in an earlier one's output."""
+    q, k, v = inputs(seed, 20, 4, 2, 24)
+    before = run(gpus(width), q, k, v)
+    q[changed], k[changed], v[changed] = 7, 1e4, -1e30
+    after = run(gpus(width), q, k, v)
+    assert_same(after[:changed], before[:changed])
+    assert (after[changed] != before[changed]).all(), "the token itself must see the change"
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), tokens=st.integers(1, 50), width=st.sampled_from(WIDTHS))
+@example(seed=0, tokens=50, width=448)
+def test_a_query_of_zeros_takes_the_mean_of_the_values(gpus, seed, tokens, width):
+    """All scores 0, all weights equal: token t's output is the plain mean of v[0 … t]."""
+    q, k, v = inputs(seed, tokens, 4, 2, 10)
+    q[:] = 0
+    mean = np.cumsum(v.astype(np.float64), axis=0) / np.arange(1, tokens + 1)[:, None, None]
+    assert_close(run(gpus(width), q, k, v), np.repeat(mean, 2, axis=1).astype(np.float32), expected(q, k, v)[1])
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), width=st.sampled_from(WIDTHS))
+@example(seed=0, width=832)
+def test_permuting_heads_permutes_outputs(gpus, seed, width):
+    """Heads know nothing of each other: reorder groups, and heads within their group, and the outputs reorder, bit for bit."""
+    q, k, v = inputs(seed, 9, 6, 3, 20)
+    rng = np.random.default_rng(seed)
+    groups = rng.permutation(3)
+    order = np.concatenate([2 * g + rng.permutation(2) for g in groups])
+    plain = run(gpus(width), q, k, v)
+    assert_same(run(gpus(width), q[:, order], k[:, groups], v[:, groups]), plain[:, order])
+
+
+def test_scores_of_hundreds_neither_overflow_nor_vanish(gpu):
+    """The largest score is subtracted before exp, whatever its sign: e^1000 has no float32, nor has e^−1000."""
+    k, v = np.float32([[[1, 0, 0]], [[0, 1, 0]], [[0, 1, 0]], [[0, 0, 1]]]), np.float32([[[1]], [[3]], [[5]], [[7]]])
+    large = np.float32(1000 * 3**0.5)
+    q = large * np.float32([[[1, 0, 0]], [[-1, -1, 0]], [[0, 1, 0]], [[0, 0, 1]]])  # itself, a tie at −1000, a tie, itself
+    assert_close(run(gpu, q, k, v), np.float32([[[1]], [[2]], [[4]], [[7]]]), 4e-6)
+
+
+@pytest.mark.parametrize(
+    ("q", "k", "v", "message"),
+    [
+        ((4, 8), (4, 1, 8), (4, 1, 8), "q must have three dimensions"),
+        ((4, 2, 8), (4, 8), (4, 8), "k must have three dimensions"),
+        ((4, 8, 16), (4, 3, 16), (4, 3, 16), "k has 3 heads, q has 8; q heads must be a multiple of k heads"),
+        ((4, 2, 8), (4, 4, 8), (4, 4, 8), "k has 4 heads, q has 2; q heads"),
+        ((4, 2, 8), (4, 2, 8), (4, 1, 8), r"k has shape \(4, 2, 8\), v has"),
+        ((4, 2, 8), (5, 2, 8), (5, 2, 8), "k has 5 tokens, q has 4"),
+        ((4, 2, 8), (4, 2, 9), (4, 2, 9), "heads of k have 9 elements, those of q have 8"),
+        ((4, 2, 257), (4, 2, 257), (4, 2, 257), "at most 256"),
+        ((0, 2, 8), (0, 2, 8), (0, 2, 8), "nothing to attend to"),
+    ],
+)
+def test_a_misfit_is_named_before_launch(gpus, q, k, v, message):
+    gpu = gpus(256)
+    with pytest.raises(ValueError, match=message):
+        Attention(gpu)(gpu.empty(q), gpu.empty(k), gpu.empty(v))
+
+
+def test_out_may_not_be_an_input_and_all_must_be_float32(gpus):
+    gpu = gpus(256)
+    q, k, v = (gpu.empty((4, 2, 8)) for _ in "qkv")
+    with pytest.raises(ValueError, match="out must not be q"):
+        Attention(gpu)(q, k, v, q)
+    with pytest.raises(ValueError, match="k must be float32, it is float16"):
+        Attention(gpu)(q, gpu.empty((4, 2, 8), np.float16), v)
