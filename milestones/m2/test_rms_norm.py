@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from conftest import WIDTHS
 from milestones.m2.rms_norm import RmsNorm
 from reference.compare import assert_close
+from reference.golden import load
 from reference.rms_norm import rms_norm
 from reference.tolerance import EPSILON, EXTRA, TINY
 
@@ -55,6 +58,22 @@ def test_equals_torch_functional(gpu):
     x, weight = rows(7, (5, 576))
     y = torch.nn.functional.rms_norm(torch.from_numpy(x), (576,), torch.from_numpy(weight), eps=1e-5)
     assert_close(run(gpu, x, weight), y, expected(x, weight)[1] * 2)  # both sides round
+
+
+def test_equals_the_golden_fixture(gpu):
+    """torch.nn.functional.rms_norm, made once (golden/manifest.json says with what)."""
+    golden = load(Path(__file__).parent / "golden", "rms_norm")
+    assert_close(run(gpu, golden["x"], golden["weight"]), golden["y"], expected(golden["x"], golden["weight"])[1] * 2)
+
+
+def test_out_may_be_x(gpu):
+    """A SIMD-group reads all of its row before it writes any of it."""
+    x, weight = rows(4, (5, 576))
+    tensor = gpu.tensor(x)
+    y = RmsNorm(gpu)(tensor, gpu.tensor(weight), tensor, eps=1e-5)
+    gpu.sync()
+    assert y is tensor
+    assert_close(y.numpy(), *expected(x, weight))
 
 
 @given(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from conftest import WIDTHS
 from metal.tensor import Tensor
 from milestones.m2.rope import Rope
 from reference.compare import assert_close, assert_same
+from reference.golden import load
 from reference.rope import rope
 from reference.tolerance import EPSILON, sum_bound
 
@@ -69,6 +72,21 @@ def test_equals_rotation_matrices_of_numpy(gpu):
         c, s = np.cos(angle), np.sin(angle)
         y[t, h, 2 * i : 2 * i + 2] = np.array([[c, -s], [s, c]]) @ x[t, h, 2 * i : 2 * i + 2]
     assert_close(run(gpu, x, start), y, expected(x, start)[1])
+
+
+@pytest.mark.parametrize("start", [0, 4000])
+def test_equals_the_golden_fixture(gpu, start):
+    """transformers' rotary embedding, made once (golden/manifest.json says with what), within what it errs itself.
+
+    Its angles are float32: a power (ε), a reciprocal (ε/2) and a product (ε/2) make 2 ε of the angle; sine and products, 4 ε.
+    """
+    golden = load(Path(__file__).parent / "golden", "rope")
+    x, epsilon = golden["x"], EPSILON[np.dtype(np.float32)]
+    tokens, _, d = x.shape
+    angles = np.outer(np.arange(start, start + tokens), 1e5 ** (-np.arange(0, d, 2) / d)).repeat(2, axis=1)[:, None]
+    pairs = np.abs(x).reshape(*x.shape[:2], -1, 2).sum(-1).repeat(2, axis=-1)
+    allowed = expected(x, start)[1] + (2 * angles + 4) * epsilon * pairs
+    assert_close(run(gpu, x, start), golden[f"y{start}"], allowed)
 
 
 @settings(max_examples=40, deadline=None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from conftest import WIDTHS
 from metal.tensor import Tensor
 from milestones.m2.swiglu import SwiGlu
 from reference.compare import assert_close
+from reference.golden import load
 from reference.swiglu import swiglu
 from reference.tolerance import EPSILON, EXTRA, TINY
 
@@ -69,6 +72,13 @@ def test_equals_torch_functional(gpu):
     gate, up = gates(7, (5, 576))
     y = torch.nn.functional.silu(torch.from_numpy(gate)) * torch.from_numpy(up)
     assert_close(run(gpu, gate, up), y, expected(gate, up)[1] * 2)  # both sides round
+
+
+def test_equals_the_golden_fixture(gpu):
+    """torch.nn.functional.silu(gate) · up, made once (golden/manifest.json says with what)."""
+    golden = load(Path(__file__).parent / "golden", "swiglu")
+    allowed = expected(golden["gate"], golden["up"])[1] * 2  # both sides round
+    assert_close(run(gpu, golden["gate"], golden["up"]), golden["y"], allowed)
 
 
 @settings(max_examples=30, deadline=None)

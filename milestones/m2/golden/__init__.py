@@ -1,0 +1,1 @@
+"""Golden fixtures of m2: each op by torch.nn.functional or transformers, in float32."""

@@ -1,0 +1,169 @@
+"""The spec of decode_attention. Sources: Vaswani et al. (2017), eq. 1; Ainslie et al., GQA (2023); the cache's contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from conftest import WIDTHS
+from metal.tensor import Tensor
+from milestones.m4.decode_attention import DecodeAttention
+from reference.compare import assert_close, assert_same
+from reference.decode_attention import decode_attention
+from reference.golden import load
+from reference.tolerance import EPSILON, EXTRA, TINY
+
+
+def run(gpu, q, k, v, position, capacity=None):
+    """The cache's rows after the last query's are poison, as they are before anything was stored there."""
+    seen, capacity = position + len(q), capacity or position + len(q) + 5
+    caches = []
+    for rows in (k, v):
+        cache = gpu.empty((capacity, *rows.shape[1:]))
+        cache.numpy()[:seen] = rows[:seen]
+        assert capacity == seen or np.isnan(cache.numpy()[seen:]).all()
+        caches.append(cache)
+    y = DecodeAttention(gpu)(gpu.tensor(q), *caches, position=position)
+    gpu.sync()
+    return y.numpy()
+
+
+def expected(q, k, v, position):
+    """In float64, and the error of float32 under fast math, to first order in the weights' relative errors r.
+
+    A score is a sum of d products times a scale: (d + 2) ε of Σ|q·k|/√d. exp of x = score − largest: Metal's table for fast
+    math gives 3 + ⌊|2x|⌋ ulp, and x itself is rounded. Numerator and denominator are sums of the weights over the rows seen.
+    """
+    q64, k64, v64 = (torch.from_numpy(a).double() for a in (q, k, v))
+    epsilon, (tokens, heads, d), group = EPSILON[np.dtype(np.float32)], q.shape, q.shape[1] // k.shape[1]
+    allowed = torch.empty_like(q64)
+    for t in range(tokens):
+        seen = position + t + 1
+        for h in range(heads):
+            keys, values = k64[:seen, h // group], v64[:seen, h // group].abs()
+            scores = keys @ q64[t, h] / d**0.5
+            below = (scores.amax() - scores).clamp(0, 104)
+            r = (d + 2) * epsilon * (keys.abs() @ q64[t, h].abs()) / d**0.5 + (3 + 2.5 * below) * epsilon
+            weights, r = torch.softmax(scores, dim=0), torch.expm1(r)
+            mean_r = (weights * r).sum() + (2 * seen + EXTRA["attention"]) * epsilon
+            allowed[t, h] = (weights * (r + mean_r)) @ values + 2 * seen * TINY * values.amax()
+    return decode_attention(q64, k64, v64, position).numpy().astype(np.float32), allowed.numpy() + TINY
+
+
+def inputs(seed, tokens, position, heads, kv_heads, d, scale=1.0):
+    """Normal q, k and v with a planted outlier in each, two equal keys (a tie) and one value far from the rest."""
+    rng, seen = np.random.default_rng(seed), position + tokens
+    q = (rng.standard_normal((tokens, heads, d)) * scale).astype(np.float32)
+    k, v = (rng.standard_normal((seen, kv_heads, d)).astype(np.float32) for _ in "kv")
+    q.reshape(-1)[q.size // 2] *= 5
+    k.reshape(-1)[k.size // 3] *= 5
+    k[seen // 2] = k[0]
+    v[seen // 3] += 30
+    return q, k, v
+
+
+def test_one_query_worked_by_hand(gpu):
+    """d = 1, so scale = 1. At position 1 the scores are 0 and ln 3: weights 1/4 and 3/4 of 2 and 4. Row 2 is not seen."""
+    q, k, v = np.float32([[[1]]]), np.float32([[[0]], [[np.log(3)]]]), np.float32([[[2]], [[4]]])
+    assert_close(run(gpu, q, k, v, 1), np.float32([[[3.5]]]), 3e-6)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "position", "heads", "kv_heads", "d"),
+    [(1, 0, 9, 3, 64), (1, 100, 9, 3, 64), (1, 32, 2, 1, 33), (5, 31, 4, 4, 31), (33, 0, 3, 1, 32), (2, 7, 8, 1, 256)],
+    ids=str,
+)
+def test_equals_the_reference(gpu, tokens, position, heads, kv_heads, d):
+    q, k, v = inputs(d, tokens, position, heads, kv_heads, d)
+    y, allowed = expected(q, k, v, position)
+    assert np.abs(y).max() > 0.1, "the expected output must not be trivial"
+    assert np.median(allowed / (np.abs(y) + 1)) < 1e-3, "the bound itself must stay small"
+    assert_close(run(gpu, q, k, v, position), y, allowed)
+
+
+@pytest.mark.parametrize(("tokens", "position"), [(1, 300), (7, 60)], ids=str)
+def test_equals_torch_functional(gpus, tokens, position):
+    """An oracle nobody here wrote: torch's scaled_dot_product_attention in float32, with the mask written out."""
+    q, k, v = inputs(7, tokens, position, 9, 3, 64)
+    seen = torch.arange(position + tokens)[None] <= position + torch.arange(tokens)[:, None]
+    heads_first = [torch.from_numpy(a).transpose(0, 1)[None] for a in (q, k, v)]
+    y = torch.nn.functional.scaled_dot_product_attention(*heads_first, attn_mask=seen, enable_gqa=True)
+    assert_close(run(gpus(1024), q, k, v, position), y[0].transpose(0, 1), expected(q, k, v, position)[1] * 2)  # both round
+
+
+def test_equals_the_golden_fixture(gpu):
+    golden = load(Path(__file__).parent / "golden", "decode_attention")
+    q, k, v, position = golden["q"], golden["k"], golden["v"], int(golden["position"])
+    assert_close(run(gpu, q, k, v, position), golden["y"], expected(q, k, v, position)[1] * 2)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    tokens=st.integers(1, 5),
+    position=st.integers(0, 60),
+    kv_heads=st.integers(1, 3),
+    group=st.integers(1, 3),
+    d=st.integers(1, 70),
+    scale=st.sampled_from([1e-3, 1.0, 10.0]),
+    width=st.sampled_from(WIDTHS),
+)
+@example(seed=0, tokens=1, position=0, kv_heads=1, group=1, d=1, scale=1.0, width=32)
+def test_equals_the_reference_for_any_shape_scale_and_width(gpus, seed, tokens, position, kv_heads, group, d, scale, width):
+    q, k, v = inputs(seed, tokens, position, kv_heads * group, kv_heads, d, scale)
+    assert_close(run(gpus(width), q, k, v, position), *expected(q, k, v, position))
+
+
+def test_a_chunk_gives_what_its_tokens_give_one_by_one(gpus):
+    """Chunked prefill and decode agree bit for bit: query t alone at position p + t equals query t of the chunk at p."""
+    gpu, (q, k, v) = gpus(256), inputs(3, 6, 10, 4, 2, 24)
+    together = run(gpu, q, k, v, 10)
+    for t in range(6):
+        assert_same(run(gpu, q[t : t + 1], k[: 11 + t], v[: 11 + t], 10 + t), together[t : t + 1], what=f"query {t} alone")
+
+
+def test_scores_of_hundreds_neither_overflow_nor_vanish(gpu):
+    """The largest score is subtracted before exp, whatever its sign: e^1000 has no float32, nor has e^−1000."""
+    v = np.float32([[[1, 2]], [[3, 4]]])
+    k = np.float32([[[1, 0]], [[0, 1]]])
+    q = np.float32(1000 * 2**0.5) * np.float32([[[1, 0], [-1, -1]]])  # the first key alone; a tie at −1000
+    assert_close(run(gpu, q, k, v, 1), np.float32([[[1, 2], [2, 3]]]), 4e-6)
+
+
+def test_writes_nothing_past_its_tokens(gpus):
+    gpu, (q, k, v) = gpus(1024), inputs(4, 1, 9, 3, 3, 20)
+    room = gpu.empty((64, 3, 20))
+    y = Tensor(room.buffer, q.shape, room.dtype)
+    DecodeAttention(gpu)(gpu.tensor(q), gpu.tensor(k), gpu.tensor(v), y, position=9)
+    gpu.sync()
+    assert np.isfinite(room.numpy()[0]).all()
+    assert np.isnan(room.numpy()[1:]).all(), "rows past the last were written"
+
+
+@pytest.mark.parametrize(
+    ("q", "k", "v", "position", "message"),
+    [
+        ((1, 8), (4, 1, 8), (4, 1, 8), 0, "q must have three dimensions"),
+        ((1, 8, 16), (4, 3, 16), (4, 3, 16), 0, "the cache has 3 heads, q has 8; q heads must be a multiple"),
+        ((1, 2, 8), (4, 2, 8), (4, 1, 8), 0, "cache_k has shape"),
+        ((1, 2, 8), (4, 2, 9), (4, 2, 9), 0, "heads of the cache have 9 elements, those of q have 8"),
+        ((2, 2, 8), (4, 2, 8), (4, 2, 8), 3, "2 queries at position 3 look past a cache of 4 rows"),
+        ((1, 2, 257), (4, 2, 257), (4, 2, 257), 0, "at most 256"),
+    ],
+)
+def test_a_misfit_is_named_before_launch(gpus, q, k, v, position, message):
+    gpu = gpus(256)
+    with pytest.raises(ValueError, match=message):
+        DecodeAttention(gpu)(gpu.empty(q), gpu.empty(k), gpu.empty(v), position=position)
+
+
+def test_out_may_not_be_an_input(gpus):
+    gpu = gpus(256)
+    q, cache_k, cache_v = (gpu.empty((1, 2, 8)) for _ in "qkv")
+    with pytest.raises(ValueError, match="out must not be q"):
+        DecodeAttention(gpu)(q, cache_k, cache_v, q, position=0)
