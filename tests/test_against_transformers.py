@@ -90,7 +90,7 @@ def test_greedy_text_equals_transformers(engine, name):
 @pytest.mark.parametrize("heads,kv_heads", [(6, 2), (4, 4), (5, 1)], ids=["gqa", "mha", "mqa"])
 @pytest.mark.parametrize("width", [32, 448, 1024], ids="width{}".format)
 def test_a_tiny_random_model_equals_transformers(tmp_path, tied, heads, kv_heads, width):
-    """No download: odd sizes (width 44, FFN 97, 131 tokens) that no kernel can be tuned to."""
+    """No download: odd sizes (width 60, heads of 8, FFN 97, 131 tokens) that no kernel can be tuned to."""
     oracle = random_model(seed=heads, tied=tied, heads=heads, kv_heads=kv_heads)
     file = GgufFile(write_gguf(oracle, tmp_path / "tiny.gguf"))
     gpu = Gpu(width=width, poison=True)

@@ -27,7 +27,7 @@ def random_model(seed: int, *, tied: bool = True, heads: int = 6, kv_heads: int 
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=131,
-        hidden_size=44,
+        hidden_size=60,
         intermediate_size=97,
         num_hidden_layers=3,
         num_attention_heads=heads,
