@@ -116,3 +116,13 @@ def require(condition: bool, message: str) -> None:
     """Hosts validate before launch, in words: raises ValueError(message) unless `condition`."""
     if not condition:
         raise ValueError(message)
+
+
+FLOAT32, UINT32 = np.dtype(np.float32), np.dtype(np.uint32)
+
+
+def require_dtype(op: str, dtype: np.dtype, **tensors: Tensor) -> None:
+    """Raises ValueError naming the first of `tensors` that is not of `dtype`. Its words are made only when needed."""
+    for name, tensor in tensors.items():
+        if tensor.dtype != dtype:
+            raise ValueError(f"{op}: {name} must be {dtype}, got {tensor.dtype}")

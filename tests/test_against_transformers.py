@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from milestones.m1.gguf_file import GgufFile
-from milestones.m1.weights import Weights
 
 from metal.tensor import Gpu
+from milestones.m1.gguf_file import GgufFile
+from milestones.m1.weights import Weights
 from milestones.m2.model import Model
 from milestones.m7.golden.make import NEW_TOKENS, PROMPTS
 from milestones.m7.loop import Loop

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from milestones.m1.gguf_file import GgufFile
-from milestones.m1.weights import Weights
 
 from metal.tensor import Gpu
 from milestones.errors import UserError
+from milestones.m1.gguf_file import GgufFile
+from milestones.m1.weights import Weights
 from milestones.m2.model import Model
 from milestones.m7.loop import Loop
 from tests.tiny import random_model, write_gguf

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metal.tensor import Gpu, Tensor, require
+from metal.tensor import FLOAT32, UINT32, Gpu, Tensor, require, require_dtype
 
 POISON = 0x7FC00BAD  # the bits of every element of a row whose id the table lacks
 
@@ -21,12 +21,12 @@ class GetRows:
         """
         require(len(table.shape) == 2, f"get_rows: table must have two dimensions (n, d), it has shape {table.shape}")
         require(len(ids.shape) == 1, f"get_rows: ids must have one dimension, they have shape {ids.shape}")
-        require(table.dtype == "float32", f"get_rows: table must be float32, it is {table.dtype}")
-        require(ids.dtype == "uint32", f"get_rows: ids must be uint32, they are {ids.dtype}")
+        require_dtype("get_rows", FLOAT32, table=table)
+        require_dtype("get_rows", UINT32, ids=ids)
         (n, d), (k,) = table.shape, ids.shape
         require(k > 0, "get_rows: no ids were given")
         out = self._gpu.empty((k, d)) if out is None else out
         require(out.shape == (k, d), f"get_rows: out has shape {out.shape}, {k} rows of {d} were asked for")
-        require(out.dtype == "float32", f"get_rows: out must be float32, it is {out.dtype}")
+        require_dtype("get_rows", FLOAT32, out=out)
         self._gpu.run(self._function, k * 32, table, ids, out, self._gpu.constants("III", n, d, k))
         return out

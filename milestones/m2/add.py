@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metal.tensor import Gpu, Tensor, require
+from metal.tensor import FLOAT32, Gpu, Tensor, require, require_dtype
 
 
 class Add:
@@ -20,7 +20,6 @@ class Add:
         require(0 < a.size < 2**32, f"add: a of shape {a.shape} must have from 1 to 2³² − 1 elements")
         out = self._gpu.empty(a.shape) if out is None else out
         require(out.shape == a.shape, f"add: out has shape {out.shape}, a has {a.shape}")
-        for name, tensor in (("a", a), ("b", b), ("out", out)):
-            require(tensor.dtype == "float32", f"add: {name} must be float32, it is {tensor.dtype}")
+        require_dtype("add", FLOAT32, a=a, b=b, out=out)
         self._gpu.run(self._function, a.size, a, b, out, self._gpu.constants("I", a.size))
         return out

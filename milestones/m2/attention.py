@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metal.tensor import Gpu, Tensor, require
+from metal.tensor import FLOAT32, Gpu, Tensor, require, require_dtype
 
 LARGEST_HEAD = 256
 
@@ -33,8 +33,7 @@ class Attention:
         )
         out = self._gpu.empty(q.shape) if out is None else out
         require(out.shape == q.shape, f"attention: out has shape {out.shape}, q has {q.shape}")
-        for name, tensor in (("q", q), ("k", k), ("v", v), ("out", out)):
-            require(tensor.dtype == "float32", f"attention: {name} must be float32, it is {tensor.dtype}")
+        require_dtype("attention", FLOAT32, q=q, k=k, v=v, out=out)
         for name, tensor in (("q", q), ("k", k), ("v", v)):
             require(out.buffer is not tensor.buffer, f"attention: out must not be {name}: it is written while {name} is read")
         args = self._gpu.constants("IIIIf", tokens, heads, kv_heads, d, d**-0.5)

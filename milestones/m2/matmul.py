@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metal.tensor import Gpu, Tensor, require
+from metal.tensor import FLOAT32, Gpu, Tensor, require, require_dtype
 
 
 class Matmul:
@@ -23,8 +23,7 @@ class Matmul:
         require(min(m, n, k) > 0, f"matmul: nothing to multiply in x {x.shape} and weight {weight.shape}")
         out = self._gpu.empty((m, n)) if out is None else out
         require(out.shape == (m, n), f"matmul: out has shape {out.shape}, the product has {(m, n)}")
-        for name, tensor in (("x", x), ("weight", weight), ("out", out)):
-            require(tensor.dtype == "float32", f"matmul: {name} must be float32, it is {tensor.dtype}")
+        require_dtype("matmul", FLOAT32, x=x, weight=weight, out=out)
         overlaps = out.buffer is x.buffer or out.buffer is weight.buffer
         require(not overlaps, "matmul: out must not be x or weight: it is written while they are read")
         self._gpu.run(self._function, n * 32, x, weight, out, self._gpu.constants("III", m, n, k))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metal.tensor import Gpu, Tensor, require
+from metal.tensor import FLOAT32, Gpu, Tensor, require, require_dtype
 
 
 class RmsNorm:
@@ -19,7 +19,6 @@ class RmsNorm:
         require(eps >= 0, f"rms_norm: eps must not be negative, got {eps}")
         out = self._gpu.empty(x.shape) if out is None else out
         require(out.shape == x.shape, f"rms_norm: out has shape {out.shape}, x has {x.shape}")
-        for name, tensor in (("x", x), ("weight", weight), ("out", out)):
-            require(tensor.dtype == "float32", f"rms_norm: {name} must be float32, it is {tensor.dtype}")
+        require_dtype("rms_norm", FLOAT32, x=x, weight=weight, out=out)
         self._gpu.run(self._function, rows * 32, x, weight, out, self._gpu.constants("IIf", rows, n, eps))
         return out

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from metal.tensor import Gpu, Tensor, require
+from metal.tensor import FLOAT32, Gpu, Tensor, require, require_dtype
 
 TURN = 2.0**64  # one whole turn in the kernel's fixed-point angle: it wraps around as an unsigned 64-bit number does
 
@@ -31,8 +31,7 @@ class Rope:
         require(base >= 1, f"rope: base must be at least 1, got {base}")
         out = self._gpu.empty(x.shape) if out is None else out
         require(out.shape == x.shape, f"rope: out has shape {out.shape}, x has {x.shape}")
-        for name, tensor in (("x", x), ("out", out)):
-            require(tensor.dtype == "float32", f"rope: {name} must be float32, it is {tensor.dtype}")
+        require_dtype("rope", FLOAT32, x=x, out=out)
         pairs, half = x.size // 2, d // 2
         args = self._gpu.constants("IIII", pairs, heads * half, half, start)
         self._gpu.run(self._function, pairs, x, self._table(base, d), out, args)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metal.tensor import Gpu, Tensor, require
+from metal.tensor import FLOAT32, Gpu, Tensor, require, require_dtype
 
 
 class SwiGlu:
@@ -21,7 +21,6 @@ class SwiGlu:
         require(0 < gate.size < 2**32, f"swiglu: gate of shape {gate.shape} must have from 1 to 2³² − 1 elements")
         out = self._gpu.empty(gate.shape) if out is None else out
         require(out.shape == gate.shape, f"swiglu: out has shape {out.shape}, gate has {gate.shape}")
-        for name, tensor in (("gate", gate), ("up", up), ("out", out)):
-            require(tensor.dtype == "float32", f"swiglu: {name} must be float32, it is {tensor.dtype}")
+        require_dtype("swiglu", FLOAT32, gate=gate, up=up, out=out)
         self._gpu.run(self._function, gate.size, gate, up, out, self._gpu.constants("I", gate.size))
         return out

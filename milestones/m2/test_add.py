@@ -105,5 +105,5 @@ def test_a_misfit_is_named_before_launch(gpus, a, b, out, message):
 
 def test_everything_must_be_float32(gpus):
     gpu = gpus(256)
-    with pytest.raises(ValueError, match="b must be float32, it is uint32"):
+    with pytest.raises(ValueError, match="b must be float32, got uint32"):
         Add(gpu)(gpu.empty((4,)), gpu.empty((4,), np.uint32))

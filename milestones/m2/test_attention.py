@@ -201,5 +201,5 @@ def test_out_may_not_be_an_input_and_all_must_be_float32(gpus):
     q, k, v = (gpu.empty((4, 2, 8)) for _ in "qkv")
     with pytest.raises(ValueError, match="out must not be q"):
         Attention(gpu)(q, k, v, q)
-    with pytest.raises(ValueError, match="k must be float32, it is float16"):
+    with pytest.raises(ValueError, match="k must be float32, got float16"):
         Attention(gpu)(q, gpu.empty((4, 2, 8), np.float16), v)

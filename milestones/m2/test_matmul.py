@@ -153,5 +153,5 @@ def test_out_may_not_be_an_input_and_all_must_be_float32(gpus):
     square = gpu.empty((4, 4))
     with pytest.raises(ValueError, match="out must not be x or weight"):
         Matmul(gpu)(square, gpu.empty((4, 4)), square)
-    with pytest.raises(ValueError, match="weight must be float32, it is float16"):
+    with pytest.raises(ValueError, match="weight must be float32, got float16"):
         Matmul(gpu)(square, gpu.empty((4, 4), np.float16))

@@ -142,5 +142,5 @@ def test_a_misfit_is_named_before_launch(gpus, gate, up, out, message):
 
 def test_everything_must_be_float32(gpus):
     gpu = gpus(256)
-    with pytest.raises(ValueError, match="up must be float32, it is float16"):
+    with pytest.raises(ValueError, match="up must be float32, got float16"):
         SwiGlu(gpu)(gpu.empty((2, 4)), gpu.empty((2, 4), np.float16))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metal.tensor import Gpu, Tensor, require
+from metal.tensor import FLOAT32, UINT32, Gpu, Tensor, require, require_dtype
 
 NOTHING = 0xFFFFFFFF  # what a row without a finite value gives
 
@@ -21,9 +21,9 @@ class Argmax:
         require(len(logits.shape) == 2, f"argmax: logits must have two dimensions (rows, n), they have shape {logits.shape}")
         rows, n = logits.shape
         require(min(rows, n) > 0, f"argmax: there is nothing to choose from in logits of shape {logits.shape}")
-        require(logits.dtype == "float32", f"argmax: logits must be float32, they are {logits.dtype}")
+        require_dtype("argmax", FLOAT32, logits=logits)
         out = self._gpu.empty((rows,), "uint32") if out is None else out
         require(out.shape == (rows,), f"argmax: out has shape {out.shape}, logits have {rows} rows")
-        require(out.dtype == "uint32", f"argmax: out must be uint32, it is {out.dtype}")
+        require_dtype("argmax", UINT32, out=out)
         self._gpu.run(self._function, rows * 32, logits, out, self._gpu.constants("II", rows, n))
         return out

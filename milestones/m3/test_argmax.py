@@ -116,7 +116,7 @@ def test_writes_nothing_past_its_rows(gpus):
     [
         ((4,), "float32", None, "two dimensions"),
         ((0, 4), "float32", None, "nothing to choose from"),
-        ((2, 4), "float16", None, "must be float32, they are float16"),
+        ((2, 4), "float16", None, "must be float32, got float16"),
         ((2, 4), "float32", (3,), r"out has shape \(3,\), logits have 2 rows"),
     ],
 )

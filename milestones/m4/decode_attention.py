@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metal.tensor import Gpu, Tensor, require
+from metal.tensor import FLOAT32, Gpu, Tensor, require, require_dtype
 
 LARGEST_HEAD = 256
 
@@ -39,10 +39,8 @@ class DecodeAttention:
         )
         out = self._gpu.empty(q.shape) if out is None else out
         require(out.shape == q.shape, f"decode_attention: out has shape {out.shape}, q has {q.shape}")
-        tensors = (("q", q), ("cache_k", cache_k), ("cache_v", cache_v))
-        for name, tensor in (*tensors, ("out", out)):
-            require(tensor.dtype == "float32", f"decode_attention: {name} must be float32, it is {tensor.dtype}")
-        for name, tensor in tensors:
+        require_dtype("decode_attention", FLOAT32, q=q, cache_k=cache_k, cache_v=cache_v, out=out)
+        for name, tensor in (("q", q), ("cache_k", cache_k), ("cache_v", cache_v)):
             require(
                 out.buffer is not tensor.buffer, f"decode_attention: out must not be {name}: it is written while that is read"
             )

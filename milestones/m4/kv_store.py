@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metal.tensor import Gpu, Tensor, require
+from metal.tensor import FLOAT32, Gpu, Tensor, require, require_dtype
 
 
 class KvStore:
@@ -29,8 +29,7 @@ class KvStore:
             position + tokens <= capacity,
             f"kv_store: {tokens} tokens at position {position} do not fit into a cache of {capacity} rows",
         )
-        for name, tensor in (("k", k), ("v", v), ("cache_k", cache_k), ("cache_v", cache_v)):
-            require(tensor.dtype == "float32", f"kv_store: {name} must be float32, it is {tensor.dtype}")
+        require_dtype("kv_store", FLOAT32, k=k, v=v, cache_k=cache_k, cache_v=cache_v)
         row = k.shape[1] * k.shape[2]
         args = self._gpu.constants("III", tokens, row, position)
         self._gpu.run(self._function, tokens * row, k, v, cache_k, cache_v, args)

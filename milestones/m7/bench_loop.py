@@ -1,6 +1,7 @@
 """How fast the loop is, beside transformers float32 in the same run: `pytest milestones/m7 --benchmark-only`.
 
-Same file, same prompt, greedy, one sequence, both warm. Each round decodes; prefill has its own rounds. Compare only within one run.
+Same file, same prompt, greedy, one sequence, both warm. Decode and prefill have rounds of their own. Compare only within
+one run.
 """
 
 from __future__ import annotations

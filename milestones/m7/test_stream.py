@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -36,7 +38,7 @@ def test_the_earliest_of_several_stop_strings_wins():
 def test_however_the_text_is_cut_it_ends_before_the_first_stop_string(text, stops, cuts):
     """A worked-out oracle: cut the whole text at the first place where any stop string has been seen complete."""
     edges = [0, *sorted(min(c, len(text)) for c in cuts), len(text)]
-    pieces = [text[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [text[a:b] for a, b in itertools.pairwise(edges)]
     shown, stopped = through(stops, pieces)
     assert stopped == any(s in text for s in stops)
     assert text.startswith(shown)
@@ -51,5 +53,5 @@ def test_however_the_text_is_cut_it_ends_before_the_first_stop_string(text, stop
 def test_without_stop_strings_nothing_is_held_back(text, cuts):
     gate = StopText([])
     edges = [0, *sorted(min(c, len(text)) for c in cuts), len(text)]
-    for a, b in zip(edges, edges[1:], strict=False):
+    for a, b in itertools.pairwise(edges):
         assert gate.feed(text[a:b]) == text[a:b]
