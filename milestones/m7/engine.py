@@ -120,10 +120,11 @@ class Engine:
             else:
                 figures.decode_seconds += elapsed
             figures.kv_rows = self.model.kv_rows - rows
-            if chosen == self.tokenizer.eos:
+            if chosen in self.tokenizer.ends:
                 figures.reason = "end-of-text"
                 break
-            text = gate.feed(decoder.feed(self.tokenizer.token_bytes(chosen)))
+            shown = b"" if self.tokenizer.is_special(chosen) else self.tokenizer.token_bytes(chosen)
+            text = gate.feed(decoder.feed(shown))
             if gate.stopped:
                 figures.reason = "stop string"
             yield Token(chosen, text)

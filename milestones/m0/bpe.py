@@ -1,0 +1,54 @@
+"""Host side of bpe.metal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from metal.tensor import Gpu, Tensor, require
+from milestones.m0.tables import NONE, merge_table, vocabulary_table
+from milestones.m0.vocabulary import Vocabulary
+
+
+class Bpe:
+    """Byte-pair encoding, its tables on the device. See reference/bpe.py for the rule, bpe.metal for the contract."""
+
+    def __init__(self, gpu: Gpu, vocabulary: Vocabulary):
+        require(len(vocabulary.tokens) > 0, "bpe: the vocabulary has no tokens")
+        self._gpu, self._function = gpu, gpu.kernel("m0", "bpe")
+        # Special tokens are found in the text before, never by their bytes. Of equal tokens the first counts.
+        special = set(vocabulary.special.values())
+        by_bytes = {t: i for i, t in reversed(list(enumerate(vocabulary.tokens))) if t and i not in special}
+        table = vocabulary_table(list(by_bytes), np.fromiter(by_bytes.values(), np.uint32, len(by_bytes)))
+        merges = merge_table(vocabulary.merges[:, 0], vocabulary.merges[:, 1])
+        lengths = np.fromiter(map(len, vocabulary.tokens), np.uint32, len(vocabulary.tokens))
+        self._tables = [
+            gpu.tensor(np.frombuffer(b"".join(vocabulary.tokens) or b"\0", np.uint8)),
+            gpu.tensor(np.concatenate([[0], np.cumsum(lengths)]), np.uint32),
+            gpu.tensor(table),
+            gpu.tensor(merges),
+        ]
+        self._masks = (len(table) - 1, len(merges) - 1)
+
+    def __call__(self, pieces: Sequence[bytes]) -> list[np.ndarray]:
+        """The ids of each piece, uint32. Queues one kernel and waits for it. A byte that is no token gives 0xFFFFFFFF.
+
+        Raises ValueError for an empty piece, or for more than 2³² − 1 bytes at once.
+        """
+        if not pieces:
+            return []
+        require(all(pieces), "bpe: a piece must hold at least one byte")
+        lengths = np.fromiter(map(len, pieces), np.uint64, len(pieces))
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        require(int(offsets[-1]) < NONE, f"bpe: {int(offsets[-1])} bytes are too many at once, at most {NONE - 1}")
+        gpu, size = self._gpu, int(offsets[-1])
+        text = gpu.tensor(np.frombuffer(b"".join(pieces), np.uint8))
+        ids, starts, ranks = (gpu.empty((size,), np.uint32) for _ in range(3))
+        counts = gpu.empty((len(pieces),), np.uint32)
+        args = gpu.constants("III", len(pieces), *self._masks)
+        inputs: list[Tensor] = [text, gpu.tensor(offsets, np.uint32), *self._tables]
+        gpu.run(self._function, len(pieces), *inputs, ids, counts, starts, ranks, args)
+        gpu.sync()
+        made = ids.numpy()
+        return [made[int(o) : int(o) + int(n)] for o, n in zip(offsets[:-1], counts.numpy(), strict=True)]

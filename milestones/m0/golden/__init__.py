@@ -1,0 +1,1 @@
+"""Golden fixtures of m0: token ids by the tokenizers package."""

@@ -1,0 +1,191 @@
+"""The spec of the tokenizer, on the default model's vocabulary: equal to `tokenizers`, lossless over bytes."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from milestones.errors import UserError
+from milestones.m0 import pretokenize as pretokenize_module
+from milestones.m0.golden.make import TEXTS, load_oracle
+from milestones.m0.pretokenize import pretokenize
+from milestones.m0.tokenizer import StreamDecoder, Tokenizer
+from milestones.m0.vocabulary import Vocabulary
+from milestones.m1.gguf_file import GgufFile
+from reference.golden import load
+
+LACKING = bytes.fromhex("04 06 13 14 16 1D C0 C1 F1 F2 F5 F6 F7 F8 F9 FA FB FC FD FE FF")
+
+
+@pytest.fixture(scope="module")
+def tokenizers_by_gpu(model_path):
+    """Gpu → Tokenizer of the default model's vocabulary, made once."""
+    vocabulary, made = Vocabulary.from_gguf(GgufFile(model_path).metadata), {}
+
+    def get(gpu):
+        if id(gpu) not in made:
+            made[id(gpu)] = Tokenizer(gpu, vocabulary)
+        return made[id(gpu)]
+
+    return get
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tokenizers_by_gpu, gpus):
+    return tokenizers_by_gpu(gpus(256))
+
+
+@pytest.fixture(scope="module")
+def oracle(model_path):
+    return load_oracle(model_path)
+
+
+def test_a_sentence_with_known_ids(tokenizer):
+    assert tokenizer.encode("The capital of France is") == [504, 3575, 282, 4649, 314]
+
+
+@pytest.mark.parametrize("number", range(len(TEXTS)), ids=lambda n: TEXTS[n][:20])
+def test_equals_the_golden_ids_at_every_width(tokenizers_by_gpu, gpu, number):
+    """Code, prose, many scripts, emoji, control characters: ids made by `tokenizers`."""
+    golden = load(Path(__file__).parent / "golden", "tokenize")
+    assert tokenizers_by_gpu(gpu).encode(TEXTS[number]) == golden[f"ids{number}"].tolist()
+
+
+unicode_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+program_text = st.text("abcXYZ_ \t\n\r.,;:(){}[]<>=+-*/'\"0123456789|é中🙂", max_size=60)
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.one_of(unicode_text, program_text))
+@example(text="\u0004a\u0006b")  # bytes that the vocabulary lacks, inside a word
+@example(text="a\u0013")
+@example(text="² ³ ½ ①")
+@example(text="\u2028 \u00a0x")
+@example(text="<|im_start|> <|im_end|>")
+def test_equals_tokenizers_on_any_text(tokenizer, oracle, text):
+    """What it does with bytes that have no token is its own rule: leave them out. Ours is to refuse, unless told to do so."""
+    assert tokenizer.encode(text, errors="drop") == oracle.encode(text).ids
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.binary(max_size=80).map(lambda b: b.translate(None, LACKING)))
+@example(data=b"\xff"[:0] + b"\xe2\x82")  # half a character
+@example(data=b"caf\xe9 \xed\xa0\x80 \x80\x80")
+@example(data="é".encode("latin-1") + "é".encode())
+def test_any_bytes_the_vocabulary_holds_come_back(tokenizer, data):
+    assert tokenizer.decode(tokenizer.encode(data)) == data
+    assert tokenizer.decode(tokenizer.encode(data, special=False)) == data
+
+
+@pytest.mark.parametrize("byte", LACKING, ids="{:02X}".format)
+def test_a_byte_that_the_vocabulary_lacks_is_named_with_its_offset(tokenizer, byte):
+    with pytest.raises(UserError, match=f"no token for byte 0x{byte:02X}, at offset 3"):
+        tokenizer.encode(b"abc" + bytes([byte]))
+    assert tokenizer.encode(b"abc" + bytes([byte]), errors="drop") == tokenizer.encode("abc")
+
+
+def test_all_other_bytes_have_a_token(tokenizer):
+    rest = bytes(b for b in range(256) if b not in LACKING)
+    assert tokenizer.decode(tokenizer.encode(rest)) == rest
+
+
+def test_special_tokens_are_read_as_such_unless_told_not_to(tokenizer):
+    marked = tokenizer.encode("<|im_start|>user")
+    assert marked[0] == tokenizer.vocabulary.special["<|im_start|>"] == 1
+    plain = tokenizer.encode("<|im_start|>user", special=False)
+    assert 1 not in plain and tokenizer.decode(plain) == tokenizer.decode(marked) == b"<|im_start|>user"
+    assert tokenizer.decode(marked, skip_special=True) == b"user"
+
+
+def test_pieces_cut_where_they_are_cut_encode_alike(tokenizer):
+    """BPE never merges across a cut: a text's ids are its pieces' ids, one after the other."""
+    text = TEXTS[5] + TEXTS[7] + TEXTS[9]
+    pieces = pretokenize(text, "smollm")
+    assert tokenizer.encode(text) == [i for piece in pieces for i in tokenizer.encode(piece)]
+
+
+def test_nothing_encodes_to_nothing(tokenizer):
+    assert tokenizer.encode("") == tokenizer.encode(b"") == []
+    assert tokenizer.decode([]) == b""
+
+
+def test_what_is_no_text_or_no_id_is_named(tokenizer):
+    with pytest.raises(UserError, match="lone surrogate at character 1"):
+        tokenizer.encode("a\ud800")
+    for token in (-1, 49152):
+        with pytest.raises(UserError, match=f"there is no token {token}: ids go from 0 to 49151"):
+            tokenizer.decode([token])
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=st.text(max_size=60), kind=st.sampled_from(["smollm", "gpt-2", "default"]))
+@example(text="a  \n 1", kind="smollm")
+def test_pieces_joined_give_the_text_back(text, kind):
+    assert "".join(pretokenize(text, kind)) == text
+
+
+def test_the_worked_examples_are_true():
+    import doctest
+
+    from milestones.m0 import tokenizer, vocabulary
+
+    for module in (pretokenize_module, tokenizer, vocabulary):
+        result = doctest.testmod(module)
+        assert result.attempted and not result.failed
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=st.text(max_size=20), cuts=st.lists(st.integers(0, 80), max_size=8))
+def test_a_stream_gives_whole_characters_however_it_is_cut(text, cuts):
+    data, stream, shown = text.encode("utf-8", "replace"), StreamDecoder(), ""
+    edges = [0, *sorted(min(c, len(data)) for c in cuts), len(data)]
+    for a, b in itertools.pairwise(edges):
+        shown += stream.feed(data[a:b])
+        assert data.decode().startswith(shown), "half a character was shown"
+    assert shown + stream.flush() == data.decode()
+
+
+def test_a_stream_that_ends_in_half_a_character_says_so():
+    stream = StreamDecoder()
+    assert stream.feed("🙂".encode()[:3]) == ""
+    assert stream.flush() == "\ufffd"
+
+
+def broken(**changes):
+    metadata = {
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.tokens": ["a", "b", "ab"],
+        "tokenizer.ggml.merges": ["a b"],
+        "tokenizer.ggml.eos_token_id": 2,
+    }
+    return {k: v for k, v in (metadata | {f"tokenizer.ggml.{k}": v for k, v in changes.items()}).items() if v is not None}
+
+
+def test_a_small_vocabulary_is_read():
+    vocabulary = Vocabulary.from_gguf(broken())
+    assert (vocabulary.tokens, vocabulary.merges.tolist(), vocabulary.eos) == ([b"a", b"b", b"ab"], [[0, 1]], 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": "llama"}, "of kind 'llama'; only byte-level BPE"),
+        ({"model": None}, "tokenizer.ggml.model is missing"),
+        ({"pre": "qwen2"}, "pre-tokenizer 'qwen2' is not supported; these are: smollm"),
+        ({"tokens": None}, "tokenizer.ggml.tokens is missing"),
+        ({"tokens": ["a", "b", "中"]}, "token 2 .* is not written in GPT-2's alphabet"),
+        ({"merges": ["a c"]}, "merge 0 .* is not made of its tokens: 'a c'"),
+        ({"merges": ["b a"]}, "merge 0 .* is not made of its tokens"),
+        ({"merges": [7]}, "merge 0"),
+        ({"token_type": [1]}, "3 tokens but 1 token types"),
+        ({"eos_token_id": 99}, "eos_token_id is 99: not the id of one of the 3 tokens"),
+    ],
+    ids=lambda v: str(v)[:30],
+)
+def test_a_damaged_or_foreign_vocabulary_is_named(changes, message):
+    with pytest.raises(UserError, match=message):
+        Vocabulary.from_gguf(broken(**changes))
