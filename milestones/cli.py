@@ -130,8 +130,12 @@ def _model(given: Path | None, quiet: bool = False) -> Path:
 # --- output, and how things end ---------------------------------------------------------------------------------------
 def _write(text: str) -> None:
     """Text to standard output as UTF-8, at once, whatever the terminal's own encoding."""
-    sys.stdout.buffer.write(text.encode("utf-8", "surrogatepass"))
-    sys.stdout.buffer.flush()
+    try:
+        sys.stdout.buffer.write(text.encode("utf-8", "surrogatepass"))
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:  # `firstlight generate … | head`: the reader has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that nothing complains at exit either
+        sys.exit(0)
 
 
 def _piece(data: bytes) -> str:
@@ -216,9 +220,6 @@ def _guard(run: Callable[[], Any]) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("", err=True)
         return 130
-    except BrokenPipeError:  # `firstlight generate … | head`: the reader has what it wanted
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def _complain(message: str) -> int:
