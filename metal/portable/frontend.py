@@ -32,7 +32,7 @@ def check(lowered: Lowered) -> None:
 
     text = PROLOGUE + lowered.text + EPILOGUE
     unit = ci.Index.create().parse(_FILE, args=_ARGUMENTS, unsaved_files=[(_FILE, text)])
-    tree = _Tree(lowered, len(PROLOGUE))
+    tree = _Tree(lowered, text)
     for d in unit.diagnostics:
         if d.severity >= ci.Diagnostic.Error:
             tree.report(d)
@@ -46,6 +46,10 @@ def check(lowered: Lowered) -> None:
 
 def reword(message: str) -> str:
     """A Clang message in Metal's words: address spaces by their Metal names, our own names left out."""
+    message = re.sub(r"^static assertion failed due to requirement '.*': (.*)$", r"\1", message)
+    message = message.replace("the local address space", "the threadgroup address space").replace(
+        "local address space", "threadgroup memory"
+    )
     for opencl, metal in _WORDS.items():
         message = re.sub(rf"\b{opencl}\b", metal, message)
     message = re.sub(r"\s*\*thread\b", " *", message)
@@ -53,12 +57,15 @@ def reword(message: str) -> str:
 
 
 class _Tree:
-    def __init__(self, lowered: Lowered, shift: int):
-        self.lowered, self.shift = lowered, shift
+    def __init__(self, lowered: Lowered, text: str):
+        self.lowered, self.text, self.shift = lowered, text, len(PROLOGUE)
         self.findings: list[tuple[int, str]] = []
         self.entries = {k.entry: k for k in lowered.kernels.values()}
 
     def add(self, offset: int, text: str) -> None:
+        """A finding at libclang's `offset`, which counts bytes where we count characters."""
+        if not self.text.isascii():
+            offset = len(self.text.encode()[:offset].decode(errors="ignore"))
         self.findings.append((self.lowered.origin(offset - self.shift), text))
 
     def report(self, diagnostic) -> None:
@@ -71,23 +78,24 @@ class _Tree:
         self.add(location.offset if location.file and location.file.name == _FILE else 0, reword(text))
 
     def walk(self, node, kernel=None) -> None:
-        import clang.cindex as ci
+        from clang.cindex import CursorKind as K
 
         kind = node.kind
-        if kind == ci.CursorKind.FUNCTION_DECL and node.spelling in self.entries:
+        if kind == K.FUNCTION_DECL and node.spelling in self.entries:
             kernel = self.entries[node.spelling]
-        if kind in (ci.CursorKind.VAR_DECL, ci.CursorKind.PARM_DECL, ci.CursorKind.FIELD_DECL, ci.CursorKind.TYPEDEF_DECL):
+        if kind in (K.VAR_DECL, K.PARM_DECL, K.FIELD_DECL, K.TYPEDEF_DECL, K.TYPE_ALIAS_DECL):
             self._declaration(node, kernel)
+        elif kind == K.LAMBDA_EXPR:
+            self.add(node.location.offset, "lambda expressions are not supported in Metal")
         for child in node.get_children():
             self.walk(child, kernel)
 
     def _declaration(self, node, kernel) -> None:
         import clang.cindex as ci
 
-        kind = node.underlying_typedef_type if node.kind == ci.CursorKind.TYPEDEF_DECL else node.type
+        alias = node.kind in (ci.CursorKind.TYPEDEF_DECL, ci.CursorKind.TYPE_ALIAS_DECL)
+        kind = (node.underlying_typedef_type if alias else node.type).get_canonical()
         spelled = kind.spelling
-        if re.search(r"\bdouble\b", spelled):
-            self.add(node.location.offset, "'double' is not supported in Metal")
         pointee = kind.get_pointee()
         if pointee.kind != ci.TypeKind.INVALID and "auto" not in spelled:
             target = pointee

@@ -22,7 +22,9 @@ from .errors import SourceError, error
 from .frontend import EPILOGUE, HEADER, PROLOGUE
 from .translate import Lowered
 
-OPTIONS = ["-cl-std=CLC++2021", "-cl-fast-relaxed-math"]
+# Metal's fast math: reassociation, no NaN, no infinity. Not -cl-fast-relaxed-math, which would also take sin and cos to 2500 ulp
+# (precise:: ones too) and leave out the rounding of float(half(x)).
+OPTIONS = ["-cl-std=CLC++2021", "-cl-unsafe-math-optimizations", "-cl-finite-math-only"]
 _LIBRARY = "libintelocl.so"
 
 

@@ -51,6 +51,21 @@ _VECTORS = {
 _ADDRESS = {"device", "constant", "threadgroup", "thread", "const"}
 
 
+# What OpenCL has and Metal has not, and what Metal leaves out of C++: refused wherever it stands, unless the program declares it
+_OPENCL = re.compile(
+    r"get_(global|local|group|sub_group|num_groups|num_sub_groups|work_dim|enqueued|max_sub_group)\w*|(work|sub)_group_\w+"
+    r"|intel_sub_group_\w+|native_\w+|v(load|store)_?\w+|convert_\w+|__(global|local|constant|private|generic|kernel)"
+    r"|(u?char|u?short|u?int|u?long|half|float)(8|16)"
+)
+_LEFT_OUT = {
+    **{f"double{n}": "'double' is not supported in Metal" for n in ("", "2", "3", "4")},
+    **{
+        w: f"'{w}' is not supported in Metal"
+        for w in ("goto", "virtual", "dynamic_cast", "typeid", "new", "delete", "throw", "try")
+    },
+}
+
+
 @dataclass
 class Buffer:
     """One buffer parameter of a kernel: its index in metalcompute's order, its name, whether the kernel may write it."""
@@ -133,6 +148,7 @@ class _Lowering:
 
     # --- the whole file -------------------------------------------------------------------------------------------
     def run(self) -> Lowered:
+        self._refuse_what_metal_lacks()
         self._collect_type_names()
         i, copied = 0, 0
         while i < len(self.tokens):
@@ -144,13 +160,36 @@ class _Lowering:
         self._copy(copied, len(self.tokens))
         return self.out
 
+    def _refuse_what_metal_lacks(self) -> None:
+        c, found = self.c, []
+        names = [i for i, token in enumerate(self.tokens) if token.kind == "name"]
+        # `float mad(…`: a name after a type and before a parenthesis is the program's own function
+        own = {c.text(i) for i in names if c.text(c.after(i)) == "(" and self._is_type(c.before(i))}
+        for i in names:
+            text, offset = c.text(i), self.tokens[i].start
+            if text in _LEFT_OUT:
+                found.append((offset, _LEFT_OUT[text]))
+            elif _OPENCL.fullmatch(text) and text not in own and c.text(c.before(i)) not in (".", "->"):
+                found.append((offset, f"'{text}' is OpenCL's, Metal has no such name"))
+            elif text in _VECTORS and c.text(c.before(i)) == "(" and c.text(c.after(i)) == ")":
+                opening = c.after(c.after(i))
+                if c.text(opening) == "(" and len(c.split(opening + 1, c.match(opening), angles=False)) > 1:
+                    found.append((self.tokens[c.before(i)].start, f"a vector is written {text}(…) in Metal, not ({text})(…)"))
+        if found:
+            raise SourceError(self.out.where, found)
+
+    def _is_type(self, i: int) -> bool:
+        return i >= 0 and self.tokens[i].kind == "name" and self.c.text(i) not in ("return", "else", "do", "case")
+
     def _collect_type_names(self) -> None:
         """Names that may turn out to be vector types: template type parameters, typedefs and aliases."""
         c = self.c
         for i, token in enumerate(self.tokens):
             if token.kind != "name":
                 continue
-            if (token.text in ("typename", "class") and c.text(c.before(i)) in ("<", ",")) or (token.text == "using" and c.text(c.after(c.after(i))) == "="):
+            if (token.text in ("typename", "class") and c.text(c.before(i)) in ("<", ",")) or (
+                token.text == "using" and c.text(c.after(c.after(i))) == "="
+            ):
                 self.types.add(c.text(c.after(i)))
             elif token.text == "typedef":
                 j = i
@@ -266,8 +305,8 @@ class _Lowering:
         while end < len(self.tokens) and c.text(end) != ";":
             end += 1
         self._copy(copied, i)
-        kinds = {self._template_parameter(a, b)[0]: self._source(a, b).split()[0] for a, b in function.template}
-        names = {p: ("type " if kinds[p] in ("typename", "class") else "value ") + v for p, v in values.items()}
+        kinds = {self._template_parameter(a, b)[0]: self._kind_of(a, b) for a, b in function.template}
+        names = {param: (kinds[param], value) for param, value in values.items()}
         self._emit_kernel(function, host or f"{name}<{', '.join(values.values())}>", names, at=self.tokens[j].start)
         return end + 1
 
@@ -278,7 +317,18 @@ class _Lowering:
                 return c.text(c.before(i)), self._source(i + 1, b).strip()
         return c.text(c.skip(b - 1, -1)), None
 
-    def _emit_kernel(self, f: _Function, host: str, names: dict[str, str], at: int | None = None) -> None:
+    def _kind_of(self, a: int, b: int) -> str:
+        """What a template parameter is declared as: `typename`, `class`, or the type of a value."""
+        name = self._template_parameter(a, b)[0]
+        words: list[str] = []
+        for i in range(a, b):
+            if self.c.text(i) == name:
+                break
+            if self.tokens[i].kind not in ("space", "comment"):
+                words.append(self.c.text(i))
+        return " ".join(words)
+
+    def _emit_kernel(self, f: _Function, host: str, names: dict[str, tuple[str, str]], at: int | None = None) -> None:
         c, out = self.c, self.out
         if host in out.kernels:
             self.fail(f.name, f"kernel '{host}' is defined twice")
@@ -287,12 +337,9 @@ class _Lowering:
         start = self.tokens[f.first].start if at is None else at
         if names:  # a scope of its own for the template's parameters
             out.put(f"namespace {entry}_scope {{ ", start)
-            for param, value in names.items():
-                kind, text = value.split(" ", 1)
-                if kind == "type":
-                    out.put(f"typedef {text} {param}; ", start)
-                else:
-                    out.put(f"enum : decltype({text}) {{ {param} = {text} }}; ", start)
+            for param, (kind, value) in names.items():
+                declared = f"typedef {value} {param}" if kind in ("typename", "class") else f"constant {kind} {param} = {value}"
+                out.put(declared + "; ", start)
         out.put(f"__kernel __attribute__((intel_reqd_sub_group_size({SIMD_WIDTH}))) void {entry}(", start)
         prologue: list[tuple[str, int]] = []
         taken: dict[int, str] = {}

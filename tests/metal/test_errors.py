@@ -1,0 +1,134 @@
+"""What is refused, and how: at the source's own line and column, in Metal's words. Source: Metal Shading Language Specification."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+import metal
+
+# name → (source, marker: the error must point at the first place where this stands after "/*!*/", words of the message)
+K = "kernel void f(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { "
+REFUSED = {
+    "missing expression": (K + "x[i] = /*!*/; }", "expected expression"),
+    "missing semicolon": (K + "float a = 1/*!*/ x[i] = a; }", "expected ';'"),
+    "missing brace": (K + "if (i == 0) { x[i] = 1; ", "expected"),
+    "undeclared name": (K + "x[i] = /*!*/foo + 1; }", "undeclared identifier 'foo'"),
+    "unknown function": (K + "x[i] = /*!*/expp(x[i]); }", "undeclared identifier 'expp'"),
+    "unknown type": (K + "/*!*/flaot a = 1; }", "'flaot'"),
+    "in a helper function": ("float g(float a) { return a + /*!*/b; }\n" + K + "x[i] = g(1); }", "undeclared identifier 'b'"),
+    "wrong argument": ("float g(float a) { return a; }\n" + K + "x[i] = /*!*/g(1, 2); }", "no matching function"),
+    "assigning to constant": ("kernel void f(constant float *x [[buffer(0)]]) { x[0] /*!*/= 1; }", "const"),
+    "assigning to a const buffer": ("kernel void f(device const float *x [[buffer(0)]]) { x[0] /*!*/= 1; }", "const"),
+    "swizzle that is not there": (K + "float2 v = float2(1, 2); x[i] = v/*!*/.z; }", "component"),
+    "address space changed": (K + "threadgroup float */*!*/z = x; z[0] = 1; }", "'threadgroup float *'"),
+    "device pointer to a thread parameter": (
+        "void g(thread float *p) { p[0] = 1; }\n" + K + "/*!*/g(x); }", "no matching function"),
+    "pointer parameter without address space": ("float g(float */*!*/p) { return p[0]; }\n" + K + "}", "must have an explicit address space"),
+    "pointer variable without address space": (K + "float */*!*/p = 0; }", "must have an explicit address space"),
+    "reference without address space": ("void g(float &/*!*/p) { p = 1; }\n" + K + "}", "must have an explicit address space"),
+    "field without address space": ("struct S { float */*!*/p; };\n" + K + "}", "must have an explicit address space"),
+    "typedef without address space": ("typedef float */*!*/P;\n" + K + "}", "must have an explicit address space"),
+    "alias without address space": ("using /*!*/P = float *;\nfloat g(P p) { return p[0]; }\n" + K + "}", "must have an explicit address space"),
+    "double": (K + "/*!*/double a = 1; x[i] = a; }", "'double' is not supported in Metal"),
+    "double in a cast": (K + "x[i] = (/*!*/double)x[i]; }", "'double' is not supported in Metal"),
+    "threadgroup variable in a nested scope": (K + "if (i > 0) { threadgroup float /*!*/a[4]; a[0] = 1; } }", "outermost scope"),
+    "threadgroup variable outside a kernel": ("void g() { threadgroup float /*!*/a[4]; a[0] = 1; }\n" + K + "}", "threadgroup"),
+    "lambda": (K + "auto g = /*!*/[](float a) { return a; }; x[i] = g(1); }", "lambda"),
+    "recursion is not looked for, but goto is": (K + "again: x[i] = 1; /*!*/goto again; }", "goto"),
+    "unknown parameter attribute": ("kernel void f(device float *x [[buffer(0)]], uint i [[/*!*/thread_position]]) {}", "unknown attribute 'thread_position'"),
+    "unknown kernel attribute": ("[[/*!*/max_threads(4)]] kernel void f(device float *x [[buffer(0)]]) {}", "unknown attribute 'max_threads'"),
+    "duplicate index": ("kernel void f(device float *x [[buffer(1)]], device float *y [[/*!*/buffer(1)]]) {}", "buffer index 1 is already used by parameter 'x'"),
+    "index out of range": ("kernel void f(device float */*!*/x [[buffer(31)]]) {}", "index 31 is out of range"),
+    "missing attribute": ("kernel void f(device float *x [[buffer(0)]], uint /*!*/i) {}", "parameter 'i' needs an attribute"),
+    "wrong type for a position": ("kernel void f(device float *x [[buffer(0)]], /*!*/int i [[thread_position_in_grid]]) {}", "type 'int' is not valid"),
+    "buffer in thread memory": ("kernel void f(/*!*/thread float *x [[buffer(0)]]) {}", "device or constant"),
+    "not void": ("kernel /*!*/int f(device float *x [[buffer(0)]]) { return 1; }", "void return type"),
+    "defined twice": (K + "}\nkernel void /*!*/f(device float *x [[buffer(0)]]) {}", "defined twice"),
+    "no such template": (K + "}\ntemplate [[host_name(\"g\")]] kernel void /*!*/g<float>(device float *);", "no kernel template named 'g'"),
+    "in a template kernel": (
+        "template <typename T> kernel void g(device T *x [[buffer(0)]]) { x[0] = /*!*/nope; }\n"
+        "template [[host_name(\"g32\")]] kernel void g<float>(device float *);", "undeclared identifier 'nope'"),
+    "too few components": (K + "float4 v = /*!*/float4(1, 2, 3); x[i] = v.x; }", "wrong number of components"),
+    "OpenCL's own functions": (K + "x[i] = /*!*/get_global_id(0); }", "get_global_id"),
+    "OpenCL's own barrier": (K + "/*!*/work_group_barrier(1); }", "work_group_barrier"),
+    "OpenCL's SIMD functions": (K + "x[i] = /*!*/sub_group_reduce_add(x[i]); }", "sub_group_reduce_add"),
+    "OpenCL's keywords": ("/*!*/__global float *g(device float *x) { return x; }\n" + K + "}", "__global"),
+    "OpenCL's wide vectors": (K + "/*!*/float8 v; }", "float8"),
+    "OpenCL's vector literals": (K + "float4 v = /*!*/(float4)(1, 2, 3, 4); x[i] = v.x; }", "float4(…)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_is_refused_at_its_line_and_column_in_metals_words(device, name):
+    source, words = REFUSED[name]
+    source = '#include <metal_stdlib>\nusing namespace metal;\n#line 41 "m9/op.metal"\n' + source.replace("/*!*/", "\0")
+    line = column = None
+    if "\0" in source:
+        before = source[: source.index("\0")]
+        line, column = 40 + before.count("\n") - 2, len(before) - before.rfind("\n")
+    source = source.replace("\0", "")
+    with pytest.raises(metal.error) as caught:
+        device.kernel(source).function("f")
+    message = str(caught.value)
+    assert words in message, message
+    assert not re.search(
+        r"\bfl_|__global|__local|__private|__constant|__generic|metal::|addrspace", message.replace(words, "")
+    ), message
+    first = message.splitlines()
+    place = re.match(r"m9/op\.metal:(\d+):(\d+): error: ", first[0])
+    assert place, message
+    if line is not None:
+        places = [(int(a), int(b)) for a, b in re.findall(r"^m9/op\.metal:(\d+):(\d+): error: ", message, re.MULTILINE)]
+        assert (line, column) in places, f"expected {line}:{column} in\n{message}"
+        at = next(i for i, text in enumerate(first) if text.startswith(f"m9/op.metal:{line}:{column}: "))
+        assert first[at + 1] == source.splitlines()[line - 41 + 3], "the line itself is shown"
+        assert first[at + 2].index("^") == column - 1
+
+
+def test_line_directives_and_letters_beyond_ascii_do_not_move_the_place(device):
+    source = '// ε, naïve, 数\n#line 7 "a/b.metal"\n' + K + "x[i] = 1; /* ü */ x[i] = nope; }"
+    with pytest.raises(metal.error, match=r"^a/b.metal:7:\d+: error: use of undeclared identifier 'nope'") as caught:
+        device.kernel(source)
+    column = int(str(caught.value).split(":")[2])
+    assert source.splitlines()[2][column - 1 :].startswith("nope")
+
+
+def test_every_error_of_a_source_is_reported(device):
+    source = K + "\n x[i] = one;\n x[i] = two;\n}"
+    with pytest.raises(metal.error) as caught:
+        device.kernel(source)
+    assert "program_source:2:9" in str(caught.value) and "program_source:3:9" in str(caught.value)
+
+
+def test_a_source_without_a_kernel_compiles_and_has_no_function(device):
+    with pytest.raises(metal.error, match="Failed to find function 'f'; this source has: none"):
+        device.kernel("float g(float x) { return x; }").function("f")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "",
+        "}",
+        "{",
+        "kernel",
+        "kernel void",
+        "kernel void f",
+        "kernel void f(",
+        "[[",
+        "template <",
+        "template",
+        "\0",
+        '"',
+        "/*",
+        "kernel void f(device float *x [[buffer(0)]]",
+    ],
+)
+def test_rubbish_is_an_error_never_a_crash(device, source):
+    try:
+        device.kernel(source)
+    except metal.error:
+        return
+    assert source in ("", "/*"), "only an empty program may compile"
