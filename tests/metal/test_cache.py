@@ -1,0 +1,104 @@
+"""Compiled programs on disk: used when they fit, made again when they do not, never in the way."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from metal.portable import opencl
+
+SOURCE = "kernel void f(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) {{ if (i == 0) x[0] = {value}; }}"
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("FIRSTLIGHT_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def value(device, source):
+    buffer = device.buffer(4)
+    run = device.kernel(source).function("f")(1, buffer)
+    del run
+    return np.frombuffer(buffer, np.float32)[0]
+
+
+def entries(cache):
+    return sorted(p for p in cache.rglob("*") if p.is_file())
+
+
+@pytest.fixture
+def builds(monkeypatch):
+    """Counts how often the device's compiler was asked."""
+    count = []
+    original = opencl.Runtime.build
+    monkeypatch.setattr(opencl.Runtime, "build", lambda self, lowered: count.append(1) or original(self, lowered))
+    return count
+
+
+def test_a_program_is_compiled_once_and_loaded_afterwards(device, cache, builds):
+    for _ in range(3):
+        assert value(device, SOURCE.format(value=5)) == 5
+    assert len(builds) == 1 and len(entries(cache)) == 1
+    assert value(device, SOURCE.format(value=6)) == 6, "another source is another program"
+    assert len(builds) == 2 and len(entries(cache)) == 2
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda b: b"",
+        lambda b: b[:100],
+        lambda b: b[:-1],
+        lambda b: b[:50] + bytes([b[50] ^ 1]) + b[51:],
+        lambda b: os.urandom(len(b)),
+    ],
+    ids=["empty", "head only", "last byte gone", "one bit", "noise"],
+)
+def test_a_damaged_entry_is_made_again(device, cache, builds, damage):
+    value(device, SOURCE.format(value=7))
+    (entry,) = entries(cache)
+    entry.write_bytes(damage(entry.read_bytes()))
+    assert value(device, SOURCE.format(value=7)) == 7
+    assert len(builds) == 2
+    assert value(device, SOURCE.format(value=7)) == 7 and len(builds) == 2, "the mended entry is used"
+
+
+def test_a_cache_that_cannot_be_written_only_costs_time(device, tmp_path, monkeypatch, builds):
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("FIRSTLIGHT_CACHE", str(tmp_path / "file"))
+    for _ in range(2):
+        assert value(device, SOURCE.format(value=8)) == 8
+    assert len(builds) == 2
+
+
+def test_the_key_holds_source_device_and_translator(monkeypatch):
+    """An entry of another translator, device or processor must never be taken for this one's."""
+    keys = {opencl.cache_key("a", "cpu 1"), opencl.cache_key("b", "cpu 1"), opencl.cache_key("a", "cpu 2")}
+    monkeypatch.setattr(opencl, "_translator_mark", lambda: "another")
+    keys.add(opencl.cache_key("a", "cpu 1"))
+    assert len(keys) == 4
+
+
+def test_processes_at_once_share_a_cache(cache):
+    """Four fresh interpreters compile the same source into one empty cache: all right, one whole entry, nothing left over."""
+    code = f"""
+import metal, numpy
+device = metal.Device(); buffer = device.buffer(4)
+run = device.kernel({SOURCE.format(value=9)!r}).function("f")(1, buffer); del run
+assert numpy.frombuffer(buffer, numpy.float32)[0] == 9
+"""
+    env = {**os.environ, "FIRSTLIGHT_CACHE": str(cache)}
+    processes = [subprocess.Popen([sys.executable, "-c", code], env=env, stderr=subprocess.PIPE) for _ in range(4)]
+    for process in processes:
+        assert process.wait(timeout=60) == 0, process.stderr.read().decode()
+    assert len(entries(cache)) == 1
+
+
+def test_no_environment_variable_is_left_behind(device):
+    """The loader is pointed at the runtime for a moment only."""
+    assert "OCL_ICD_VENDORS" not in os.environ or not os.environ["OCL_ICD_VENDORS"].startswith("/tmp/firstlight")
