@@ -7,6 +7,7 @@ merge, with tuples and a dict: no hash table of ours, no ids until the end.
 >>> bpe(b"abcbc", rules)  # a b c b c → ab c b c → abc b c → abc bc
 [b'abc', b'bc']
 """
+
 import itertools
 
 

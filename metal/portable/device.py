@@ -5,19 +5,22 @@ Same names, arguments and behaviour as metalcompute 0.2.9; what differs is writt
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import mmap
 import operator
 import sys
 from collections import namedtuple
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
 from . import frontend, opencl
 from .errors import error
-from .translate import Buffer as BufferParameter
-from .translate import KernelInfo, lower
+from .lowered import Buffer as BufferParameter
+from .lowered import KernelInfo
+from .translate import lower
 
 THREADGROUP_MEMORY = 32768  # bytes, the limit of every Apple GPU that MSL 2.3 knows
 
@@ -155,13 +158,14 @@ class Buffer(mmap.mmap):
     It is an anonymous memory map: zeroed, page-aligned, and alive as long as the last view (NumPy's, say) of it.
     """
 
+    _memory: Any
+    _device: Device
+
     def __new__(cls, device: Device, length_or_data):
         data = None
         if not isinstance(length_or_data, int):
-            try:
+            with contextlib.suppress(TypeError):
                 data = memoryview(length_or_data)
-            except TypeError:
-                pass
         if data is not None and not data.c_contiguous:
             raise error("Unsupported input format: the data must be C-contiguous")
         try:

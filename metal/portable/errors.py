@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 
-class error(Exception):  # noqa: N801 - the name is metalcompute's own
+class error(Exception):  # noqa: N801, N818 - the name is metalcompute's own
     """What metalcompute raises as `metalcompute.error`: a source that does not compile, an unknown function, a bad buffer."""
 
 

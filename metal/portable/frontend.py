@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from .errors import SourceError
-from .translate import Lowered
+from .lowered import Lowered
 
 _INCLUDE = Path(__file__).with_name("include")
 HEADER = _INCLUDE / "metal_stdlib.h"
@@ -47,9 +47,7 @@ def check(lowered: Lowered) -> None:
 def reword(message: str) -> str:
     """A Clang message in Metal's words: address spaces by their Metal names, our own names left out."""
     message = re.sub(r"^static assertion failed due to requirement '.*': (.*)$", r"\1", message)
-    message = message.replace("the local address space", "the threadgroup address space").replace(
-        "local address space", "threadgroup memory"
-    )
+    message = message.replace("the local address space", "the threadgroup address space")
     for opencl, metal in _WORDS.items():
         message = re.sub(rf"\b{opencl}\b", metal, message)
     message = re.sub(r"\s*\*thread\b", " *", message)

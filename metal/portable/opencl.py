@@ -20,10 +20,10 @@ from pathlib import Path
 
 from .errors import SourceError, error
 from .frontend import EPILOGUE, HEADER, PROLOGUE
-from .translate import Lowered
+from .lowered import Lowered
 
-# Metal's fast math: reassociation, no NaN, no infinity. Not -cl-fast-relaxed-math, which would also take sin and cos to 2500 ulp
-# (precise:: ones too) and leave out the rounding of float(half(x)).
+# Metal's fast math: reassociation, no NaN, no infinity. Not -cl-fast-relaxed-math, which would also take sin and cos (precise::
+# ones too) to 2500 ulp and leave out the rounding of float(half(x)).
 OPTIONS = ["-cl-std=CLC++2021", "-cl-unsafe-math-optimizations", "-cl-finite-math-only"]
 _LIBRARY = "libintelocl.so"
 
@@ -55,12 +55,13 @@ class Runtime:
     def __init__(self) -> None:
         cl = _import_pyopencl()
         self.cl = cl
-        self.device = next((d for p in cl.get_platforms() for d in p.get_devices() if _fits(d)), None)
-        if self.device is None:
+        devices = [d for p in cl.get_platforms() for d in p.get_devices() if _fits(d)]
+        if not devices:
             raise error(
                 "the OpenCL runtime offers no device with sub-groups of 32 and half precision; if this program imported "
                 "pyopencl before metal, import metal first"
             )
+        self.device = devices[0]
         self.context = cl.Context([self.device])
         self.queue = cl.CommandQueue(self.context)
         self.lock = threading.RLock()

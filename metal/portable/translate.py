@@ -12,109 +12,13 @@ Every piece of output remembers the offset it came from; that is how a message f
 
 from __future__ import annotations
 
-import bisect
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from .errors import SourceError, SourceMap
-from .lexer import Cursor, tokenize
-
-SIMD_WIDTH = 32
-MAX_THREADS = 1024
-MAX_BUFFERS = 31
-
-# attribute → (components it may have, expression for component n)
-_POSITIONS = {
-    "thread_position_in_grid": "get_global_id({n})",
-    "threads_per_grid": "get_global_size({n})",
-    "threadgroup_position_in_grid": "get_group_id({n})",
-    "threadgroups_per_grid": "get_num_groups({n})",
-    "thread_position_in_threadgroup": "get_local_id({n})",
-    "threads_per_threadgroup": "get_local_size({n})",
-    "dispatch_threads_per_threadgroup": "get_local_size({n})",
-}
-_SCALARS = {
-    "thread_index_in_threadgroup": "get_local_linear_id()",
-    "thread_index_in_simdgroup": "get_sub_group_local_id()",
-    # broadcast: the compiler does not see by itself that it is one value a SIMD-group, and would gather every load that hangs on it
-    "simdgroup_index_in_threadgroup": "sub_group_broadcast((uint)get_sub_group_id(), 0)",
-    "threads_per_simdgroup": str(SIMD_WIDTH),
-    "thread_execution_width": str(SIMD_WIDTH),
-    "simdgroups_per_threadgroup": f"(get_local_size(0) / {SIMD_WIDTH})",
-    "dispatch_simdgroups_per_threadgroup": f"(get_local_size(0) / {SIMD_WIDTH})",
-}
-_VECTORS = {
-    f"{base}{n}"
-    for base in ("bool", "char", "uchar", "short", "ushort", "int", "uint", "long", "ulong", "half", "float")
-    for n in (2, 3, 4)
-}
-_ADDRESS = {"device", "constant", "threadgroup", "thread", "const"}
-
-
-# What OpenCL has and Metal has not, and what Metal leaves out of C++: refused wherever it stands, unless the program declares it
-_OPENCL = re.compile(
-    r"get_(global|local|group|sub_group|num_groups|num_sub_groups|work_dim|enqueued|max_sub_group)\w*|(work|sub)_group_\w+"
-    r"|intel_sub_group_\w+|native_\w+|v(load|store)_?\w+|convert_\w+|__(global|local|constant|private|generic|kernel)"
-    r"|(u?char|u?short|u?int|u?long|half|float)(8|16)"
-)
-_LEFT_OUT = {
-    **{f"double{n}": "'double' is not supported in Metal" for n in ("", "2", "3", "4")},
-    **{
-        w: f"'{w}' is not supported in Metal"
-        for w in ("goto", "virtual", "dynamic_cast", "typeid", "new", "delete", "throw", "try")
-    },
-}
-
-
-@dataclass
-class Buffer:
-    """One buffer parameter of a kernel: its index in metalcompute's order, its name, whether the kernel may write it."""
-
-    index: int
-    name: str
-    writable: bool
-
-
-@dataclass
-class KernelInfo:
-    """A kernel function as the host sees it. `entry` is the OpenCL kernel's name; buffers stand in parameter order."""
-
-    name: str
-    entry: str
-    width: int
-    buffers: list[Buffer] = field(default_factory=list)
-    threadgroup_bytes: int = 0
-
-
-class Lowered:
-    """The translated text with its kernels, and the way back from its offsets to the source's."""
-
-    def __init__(self, where: SourceMap):
-        self.where = where
-        self.kernels: dict[str, KernelInfo] = {}
-        self._parts: list[str] = []
-        self._starts: list[int] = []  # offsets in the output …
-        self._origins: list[tuple[int, bool]] = []  # … and in the source; True: the text is verbatim
-        self._length = 0
-
-    def put(self, text: str, origin: int, verbatim: bool = False) -> None:
-        if text:
-            self._starts.append(self._length)
-            self._origins.append((origin, verbatim))
-            self._parts.append(text)
-            self._length += len(text)
-
-    @property
-    def text(self) -> str:
-        return "".join(self._parts)
-
-    def origin(self, offset: int) -> int:
-        """The source offset that the output's character at `offset` came from."""
-        i = max(0, bisect.bisect_right(self._starts, offset) - 1)
-        if not self._starts:
-            return 0
-        origin, verbatim = self._origins[i]
-        return origin + (offset - self._starts[i] if verbatim else 0)
+from .lexer import Cursor
+from .lowered import KernelInfo, Lowered
+from .parameters import ADDRESS_SPACES, MAX_THREADS, SIMD_WIDTH, Parameters
+from .strict import VECTORS, refuse
 
 
 @dataclass
@@ -126,7 +30,6 @@ class _Function:
     body: tuple[int, int]
     width: int
     template: list[tuple[int, int]] | None  # ranges of the template parameters
-    namespaces: list[str] = field(default_factory=list)
 
 
 def lower(source: str, file: str = "program_source") -> Lowered:
@@ -134,21 +37,15 @@ def lower(source: str, file: str = "program_source") -> Lowered:
     return _Lowering(source, file).run()
 
 
-class _Lowering:
+class _Lowering(Parameters):
     def __init__(self, source: str, file: str):
-        self.out = Lowered(SourceMap(source, file))
-        self.tokens = tokenize(source)
-        self.c = Cursor(self.tokens)
+        super().__init__(source, file)
         self.templates: dict[str, _Function] = {}
-        self.types = set(_VECTORS) | {"vec"}
-
-    def fail(self, i: int, text: str) -> None:
-        offset = self.tokens[i].start if i < len(self.tokens) else len(self.out.where.source)
-        raise SourceError(self.out.where, [(offset, text)])
+        self.types = VECTORS | {"vec"}
 
     # --- the whole file -------------------------------------------------------------------------------------------
     def run(self) -> Lowered:
-        self._refuse_what_metal_lacks()
+        refuse(self.tokens, self.out.where)
         self._collect_type_names()
         i, copied = 0, 0
         while i < len(self.tokens):
@@ -159,27 +56,6 @@ class _Lowering:
                 i = copied = done
         self._copy(copied, len(self.tokens))
         return self.out
-
-    def _refuse_what_metal_lacks(self) -> None:
-        c, found = self.c, []
-        names = [i for i, token in enumerate(self.tokens) if token.kind == "name"]
-        # `float mad(…`: a name after a type and before a parenthesis is the program's own function
-        own = {c.text(i) for i in names if c.text(c.after(i)) == "(" and self._is_type(c.before(i))}
-        for i in names:
-            text, offset = c.text(i), self.tokens[i].start
-            if text in _LEFT_OUT:
-                found.append((offset, _LEFT_OUT[text]))
-            elif _OPENCL.fullmatch(text) and text not in own and c.text(c.before(i)) not in (".", "->"):
-                found.append((offset, f"'{text}' is OpenCL's, Metal has no such name"))
-            elif text in _VECTORS and c.text(c.before(i)) == "(" and c.text(c.after(i)) == ")":
-                opening = c.after(c.after(i))
-                if c.text(opening) == "(" and len(c.split(opening + 1, c.match(opening), angles=False)) > 1:
-                    found.append((self.tokens[c.before(i)].start, f"a vector is written {text}(…) in Metal, not ({text})(…)"))
-        if found:
-            raise SourceError(self.out.where, found)
-
-    def _is_type(self, i: int) -> bool:
-        return i >= 0 and self.tokens[i].kind == "name" and self.c.text(i) not in ("return", "else", "do", "case")
 
     def _collect_type_names(self) -> None:
         """Names that may turn out to be vector types: template type parameters, typedefs and aliases."""
@@ -233,11 +109,11 @@ class _Lowering:
             j = c.after(c.match_angle(c.after(i)))
         while c.text(j) in ("[[", "kernel", "static", "inline"):
             if c.text(j) == "[[":
-                for name, args, at in self._attributes(j):
-                    if name == "max_total_threads_per_threadgroup":
+                for attribute, args, at in self._attributes(j):
+                    if attribute == "max_total_threads_per_threadgroup":
                         width = self._width(args, at)
-                    elif name not in ("kernel", "host_name"):
-                        self.fail(at, f"unknown attribute '{name}' on a kernel function")
+                    elif attribute not in ("kernel", "host_name"):
+                        self.fail(at, f"unknown attribute '{attribute}' on a kernel function")
                 j = c.after(c.match(j))
             else:
                 j = c.after(j)
@@ -270,12 +146,12 @@ class _Lowering:
         while c.text(j) in ("[[", "kernel"):
             is_kernel |= c.text(j) == "kernel"
             if c.text(j) == "[[":
-                for name, args, at in self._attributes(j):
-                    is_kernel |= name == "kernel"
-                    if name == "host_name":
-                        host = args.strip().strip('"')
-                    elif name != "kernel":
-                        self.fail(at, f"unknown attribute '{name}' on an explicit instantiation")
+                for attribute, value, at in self._attributes(j):
+                    is_kernel |= attribute == "kernel"
+                    if attribute == "host_name":
+                        host = value.strip().strip('"')
+                    elif attribute != "kernel":
+                        self.fail(at, f"unknown attribute '{attribute}' on an explicit instantiation")
                 j = c.after(c.match(j))
             else:
                 j = c.after(j)
@@ -358,95 +234,6 @@ class _Lowering:
         out.put("}" + (" }" if names else ""), self.tokens[min(f.last, len(self.tokens) - 1)].start)
         out.kernels[host] = info
 
-    def _parameter(
-        self, a: int, b: int, info: KernelInfo, taken: dict[int, str], prologue: list[tuple[str, int]]
-    ) -> tuple[str, int] | None:
-        """One kernel parameter: returns the OpenCL parameter, or None where it becomes a variable of the prologue."""
-        c, attributes, plain, i = self.c, [], [], a
-        while i < b:
-            if c.text(i) == "[[":
-                attributes += self._attributes(i)
-                i = c.match(i)
-            elif self.tokens[i].kind not in ("space", "comment"):
-                plain.append(i)
-            i += 1
-        if not plain:
-            self.fail(a, "expected a kernel parameter")
-        name, origin = c.text(plain[-1]), self.tokens[plain[0]].start
-        if self.tokens[plain[-1]].kind != "name":
-            self.fail(plain[-1], "expected a parameter name")
-        kind = " ".join(c.text(i) for i in plain[:-1])
-        marks = [c.text(i) for i in plain if c.text(i) in ("&", "*")]
-        if marks:
-            space = next((c.text(i) for i in plain if c.text(i) in _ADDRESS - {"const", "thread"}), None)
-            if space == "threadgroup":
-                self.fail(plain[0], "threadgroup kernel arguments cannot be given by this host (metalcompute cannot either)")
-            if space is None:
-                self.fail(plain[0], f"parameter '{name}' must be a pointer or reference to device or constant memory")
-            index = self._buffer_index(attributes, taken, plain[-1])
-            taken[index] = name
-            writable = space == "device" and "const" not in kind.split("*")[0].split()
-            info.buffers.append(Buffer(index, name, writable))
-            if marks[-1] == "*":
-                return f"{kind} {name}", origin
-            base = kind[: kind.rindex("&")]
-            prologue.append((f"{base} &{name} = *fl_ref_{name};", origin))
-            return f"{base} *fl_ref_{name}", origin
-        for attribute, _, at in attributes:
-            prologue.append((f"{kind} {name} = {self._builtin(attribute, plain[0], at)};", origin))
-            return None
-        self.fail(plain[-1], f"parameter '{name}' needs an attribute such as [[buffer(0)]] or [[thread_position_in_grid]]")
-        return None
-
-    def _buffer_index(self, attributes: list[tuple[str, str, int]], taken: dict[int, str], at: int) -> int:
-        index = None
-        for name, args, where in attributes:
-            if name != "buffer":
-                self.fail(where, f"attribute '{name}' does not fit a buffer parameter")
-            if not args.strip().isdigit():
-                self.fail(where, "'buffer' takes one index, a whole number")
-            index = int(args)
-            if index in taken:
-                self.fail(where, f"buffer index {index} is already used by parameter '{taken[index]}'")
-        if index is None:
-            index = next(n for n in range(MAX_BUFFERS + 1) if n not in taken)
-        if index >= MAX_BUFFERS:
-            self.fail(at, f"buffer index {index} is out of range: Metal has {MAX_BUFFERS} (0 to {MAX_BUFFERS - 1})")
-        return index
-
-    def _builtin(self, attribute: str, type_token: int, at: int) -> str:
-        kind = self.c.text(type_token)
-        match = re.fullmatch(r"(uint|ushort)([23]?)", kind)
-        if attribute not in _POSITIONS and attribute not in _SCALARS:
-            self.fail(at, f"unknown attribute '{attribute}' on a kernel parameter")
-        if not match or (attribute in _SCALARS and match.group(2)):
-            wanted = "ushort or uint" if attribute in _SCALARS else "ushort, ushort2, ushort3, uint, uint2 or uint3"
-            self.fail(type_token, f"type '{kind}' is not valid for attribute '{attribute}': use {wanted}")
-        assert match is not None
-        if attribute in _SCALARS:
-            return f"({kind}){_SCALARS[attribute]}"
-        parts = [f"({match.group(1)}){_POSITIONS[attribute].format(n=n)}" for n in range(int(match.group(2) or 1))]
-        return parts[0] if len(parts) == 1 else f"({kind})({', '.join(parts)})"
-
-    def _attributes(self, i: int) -> list[tuple[str, str, int]]:
-        """(name, arguments, token) of each attribute between `[[` at `i` and its `]]`."""
-        c, end, found = self.c, self.c.match(i), []
-        for a, b in c.split(i + 1, end - 1, angles=False):
-            at = c.skip(a)
-            args = ""
-            if c.text(c.after(at)) == "(":
-                args = self._source(c.after(at) + 1, c.match(c.after(at)))
-            found.append((c.text(at), args, at))
-        return found
-
-    def _width(self, args: str, at: int) -> int:
-        if not args.strip().isdigit() or not 1 <= int(args) <= MAX_THREADS:
-            self.fail(at, f"max_total_threads_per_threadgroup takes a whole number from 1 to {MAX_THREADS}")
-        return max(int(args) // SIMD_WIDTH * SIMD_WIDTH, SIMD_WIDTH)
-
-    def _source(self, a: int, b: int) -> str:
-        return "".join(t.text for t in self.tokens[a:b] if t.kind != "comment")
-
     # --- everything else ------------------------------------------------------------------------------------------
     def _copy(self, a: int, b: int) -> None:
         """Copy tokens [a, b), rewriting constructors and blanking directives that mean nothing to OpenCL."""
@@ -480,7 +267,7 @@ class _Lowering:
             last = c.match_angle(after)
             after = c.after(last)
         inside = c.after(after)
-        declarator = c.text(inside) in ("&", "*") and c.text(c.before(i)) in _ADDRESS
+        declarator = c.text(inside) in ("&", "*") and c.text(c.before(i)) in ADDRESS_SPACES
         if c.text(after) == "(" and after < end and not declarator and c.text(c.before(i)) != "operator":
             self.out.put("fl_construct<", token.start)
             for j in range(i, last + 1):

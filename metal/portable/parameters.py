@@ -1,0 +1,139 @@
+"""A kernel's parameters: which buffer each takes, and what an attribute such as [[thread_position_in_grid]] stands for."""
+
+from __future__ import annotations
+
+import re
+from typing import NoReturn
+
+from .errors import SourceError, SourceMap
+from .lexer import Cursor, tokenize
+from .lowered import Buffer, KernelInfo, Lowered
+
+SIMD_WIDTH = 32
+MAX_THREADS = 1024
+MAX_BUFFERS = 31
+
+# attribute → (components it may have, expression for component n)
+_POSITIONS = {
+    "thread_position_in_grid": "get_global_id({n})",
+    "threads_per_grid": "get_global_size({n})",
+    "threadgroup_position_in_grid": "get_group_id({n})",
+    "threadgroups_per_grid": "get_num_groups({n})",
+    "thread_position_in_threadgroup": "get_local_id({n})",
+    "threads_per_threadgroup": "get_local_size({n})",
+    "dispatch_threads_per_threadgroup": "get_local_size({n})",
+}
+_SCALARS = {
+    "thread_index_in_threadgroup": "get_local_linear_id()",
+    "thread_index_in_simdgroup": "get_sub_group_local_id()",
+    # broadcast: the compiler does not see by itself that this is one value a SIMD-group; loads that hang on it would be gathers
+    "simdgroup_index_in_threadgroup": "sub_group_broadcast((uint)get_sub_group_id(), 0)",
+    "threads_per_simdgroup": str(SIMD_WIDTH),
+    "thread_execution_width": str(SIMD_WIDTH),
+    "simdgroups_per_threadgroup": f"(get_local_size(0) / {SIMD_WIDTH})",
+    "dispatch_simdgroups_per_threadgroup": f"(get_local_size(0) / {SIMD_WIDTH})",
+}
+ADDRESS_SPACES = {"device", "constant", "threadgroup", "thread", "const"}
+
+
+class Parameters:
+    """The part of the translation that deals with one kernel parameter at a time, over a source's tokens."""
+
+    def __init__(self, source: str, file: str):
+        self.out = Lowered(SourceMap(source, file))
+        self.tokens = tokenize(source)
+        self.c = Cursor(self.tokens)
+
+    def fail(self, i: int, text: str) -> NoReturn:
+        """Refuse the program at token `i`."""
+        offset = self.tokens[i].start if i < len(self.tokens) else len(self.out.where.source)
+        raise SourceError(self.out.where, [(offset, text)])
+
+    def _parameter(
+        self, a: int, b: int, info: KernelInfo, taken: dict[int, str], prologue: list[tuple[str, int]]
+    ) -> tuple[str, int] | None:
+        """One kernel parameter: returns the OpenCL parameter, or None where it becomes a variable of the prologue."""
+        c, attributes, plain, i = self.c, [], [], a
+        while i < b:
+            if c.text(i) == "[[":
+                attributes += self._attributes(i)
+                i = c.match(i)
+            elif self.tokens[i].kind not in ("space", "comment"):
+                plain.append(i)
+            i += 1
+        if not plain:
+            self.fail(a, "expected a kernel parameter")
+        name, origin = c.text(plain[-1]), self.tokens[plain[0]].start
+        if self.tokens[plain[-1]].kind != "name":
+            self.fail(plain[-1], "expected a parameter name")
+        kind = " ".join(c.text(i) for i in plain[:-1])
+        marks = [c.text(i) for i in plain if c.text(i) in ("&", "*")]
+        if marks:
+            space = next((c.text(i) for i in plain if c.text(i) in ADDRESS_SPACES - {"const", "thread"}), None)
+            if space == "threadgroup":
+                self.fail(plain[0], "threadgroup kernel arguments cannot be given by this host (metalcompute cannot either)")
+            if space is None:
+                self.fail(plain[0], f"parameter '{name}' must be a pointer or reference to device or constant memory")
+            index = self._buffer_index(attributes, taken, plain[-1])
+            taken[index] = name
+            writable = space == "device" and "const" not in kind.split("*")[0].split()
+            info.buffers.append(Buffer(index, name, writable))
+            if marks[-1] == "*":
+                return f"{kind} {name}", origin
+            base = kind[: kind.rindex("&")]
+            prologue.append((f"{base} &{name} = *fl_ref_{name};", origin))
+            return f"{base} *fl_ref_{name}", origin
+        for attribute, _, at in attributes:
+            prologue.append((f"{kind} {name} = {self._builtin(attribute, plain[0], at)};", origin))
+            return None
+        self.fail(plain[-1], f"parameter '{name}' needs an attribute such as [[buffer(0)]] or [[thread_position_in_grid]]")
+        return None
+
+    def _buffer_index(self, attributes: list[tuple[str, str, int]], taken: dict[int, str], at: int) -> int:
+        index = None
+        for name, args, where in attributes:
+            if name != "buffer":
+                self.fail(where, f"attribute '{name}' does not fit a buffer parameter")
+            if not args.strip().isdigit():
+                self.fail(where, "'buffer' takes one index, a whole number")
+            index = int(args)
+            if index in taken:
+                self.fail(where, f"buffer index {index} is already used by parameter '{taken[index]}'")
+        if index is None:
+            index = next(n for n in range(MAX_BUFFERS + 1) if n not in taken)
+        if index >= MAX_BUFFERS:
+            self.fail(at, f"buffer index {index} is out of range: Metal has {MAX_BUFFERS} (0 to {MAX_BUFFERS - 1})")
+        return index
+
+    def _builtin(self, attribute: str, type_token: int, at: int) -> str:
+        kind = self.c.text(type_token)
+        match = re.fullmatch(r"(uint|ushort)([23]?)", kind)
+        if attribute not in _POSITIONS and attribute not in _SCALARS:
+            self.fail(at, f"unknown attribute '{attribute}' on a kernel parameter")
+        if not match or (attribute in _SCALARS and match.group(2)):
+            wanted = "ushort or uint" if attribute in _SCALARS else "ushort, ushort2, ushort3, uint, uint2 or uint3"
+            self.fail(type_token, f"type '{kind}' is not valid for attribute '{attribute}': use {wanted}")
+        assert match is not None
+        if attribute in _SCALARS:
+            return f"({kind}){_SCALARS[attribute]}"
+        parts = [f"({match.group(1)}){_POSITIONS[attribute].format(n=n)}" for n in range(int(match.group(2) or 1))]
+        return parts[0] if len(parts) == 1 else f"({kind})({', '.join(parts)})"
+
+    def _attributes(self, i: int) -> list[tuple[str, str, int]]:
+        """(name, arguments, token) of each attribute between `[[` at `i` and its `]]`."""
+        c, end, found = self.c, self.c.match(i), []
+        for a, _ in c.split(i + 1, end - 1, angles=False):
+            at = c.skip(a)
+            args = ""
+            if c.text(c.after(at)) == "(":
+                args = self._source(c.after(at) + 1, c.match(c.after(at)))
+            found.append((c.text(at), args, at))
+        return found
+
+    def _width(self, args: str, at: int) -> int:
+        if not args.strip().isdigit() or not 1 <= int(args) <= MAX_THREADS:
+            self.fail(at, f"max_total_threads_per_threadgroup takes a whole number from 1 to {MAX_THREADS}")
+        return max(int(args) // SIMD_WIDTH * SIMD_WIDTH, SIMD_WIDTH)
+
+    def _source(self, a: int, b: int) -> str:
+        return "".join(t.text for t in self.tokens[a:b] if t.kind != "comment")

@@ -1,0 +1,51 @@
+"""What Metal refuses and OpenCL would take, as far as single tokens show it. What needs types is refused in frontend.py."""
+
+from __future__ import annotations
+
+import re
+
+from .errors import SourceError, SourceMap
+from .lexer import Cursor, Token
+
+VECTORS = {
+    f"{base}{n}"
+    for base in ("bool", "char", "uchar", "short", "ushort", "int", "uint", "long", "ulong", "half", "float")
+    for n in (2, 3, 4)
+}
+# What OpenCL has and Metal has not, and what Metal leaves out of C++: refused unless the program declares such a name itself
+_OPENCL = re.compile(
+    r"get_(global|local|group|sub_group|num_groups|num_sub_groups|work_dim|enqueued|max_sub_group)\w*|(work|sub)_group_\w+"
+    r"|intel_sub_group_\w+|native_\w+|v(load|store)_?\w+|convert_\w+|__(global|local|constant|private|generic|kernel)"
+    r"|(u?char|u?short|u?int|u?long|half|float)(8|16)"
+)
+_LEFT_OUT = {
+    **{f"double{n}": "'double' is not supported in Metal" for n in ("", "2", "3", "4")},
+    **{
+        w: f"'{w}' is not supported in Metal"
+        for w in ("goto", "virtual", "dynamic_cast", "typeid", "new", "delete", "throw", "try")
+    },
+}
+
+
+def refuse(tokens: list[Token], where: SourceMap) -> None:
+    """Raises SourceError with everything in the program that Metal has no such thing as, at its place."""
+    c, found = Cursor(tokens), []
+    names = [i for i, token in enumerate(tokens) if token.kind == "name"]
+    # `float mad(…`: a name after a type and before a parenthesis is the program's own function
+    own = {c.text(i) for i in names if c.text(c.after(i)) == "(" and _is_type(c, c.before(i))}
+    for i in names:
+        text, offset = c.text(i), tokens[i].start
+        if text in _LEFT_OUT:
+            found.append((offset, _LEFT_OUT[text]))
+        elif _OPENCL.fullmatch(text) and text not in own and c.text(c.before(i)) not in (".", "->"):
+            found.append((offset, f"'{text}' is OpenCL's, Metal has no such name"))
+        elif text in VECTORS and c.text(c.before(i)) == "(" and c.text(c.after(i)) == ")":
+            opening = c.after(c.after(i))
+            if c.text(opening) == "(" and len(c.split(opening + 1, c.match(opening), angles=False)) > 1:
+                found.append((tokens[c.before(i)].start, f"a vector is written {text}(…) in Metal, not ({text})(…)"))
+    if found:
+        raise SourceError(where, found)
+
+
+def _is_type(c: Cursor, i: int) -> bool:
+    return i >= 0 and c.tokens[i].kind == "name" and c.text(i) not in ("return", "else", "do", "case")
