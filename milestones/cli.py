@@ -130,12 +130,22 @@ def _model(given: Path | None, quiet: bool = False) -> Path:
 # --- output, and how things end ---------------------------------------------------------------------------------------
 def _write(text: str) -> None:
     """Text to standard output as UTF-8, at once, whatever the terminal's own encoding."""
+    if sys.stdout is None:
+        raise UserError("standard output is closed: there is nowhere to write to")
     try:
         sys.stdout.buffer.write(text.encode("utf-8", "surrogatepass"))
         sys.stdout.buffer.flush()
     except BrokenPipeError:  # `firstlight generate … | head`: the reader has what it wanted
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that nothing complains at exit either
+        _discard_output()
         sys.exit(0)
+    except OSError as problem:
+        _discard_output()
+        raise UserError(f"the output cannot be written: {problem.strerror}") from None
+
+
+def _discard_output() -> None:
+    """So that nothing complains of unwritten output at exit once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _piece(data: bytes) -> str:

@@ -169,7 +169,16 @@ def test_a_reader_that_has_enough_ends_the_run(model_path):
     assert process.stderr.read() == b""
 
 
-def test_figures_and_progress_go_to_a_terminals_standard_error_only(model_path):
+def test_an_output_that_cannot_be_written_is_one_line(model_path):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([COMMAND, "generate", "hi", "--max-tokens", "3"], stdout=full, stderr=subprocess.PIPE, timeout=60)
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1) and b"cannot be written: No space left" in done.stderr
+    closed = f'"{COMMAND}" generate hi --max-tokens 3 >&-'
+    done = subprocess.run(["sh", "-c", closed], stderr=subprocess.PIPE, timeout=60)
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1) and b"standard output is closed" in done.stderr
+
+
+def test__figures_and_progress_go_to_a_terminals_standard_error_only(model_path):
     import pty
 
     keeper, terminal = pty.openpty()
