@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from conftest import WIDTHS
 from milestones.m4.kv_store import KvStore
 from reference.compare import assert_same
+from reference.golden import load
 from reference.kv_store import kv_store
 
 
@@ -56,6 +59,15 @@ def test_two_rows_worked_by_hand(gpu):
 )
 def test_equals_the_reference(gpu, tokens, heads, d, capacity, position):
     check(gpu, tokens, tokens, heads, d, capacity, position)
+
+
+def test_equals_the_golden_fixture(gpu):
+    """An oracle nobody here wrote: torch's index_copy."""
+    golden = load(Path(__file__).parent / "golden", "kv_store")
+    rows, cache, position = golden["rows"], golden["cache"], int(golden["position"])
+    got_k, got_v = run(gpu, rows, -rows, cache, -cache, position)
+    assert_same(got_k, golden["stored"], what="cache_k")
+    assert_same(got_v, -golden["stored"], what="cache_v")
 
 
 @settings(max_examples=40, deadline=None)

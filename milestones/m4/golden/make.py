@@ -1,4 +1,4 @@
-"""Make m4's golden fixture: `python -m milestones.m4.golden.make`. Attention over a cache by torch's own function."""
+"""Make m4's golden fixtures: `python -m milestones.m4.golden.make`. A store and attention over a cache by torch's functions."""
 
 from __future__ import annotations
 
@@ -27,6 +27,12 @@ def main() -> None:
         packages=["torch"],
         command="python -m milestones.m4.golden.make",
     )
+
+    rows, cache = (torch.from_numpy(rng.standard_normal((n, 3, 20)).astype(np.float32)) for n in (4, 11))
+    stored = cache.index_copy(0, torch.arange(5, 9), rows)
+    arrays = {"rows": rows.numpy(), "cache": cache.numpy(), "position": np.array(5), "stored": stored.numpy()}
+    command = "python -m milestones.m4.golden.make"
+    save(Path(__file__).parent, "kv_store", arrays, made_by="torch.Tensor.index_copy", packages=["torch"], command=command)
 
 
 if __name__ == "__main__":
