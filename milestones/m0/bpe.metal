@@ -46,9 +46,8 @@ static uint find_token(device const uchar *bytes, uint count, device const uchar
     }
 }
 
-// The rank of merging `left` and `right`, or NONE if they do not merge.
+// The rank of merging `left` and `right`, or NONE if they do not merge; what is no token (NONE) is in no merge.
 static uint find_rank(uint left, uint right, device const uint *merges, uint mask) {
-    if (left == NONE || right == NONE) return NONE;
     uint hash = left * 2654435761u ^ right * 2246822519u;
     hash ^= hash >> 15;
     for (uint slot = hash & mask;; slot = (slot + 1) & mask) {

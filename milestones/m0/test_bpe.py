@@ -86,8 +86,8 @@ def test_any_number_of_pieces(gpu, count):
 
 
 def test_a_hash_collision_is_never_taken_for_a_match(gpus, monkeypatch):
-    """All keys in one chain: every look-up must compare whole keys and go on. Slots are chosen by the kernel's own hash, so the
-    tables are made as small as they can be, full but for one slot, and pairs that are no merge are asked for all the time."""
+    """Tables as full as they can be, so that nearly every look-up meets other keys first, and pairs that are no merge are asked
+    for all the time: each must compare the whole key and go on."""
     monkeypatch.setattr(tables, "table_size", lambda entries: max(2, 1 << entries.bit_length()))
     rules = [(bytes([x]), bytes([y])) for x in b"abcdefg" for y in b"abcdefg" if (x + y) % 3]
     letters, rng = b"abcdefgh", np.random.default_rng(8)
@@ -96,11 +96,11 @@ def test_a_hash_collision_is_never_taken_for_a_match(gpus, monkeypatch):
 
 
 def test_tokens_of_equal_hash_are_told_apart_by_their_bytes(gpus):
-    """Two byte strings with the same 32-bit FNV-1a, found by search, as two tokens: each merge must find its own."""
+    """Two byte strings with the same 32-bit FNV-1a and the same last byte, found by search: each merge must find its own."""
     seen: dict[int, bytes] = {}
     rng = np.random.default_rng(1)
     while True:
-        words = [bytes(row) for row in rng.integers(97, 123, (40000, 6), np.uint8)]
+        words = [bytes(row) + b"q" for row in rng.integers(97, 123, (40000, 5), np.uint8)]
         clash = None
         for word, value in zip(words, tables.hash_bytes(words).tolist(), strict=True):
             if seen.setdefault(value, word) != word:

@@ -131,8 +131,8 @@ def test_scores_of_hundreds_neither_overflow_nor_vanish(gpu):
     """The largest score is subtracted before exp, whatever its sign: e^1000 has no float32, nor has e^−1000."""
     v = np.float32([[[1, 2]], [[3, 4]]])
     k = np.float32([[[1, 0]], [[0, 1]]])
-    q = np.float32(1000 * 2**0.5) * np.float32([[[1, 0], [-1, -1]]])  # the first key alone; a tie at −1000
-    assert_close(run(gpu, q, k, v, 1), np.float32([[[1, 2], [2, 3]]]), 4e-6)
+    q = np.float32(1000 * 2**0.5) * np.float32([[[1, 0], [0, 1], [-1, -1]]])  # the first key alone, the last, a tie at −1000
+    assert_close(run(gpu, q, k, v, 1), np.float32([[[1, 2], [3, 4], [2, 3]]]), 4e-6)
 
 
 def test_writes_nothing_past_its_tokens(gpus):
