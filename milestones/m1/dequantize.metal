@@ -22,7 +22,7 @@
 #include <metal_stdlib>
 using namespace metal;
 
-constant uint RUNS = 16;  // of 32 values, by one SIMD-group
+constexpr constant uint RUNS = 16;  // of 32 values, by one SIMD-group
 
 struct Args {
     ulong count;  // values

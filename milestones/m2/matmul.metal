@@ -20,7 +20,7 @@ struct Args {
     uint k;
 };
 
-constant uint ROWS = 4;  // rows of x that one pass over a weight row serves
+constexpr constant uint ROWS = 4;  // rows of x that one pass over a weight row serves
 
 kernel void matmul(device const float *x [[buffer(0)]],
                    device const float *weight [[buffer(1)]],

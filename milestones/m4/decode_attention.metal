@@ -26,7 +26,7 @@ struct Args {
     uint position;
 };
 
-constant uint PIECES = 8;  // 8 * 32 lanes = 256, the largest d
+constexpr constant uint PIECES = 8;  // 8 * 32 lanes = 256, the largest d
 
 // The score of one key, the same in all lanes. `q` is the lane's share of the query, `k` the whole key.
 static float score_of(thread const float *q, device const float *k, uint d, float scale, uint lane) {
