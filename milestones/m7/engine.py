@@ -48,12 +48,12 @@ class Figures:
 
     def line(self) -> str:
         """One line for a terminal. Decode speed counts the tokens after the first."""
-        prefill = self.prompt_tokens / self.prefill_seconds if self.prefill_seconds else 0.0
-        decode = (self.new_tokens - 1) / self.decode_seconds if self.new_tokens > 1 and self.decode_seconds else 0.0
-        return (
-            f"{self.prompt_tokens} prompt tokens, {self.new_tokens} new ({self.reason}); "
-            f"prefill {prefill:.1f} tok/s, decode {decode:.1f} tok/s"
-        )
+        rates = []
+        if self.prefill_seconds:
+            rates.append(f"prefill {self.prompt_tokens / self.prefill_seconds:.1f} tok/s")
+        if self.decode_seconds:  # none if the first token was the last
+            rates.append(f"decode {(self.new_tokens - 1) / self.decode_seconds:.1f} tok/s")
+        return f"{self.prompt_tokens} prompt tokens, {self.new_tokens} new ({self.reason}); " + ", ".join(rates)
 
 
 class Engine:
