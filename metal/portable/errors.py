@@ -17,15 +17,15 @@ class SourceMap:
 
     def __init__(self, source: str, file: str = "program_source"):
         self.source = source
-        self._marks: list[tuple[int, int, str, int]] = [(0, 1, file, 0)]  # offset, line it stands for, file
+        self._marks: list[tuple[int, int, str]] = [(0, 1, file)]  # from this offset on: line, file
         for match in _LINE_DIRECTIVE.finditer(source):
             name = match.group(2) or self._marks[-1][2]
-            self._marks.append((match.end() + 1, int(match.group(1)), name, match.end() + 1))
+            self._marks.append((match.end() + 1, int(match.group(1)), name))
 
     def locate(self, offset: int) -> tuple[str, int, int, str]:
         """(file, line, column, text of the line), line and column from 1, for a character offset."""
         offset = max(0, min(offset, len(self.source)))
-        start, first, file, _ = [mark for mark in self._marks if mark[0] <= offset][-1]
+        start, first, file = [mark for mark in self._marks if mark[0] <= offset][-1]
         line = first + self.source.count("\n", start, offset)
         begin = self.source.rfind("\n", 0, offset) + 1
         stop = self.source.find("\n", offset)

