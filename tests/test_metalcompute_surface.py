@@ -36,6 +36,6 @@ def test_the_surface_is_metalcomputes_and_no_more():
             misuse()
     with pytest.raises(TypeError):
         device.kernel(source="")
-    del run
+    kernel.function("f")(1, buffer)  # runs in order, and the handle is dropped here: waits for both
     assert np.frombuffer(buffer, np.float32).tolist() == [7, 1, 2, 3]
     assert memoryview(buffer).nbytes == 16
