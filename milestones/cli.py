@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
-import os
+import json
+import secrets
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from milestones.errors import UserError
+from milestones.terminal import Progress, check_interrupt, on_interrupt, read_stdin, write
 
-MODEL = click.option("--model", type=click.Path(path_type=Path), help="A GGUF file. Default: the model that `fetch` gets.")
+if TYPE_CHECKING:
+    from milestones.m3.sampler import Settings
+
+MODEL = click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    help="A GGUF file or a Hugging Face folder. Default: what `fetch` gets.",
+)
 SPECIAL = click.option("--no-special", "special", flag_value=False, default=True, help="Read special tokens as plain text.")
+QUIET = click.option("--quiet", is_flag=True, help="No progress bars, no figures.")
+
+
+def sampling(temperature: float) -> Callable[[Any], Any]:
+    """The options of sampling, as one parameter `settings`; `temperature` is the command's default."""
+    options = [
+        click.option("--temperature", type=float, default=temperature, show_default=True, help="0 is greedy."),
+        click.option("--top-k", type=int, default=0, show_default=True, help="Keep the K likeliest tokens; 0 keeps all."),
+        click.option("--top-p", type=float, default=1.0, show_default=True, help="Keep the likeliest that reach P together."),
+        click.option("--min-p", type=float, default=0.0, show_default=True, help="Keep those at least P times the likeliest."),
+        click.option("--repeat-penalty", type=float, default=1.0, show_default=True, help="Above 1: fewer repetitions."),
+        click.option("--seed", type=int, help="The same seed gives the same text. Default: another one at every run."),
+    ]
+
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,54 +57,75 @@ def cli() -> None:
 @click.argument("prompt")
 @click.option("--max-tokens", type=click.IntRange(min=1), default=64, show_default=True, help="At most so many new tokens.")
 @click.option("--stop", multiple=True, help="End before this text appears; may be given several times.")
+@sampling(temperature=0.0)
 @click.option("--no-cache", "cached", flag_value=False, default=True, help="Recompute every key and value at every step.")
-@click.option("--quiet", is_flag=True, help="Nothing but the completion: no progress bars, no figures.")
+@click.option("--json", "as_json", is_flag=True, help="A line of JSON for each token, then one with the figures.")
+@QUIET
 @SPECIAL
 @MODEL
 def generate(
-    prompt: str, max_tokens: int, stop: tuple[str, ...], cached: bool, quiet: bool, special: bool, model: Path
-) -> None:
-    """Continue PROMPT, greedily. The completion alone goes to standard output, as it is made."""
+    prompt: str, max_tokens: int, stop: tuple[str, ...], cached: bool, as_json: bool, quiet: bool, special: bool,
+    model: Path | None, **sampling: Any,
+) -> None:  # fmt: skip
+    """Continue PROMPT; `-` reads it from standard input (less one newline at its end).
+
+    The completion alone goes to standard output, as it is made.
+    """
     from milestones.m7.engine import Engine
 
-    if not prompt:
-        raise UserError("the prompt is empty: give at least one character")
+    settings = _settings(**sampling)
     if "" in stop:
         raise UserError("--stop needs at least one character")
+    prompt = read_stdin().removesuffix("\n") if prompt == "-" else prompt
+    if not prompt:
+        raise UserError("the prompt is empty: give at least one character")
     path = _model(model, quiet)  # before our own progress bar: fetching has one
-    with _Progress(quiet) as progress:
+    with Progress(quiet) as progress:
         engine = Engine(path, progress=progress)
-        tokens = engine.generate(prompt, max_tokens=max_tokens, stop=stop, cached=cached, special=special)
-        for token in tokens:
+        options: dict[str, Any] = {"stop": stop, "settings": settings, "cached": cached, "special": special}
+        for token in engine.generate(prompt, max_tokens=max_tokens, **options):
             check_interrupt()
             progress.close()
-            _write(token.text)
-    _write("\n")
+            write(json.dumps(asdict(token)) + "\n" if as_json else token.text)
+    if as_json:
+        write(json.dumps({"figures": asdict(engine.figures), "settings": asdict(settings)}) + "\n")
+        return
+    write("\n")
     if not quiet and sys.stderr.isatty():
-        click.echo(engine.figures.line(), err=True)
+        seed = f"; seed {settings.seed}" if settings.temperature else ""
+        click.echo(engine.figures.line() + seed, err=True)
 
 
 @cli.command()
 @click.argument("text")
 @click.option("--ids", "ids_only", is_flag=True, help="Print the ids alone, on one line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON: ids, pieces, characters, bytes.")
 @SPECIAL
 @MODEL
-def tokenize(text: str, ids_only: bool, special: bool, model: Path) -> None:
-    """Show the tokens of TEXT: id and piece, one a line (m0)."""
+def tokenize(text: str, ids_only: bool, as_json: bool, special: bool, model: Path | None) -> None:
+    """Show the tokens of TEXT: id and piece, one a line (m0). `-` reads it from standard input, to the byte."""
     from metal.tensor import Gpu
+    from milestones.m0.show import as_json_line, coloured, table
     from milestones.m0.tokenizer import Tokenizer
     from milestones.m0.vocabulary import Vocabulary
     from milestones.m1.gguf_file import GgufFile
 
-    vocabulary = Vocabulary.from_gguf(GgufFile(_model(model)).metadata)
-    tokenizer = Tokenizer(Gpu(), vocabulary)
+    if ids_only and as_json:
+        raise UserError("--ids and --json exclude each other: give one of them")
+    text = read_stdin() if text == "-" else text
+    tokenizer = Tokenizer(Gpu(), Vocabulary.from_gguf(GgufFile(_model(model)).metadata))
     ids = tokenizer.encode(text, special=special)
     if ids_only:
-        _write(" ".join(map(str, ids)) + "\n")
-        return
-    for token in ids:
-        _write(f"{token:>8}  {_piece(tokenizer.token_bytes(token))}\n")
-    click.echo(f"{len(text)} characters, {len(text.encode())} bytes, {len(ids)} tokens", err=True)
+        write(" ".join(map(str, ids)) + "\n")
+    elif as_json:
+        write(as_json_line(tokenizer, text, ids))
+    elif sys.stdout is not None and sys.stdout.isatty():
+        coloured(tokenizer, ids)
+    else:
+        write(table(tokenizer, ids))
+    if not (ids_only or as_json):
+        size = len(text.encode("utf-8", "surrogateescape"))
+        click.echo(f"{len(text)} characters, {size} bytes, {len(ids)} tokens", err=True)
 
 
 @cli.command()
@@ -92,24 +142,68 @@ def inspect(model: Path | None) -> None:
 @cli.command()
 @click.argument("prompt")
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="How many of the likeliest tokens.")
+@click.option("--checkpoints", type=click.Path(path_type=Path), help="Write every layer's output to this .npz file, for study.")
 @SPECIAL
 @MODEL
-def logits(prompt: str, top: int, special: bool, model: Path) -> None:
-    """The likeliest next tokens after PROMPT, with their logits (m2)."""
-    import numpy as np
+def logits(prompt: str, top: int, checkpoints: Path | None, special: bool, model: Path | None) -> None:
+    """The likeliest next tokens after PROMPT (`-`: standard input): id, text, logit, probability (m2)."""
+    from milestones.m7.study import next_tokens, save_checkpoints
 
+    if checkpoints is not None and checkpoints.suffix != ".npz":
+        raise UserError(f"--checkpoints writes an .npz file, {str(checkpoints)!r} is named otherwise")
+    engine, ids = _prepare(prompt, special, model)
+    if checkpoints is not None:
+        save_checkpoints(engine, ids, checkpoints)
+    write(next_tokens(engine, ids, top))
+
+
+@cli.command()
+@click.argument("prompt")
+@click.option("--top", type=click.IntRange(min=1), default=12, show_default=True, help="How many of the likeliest tokens.")
+@sampling(temperature=1.0)
+@SPECIAL
+@MODEL
+def sample(prompt: str, top: int, special: bool, model: Path | None, **sampling: Any) -> None:
+    """The distribution of the token after PROMPT before and after each setting, and which setting cuts what (m3)."""
+    from rich.console import Console
+
+    from milestones.m7.study import show_stages
+
+    settings = _settings(**sampling)
+    if settings.temperature == 0:
+        raise UserError("at temperature 0 nothing is drawn: give --temperature above 0, or see `firstlight logits`")
+    engine, ids = _prepare(prompt, special, model)
+    show_stages(engine, ids, settings, top, Console())
+
+
+@cli.command()
+@click.option("--system", help="What the model is told before the conversation. Default: what its template says.")
+@click.option("--max-tokens", type=click.IntRange(min=1), default=1024, show_default=True, help="At most so many in an answer.")
+@sampling(temperature=0.2)
+@QUIET
+@MODEL
+def chat(system: str | None, max_tokens: int, quiet: bool, model: Path | None, **sampling: Any) -> None:
+    """Talk with the model, turn by turn (m7). /reset, /save FILE, /quit; Ctrl-C ends an answer."""
+    from milestones.m7.chat import Chat
     from milestones.m7.engine import Engine
+    from milestones.m7.terminal_chat import talk
 
-    path = _model(model)
-    with _Progress(quiet=False) as progress:
-        engine = Engine(path, progress=progress)
-        ids = engine.encode(prompt, special=special)
-        engine.check_length(ids)
-        values = engine.model.forward(ids)
-        engine.gpu.sync()
-    row = values.numpy()[0]
-    for token in np.argsort(-row, kind="stable")[:top]:
-        _write(f"{token:>8}  {row[token]:>9.4f}  {_piece(engine.tokenizer.token_bytes(int(token)))}\n")
+    settings = _settings(**sampling)
+    path = _model(model, quiet)
+    with Progress(quiet) as progress:
+        conversation = Chat(Engine(path, progress=progress), settings=settings, system=system)
+    talk(conversation, max_tokens, quiet)
+
+
+@cli.command()
+def doctor() -> None:
+    """What is here and what is not: device, runtime, versions, cache, memory, checks that would be "not run here"."""
+    from milestones.doctor import report
+
+    lines, well = report()
+    write("\n".join(lines) + "\n")
+    if not well:
+        raise UserError("something that is needed is missing: see above")
 
 
 @cli.command()
@@ -117,7 +211,14 @@ def fetch() -> None:
     """Get the default model (93 MB, once) into the cache and print where it is."""
     from milestones.m1.fetch import fetch as get
 
-    _write(f"{get()}\n")
+    write(f"{get()}\n")
+
+
+def _settings(seed: int | None, **others: Any) -> Settings:
+    """The sampling options, checked; a seed nobody gave is drawn by the system."""
+    from milestones.m3.sampler import Settings
+
+    return Settings(seed=secrets.randbits(32) if seed is None else seed, **others)
 
 
 def _model(given: Path | None, quiet: bool = False) -> Path:
@@ -127,89 +228,17 @@ def _model(given: Path | None, quiet: bool = False) -> Path:
     return given or cached_model() or fetch(progress=not quiet)
 
 
-# --- output, and how things end ---------------------------------------------------------------------------------------
-def _write(text: str) -> None:
-    """Text to standard output as UTF-8, at once, whatever the terminal's own encoding."""
-    if sys.stdout is None:
-        raise UserError("standard output is closed: there is nowhere to write to")
-    try:
-        sys.stdout.buffer.write(text.encode("utf-8", "surrogatepass"))
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:  # `firstlight generate … | head`: the reader has what it wanted
-        _discard_output()
-        sys.exit(0)
-    except OSError as problem:
-        _discard_output()
-        raise UserError(f"the output cannot be written: {problem.strerror}") from None
+def _prepare(prompt: str, special: bool, model: Path | None) -> tuple[Any, list[int]]:
+    """The engine, and the ids of a prompt that fits it."""
+    from milestones.m7.engine import Engine
 
-
-def _discard_output() -> None:
-    """So that nothing complains of unwritten output at exit once more."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _piece(data: bytes) -> str:
-    """A token's bytes as a person can read them: quoted, bytes that are no character as \\xNN."""
-    return repr(data.decode("utf-8")) if _is_utf8(data) else repr(data)
-
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-class _Progress:
-    """Progress bars on a terminal's standard error, gone before the first token is written; elsewhere nothing."""
-
-    def __init__(self, quiet: bool):
-        self._bar: Any = None
-        self._tasks: dict[str, Any] = {}
-        self._shown = not quiet and sys.stderr.isatty()
-
-    def __enter__(self) -> _Progress:
-        if self._shown:
-            from rich.console import Console
-            from rich.progress import Progress
-
-            self._bar = Progress(console=Console(stderr=True), transient=True)
-            self._bar.start()
-        return self
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        check_interrupt()
-        if self._bar is None:
-            return
-        if what not in self._tasks:
-            self._tasks[what] = self._bar.add_task(what, total=total)
-        self._bar.update(self._tasks[what], completed=done, total=total)
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-_interrupted = False
-
-
-def _on_interrupt(signum: int, frame: FrameType | None) -> None:
-    """Ctrl-C. An exception raised inside a `__del__` (a run handle that waits) would be lost: then only the flag is set."""
-    global _interrupted
-    _interrupted = True
-    if frame is None or frame.f_code.co_name != "__del__":
-        raise KeyboardInterrupt
-
-
-def check_interrupt() -> None:
-    """Raise the KeyboardInterrupt that could not be raised when Ctrl-C was pressed. Called at every step."""
-    if _interrupted:
-        raise KeyboardInterrupt
+    prompt = read_stdin().removesuffix("\n") if prompt == "-" else prompt
+    path = _model(model)
+    with Progress(quiet=False) as progress:
+        engine = Engine(path, progress=progress)
+    ids = engine.encode(prompt, special=special)
+    engine.check_length(ids)
+    return engine, ids
 
 
 def _guard(run: Callable[[], Any]) -> int:
@@ -227,6 +256,8 @@ def _guard(run: Callable[[], Any]) -> int:
         return _complain(problem.format_message())
     except (UserError, error, UnicodeEncodeError) as problem:
         return _complain(str(problem))
+    except MemoryError:
+        return _complain("there is not enough memory for this: give a smaller model or a shorter prompt")
     except (KeyboardInterrupt, click.Abort):
         click.echo("", err=True)
         return 130
@@ -239,7 +270,7 @@ def _complain(message: str) -> int:
 
 def main() -> None:
     """Entry point of the `firstlight` command."""
-    signal.signal(signal.SIGINT, _on_interrupt)
+    signal.signal(signal.SIGINT, on_interrupt)
     arguments = sys.argv[1:]
 
     def run() -> None:

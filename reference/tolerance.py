@@ -20,6 +20,7 @@ EXTRA = {
     "add": 0.5,  # one addition, correctly rounded
     "attention": 4,  # division (2.5 ulp in Metal's table), rounding the expected value (0.5), spare 1
     "matmul": 1,  # the store
+    "repeat_penalty": 3,  # division (2.5 ulp in Metal's table), rounding the expected value (0.5)
     "rms_norm": 8,  # mean (1), + ε (1), rsqrt (fast math: 2 ulp on Apple's table, halved by nothing), two products (2), spare 1
     # the angle, at most π: its rounding to float, its constant, their product (1.5 π); precise sin or cos (4 ulp); two products
     # and their sum (1.5); spare 0.8
@@ -32,3 +33,19 @@ EXTRA = {
 def sum_bound(op: str, terms: int, magnitude: Any, dtype: Any = np.float32) -> np.ndarray:
     """Allowed error of an op whose element is a sum of `terms` products with Σ|aᵢbᵢ| = `magnitude` (array, float64)."""
     return (terms + EXTRA[op]) * EPSILON[np.dtype(dtype)] * np.abs(np.asarray(magnitude, np.float64)) + TINY
+
+
+def softmax_bound(x: Any, p: Any, temperature: float) -> np.ndarray:
+    """Allowed error of softmax with exact result `p` (rows, n) for the inputs `x`, both float64-able.
+
+    z = (x − max) / T: the difference rounds (½ ε), 1/T rounds once on the host (½ ε) and the product once more (½ ε): 1.5 ε|z|,
+    and exp turns an absolute error of z into a relative one of the weight. exp itself: 3 + ⌊2|z|⌋ ulp (Metal's table; more than
+    the portable device's). So a weight errs by r = (3.5|z| + 3) ε. The sum errs by the weights' own errors and by its additions:
+    at the narrowest width a lane adds ⌈n / 32⌉ terms, then come two trees of five. Division: 2.5 ulp; storing the expected: ½.
+    A z below −128 is cut off: both sides are then 0 or nearly.
+    """
+    x64, p64 = np.asarray(x, np.float64), np.asarray(p, np.float64)
+    z = np.minimum((x64.max(axis=-1, keepdims=True) - x64) / temperature, 128.0)
+    r = 3.5 * z + 3
+    terms = -(-x64.shape[-1] // 32) + 10
+    return p64 * (r + (p64 * r).sum(axis=-1, keepdims=True) + terms + 3) * 2.0**-23 + TINY

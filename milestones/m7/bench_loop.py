@@ -43,8 +43,8 @@ def test_decode_ours(benchmark, engine):
     def decode(loop, following):
         new = []
         for _ in range(NEW_TOKENS):
-            new.append(following)
-            following = loop.step([following])
+            new.append(following.id)
+            following = loop.step([following.id])
         expected.append(new)
 
     benchmark.extra_info["tokens"] = NEW_TOKENS

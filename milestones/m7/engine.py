@@ -1,10 +1,4 @@
-"""The engine: load a model file, prefill a prompt, decode greedily, stop.
-
-from milestones.m7.engine import Engine
-engine = Engine()                                  # the default model
-for token in engine.generate("The cat sat on the", max_tokens=8):
-    print(token.text, end="")
-"""
+"""The engine: load a model, prefill a prompt, decode, stop. How to use it from Python: README.md beside this file."""
 
 from __future__ import annotations
 
@@ -21,29 +15,35 @@ from milestones.m1.fetch import default_model
 from milestones.m1.gguf_file import GgufFile
 from milestones.m1.weights import Weights
 from milestones.m2.model import Model
+from milestones.m3.sampler import GREEDY, Settings
 from milestones.m7.loop import Loop
 from milestones.m7.stream import StopText
 
 Progress = Callable[[str, int, int], None]  # (what, done, of how many)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Token:
-    """One generated token: its id, and the text that became certain with it (whole characters, often "")."""
+    """One generated token.
+
+    `text` is what became certain with it: whole characters, often none, sometimes of earlier tokens too; the texts of a run
+    joined are its completion. `logprob` is the natural log of its probability in the model's own distribution.
+    """
 
     id: int
     text: str
+    logprob: float
 
 
 @dataclass
 class Figures:
     """What a run of the loop cost. Times in seconds; the first new token counts as prefill's."""
 
-    prompt_tokens: int = 0
-    new_tokens: int = 0
+    prompt_tokens: int = 0  # prefilled in this run
+    new_tokens: int = 0  # the end-of-text token counts
     prefill_seconds: float = 0.0
     decode_seconds: float = 0.0
-    kv_rows: int = 0
+    kv_rows: int = 0  # rows of keys and values computed, over all layers
     reason: str = ""  # why it ended: end-of-text, stop string, limit, context full
 
     def line(self) -> str:
@@ -57,21 +57,21 @@ class Figures:
 
 
 class Engine:
-    """A model file, its tokenizer and its weights on the device. Raises UserError for a file that cannot be used."""
+    """A model, its tokenizer and its weights on the device. Raises UserError for files that cannot be used."""
 
     def __init__(self, path: Path | str | None = None, *, gpu: Gpu | None = None, progress: Progress | None = None):
         self.path = Path(path) if path is not None else default_model()
         self.gpu = gpu or Gpu()
         self._progress = progress or (lambda what, done, total: None)
-        file = GgufFile(self.path)
-        self.tokenizer = Tokenizer(self.gpu, Vocabulary.from_gguf(file.metadata))
-        weights = Weights(self.gpu, file)
+        self.file = GgufFile(self.path)
+        self.tokenizer = Tokenizer(self.gpu, Vocabulary.from_gguf(self.file.metadata))
+        weights = Weights(self.gpu, self.file)
         weights.check()
         self.model = Model(self.gpu, weights, lambda done, total: self._progress("loading", done, total))
         self.figures = Figures()
 
     def encode(self, prompt: str | bytes, *, special: bool = True) -> list[int]:
-        """A prompt's token ids, with the begin-of-text token where the model file asks for one. UserError if empty."""
+        """A prompt's token ids, with the begin-of-text token where the model asks for one. UserError if empty."""
         ids = self.tokenizer.encode(prompt, special=special)
         if not ids:
             raise UserError("the prompt is empty: give at least one character")
@@ -90,46 +90,48 @@ class Engine:
         *,
         max_tokens: int = 64,
         stop: Sequence[str] = (),
+        settings: Settings = GREEDY,
         cached: bool = True,
         special: bool = True,
     ) -> Iterator[Token]:
         """Yield the completion, token by token. `self.figures` holds the run's figures, complete when it ends.
 
-        Ends at end-of-text, before a stop string, after `max_tokens`, or when the context is full. The texts joined are
-        the completion. Raises UserError for an empty or too long prompt.
+        Ends at end-of-text (that token is the last one yielded), before a stop string, after `max_tokens`, or when the
+        context is full. Raises UserError for an empty or too long prompt.
         """
         if max_tokens < 1:
             raise UserError(f"max-tokens must be at least 1, got {max_tokens}")
         ids = self.encode(prompt, special=special)
-        figures = self.figures = Figures(prompt_tokens=len(ids))
-        capacity = min(self.model.config.context, len(ids) + max_tokens)
         self.check_length(ids)
-        loop = Loop(self.gpu, self.model, cached=cached, capacity=capacity)
+        capacity = min(self.model.config.context, len(ids) + max_tokens)
+        loop = Loop(self.gpu, self.model, settings=settings, cached=cached, capacity=capacity)
+        yield from self.run(loop, ids, max_tokens=max_tokens, stop=stop)
+
+    def run(self, loop: Loop, ids: Sequence[int], *, max_tokens: int, stop: Sequence[str] = ()) -> Iterator[Token]:
+        """`generate` for a loop that may hold earlier tokens already; `ids` come after them."""
+        figures = self.figures = Figures(prompt_tokens=len(ids))
         decoder, gate, rows = StreamDecoder(), StopText(stop), self.model.kv_rows
-        figures.reason = "limit" if capacity == len(ids) + max_tokens else "context full"
         steps = loop.generate(ids, max_tokens, lambda done, total: self._progress("prefill", done, total))
-        while True:
+        while not figures.reason:
             began = time.perf_counter()  # only the engine's own time: what the caller does with a token is not ours
-            chosen = next(steps, None)
+            chosen = next(steps)
             elapsed = time.perf_counter() - began
-            if chosen is None:
-                break
             figures.new_tokens += 1
             if figures.new_tokens == 1:
                 figures.prefill_seconds = elapsed
             else:
                 figures.decode_seconds += elapsed
             figures.kv_rows = self.model.kv_rows - rows
-            if chosen in self.tokenizer.ends:
-                figures.reason = "end-of-text"
-                break
-            shown = b"" if self.tokenizer.is_special(chosen) else self.tokenizer.token_bytes(chosen)
+            shown = b"" if self.tokenizer.is_special(chosen.id) else self.tokenizer.token_bytes(chosen.id)
             text = gate.feed(decoder.feed(shown))
             if gate.stopped:
                 figures.reason = "stop string"
-            yield Token(chosen, text)
-            if gate.stopped:
-                break
-        rest = gate.feed(decoder.flush()) + gate.flush()
-        if rest:
-            yield Token(-1, rest)
+            elif chosen.id in self.tokenizer.ends:
+                figures.reason = "end-of-text"
+            elif figures.new_tokens == max_tokens:
+                figures.reason = "limit"
+            elif loop.full:
+                figures.reason = "context full"
+            if figures.reason:
+                text += gate.feed(decoder.flush()) + gate.flush()
+            yield Token(chosen.id, text, chosen.logprob)

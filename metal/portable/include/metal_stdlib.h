@@ -159,6 +159,7 @@ template <typename T> inline T select(T no, T yes, bool c) { return c ? yes : no
 
 // --- synchronisation -------------------------------------------------------------------------------------------------
 enum class mem_flags { mem_none = 0, mem_device = 1, mem_threadgroup = 2, mem_threadgroup_imageblock = 4, mem_texture = 8 };
+inline mem_flags operator|(mem_flags a, mem_flags b) { return mem_flags(uint(a) | uint(b)); }
 
 inline void threadgroup_barrier(mem_flags flags) {
     // The fence flags must be literals to OpenCL; both are always fenced, which is never weaker than asked for.

@@ -1,0 +1,156 @@
+"""From a row of logits to a token: repetition penalty → temperature → top-k → top-p → min-p → draw, each step a kernel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from metal.tensor import UINT32, Gpu, Tensor, require
+from milestones.errors import UserError
+from milestones.m3.argmax import Argmax
+from milestones.m3.argsort import Argsort
+from milestones.m3.nonfinite import Nonfinite
+from milestones.m3.repeat_penalty import RepeatPenalty
+from milestones.m3.sample import Drawn, Sample
+from milestones.m3.softmax import Softmax
+
+
+def _check(fine: bool, problem: str) -> None:
+    if not fine:
+        raise UserError(problem)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to choose. The defaults are greedy: temperature 0 is argmax, and nothing is cut.
+
+    Raises UserError naming the setting that is out of range.
+    """
+
+    temperature: float = 0.0  # 0, or above: below 1 sharpens the distribution, above 1 flattens it
+    top_k: int = 0  # keep the k likeliest tokens; 0 keeps all
+    top_p: float = 1.0  # keep the likeliest tokens whose probabilities reach p together; 1 keeps all
+    min_p: float = 0.0  # keep tokens at least so likely as this part of the likeliest; 0 keeps all
+    repeat_penalty: float = 1.0  # above 1, tokens that were there already become less likely
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        tempered = self.temperature == 0 or 1e-30 <= self.temperature <= 1e30
+        _check(tempered, f"the temperature must be 0 (greedy) or a number from 1e-30 to 1e30, got {self.temperature}")
+        _check(self.top_k >= 0, f"top-k must be 0 (off) or above, got {self.top_k}")
+        _check(0 < self.top_p <= 1, f"top-p must be above 0 and at most 1 (off), got {self.top_p}")
+        _check(0 <= self.min_p <= 1, f"min-p must be from 0 (off) to 1, got {self.min_p}")
+        penalised = 1e-6 <= self.repeat_penalty <= 1e6
+        _check(penalised, f"the repetition penalty must be from 1e-6 to 1e6 (1 is off), got {self.repeat_penalty}")
+        _check(0 <= self.seed < 2**64, f"the seed must be from 0 to 2⁶⁴ − 1, got {self.seed}")
+
+    @property
+    def cuts(self) -> bool:
+        """Whether top-k, top-p or min-p may cut a token."""
+        return self.top_k > 0 or self.top_p < 1 or self.min_p > 0
+
+
+GREEDY = Settings()
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A chosen token. `logprob`: natural log of its probability in the model's own distribution, before any setting."""
+
+    id: int
+    logprob: float
+
+
+class Sampler:
+    """Chooses tokens from rows of `vocabulary` logits by one `Settings`."""
+
+    def __init__(self, gpu: Gpu, vocabulary: int, settings: Settings = GREEDY):
+        self._gpu, self._n, self.settings = gpu, vocabulary, settings
+        self._nonfinite, self._softmax, self._argmax = Nonfinite(gpu), Softmax(gpu), Argmax(gpu)
+        self._penalty, self._argsort, self._sample = RepeatPenalty(gpu), Argsort(gpu), Sample(gpu)
+        self._bad, self._winner = gpu.empty((1,), UINT32), gpu.empty((1,), UINT32)
+        self._own, self._penalised, self._p = (gpu.empty((1, vocabulary)) for _ in range(3))
+        self._order, self._scratch = (gpu.empty((1, vocabulary), UINT32) for _ in range(2))
+        self._seen = gpu.empty((1, vocabulary), np.uint8)
+        self._drawn = self._sample.room(vocabulary)
+
+    def choose(self, logits: Tensor, ids: Sequence[int], step: int) -> Choice:
+        """The token after `ids` (prompt and generated ones: the penalty covers both). logits (1, vocabulary) float32.
+
+        `step` numbers the draws of one text: the same seed and step make the same draw. Waits for the device. Raises UserError
+        if a logit is NaN or infinite: such a model is damaged, and what it says is no text.
+        """
+        self._bad = self._nonfinite(logits, self._bad)
+        own = self._softmax(logits, self._own)
+        if self.settings.temperature == 0:
+            winner = self._argmax(self._penalise(logits, ids), self._winner)
+        else:
+            winner = self._draw(logits, ids, step, self._drawn).ids
+        self._gpu.sync()
+        self._refuse_nonfinite()
+        chosen = int(winner.numpy()[0])
+        return Choice(chosen, math.log(max(float(own.numpy()[0, chosen]), 2.0**-149)))
+
+    def _penalise(self, logits: Tensor, ids: Sequence[int]) -> Tensor:
+        """The logits, those of seen tokens changed; the device must be at rest."""
+        require(logits.shape == (1, self._n), f"Sampler: logits have shape {logits.shape}, expected (1, {self._n})")
+        if self.settings.repeat_penalty == 1:
+            return logits
+        seen = self._seen.numpy()[0]
+        seen[:] = 0
+        seen[np.asarray(ids, np.int64)] = 1
+        return self._penalty(logits, self._seen, self._penalised, penalty=self.settings.repeat_penalty)
+
+    def _draw(self, logits: Tensor, ids: Sequence[int], step: int, room: Drawn) -> Drawn:
+        s, n = self.settings, self._n
+        logits = self._penalise(logits, ids)
+        p = self._softmax(logits, self._p, temperature=s.temperature).reshape(n)
+        order = self._argsort(logits, self._order, self._scratch).reshape(n) if s.cuts else None
+        filters = {"top_k": s.top_k, "top_p": s.top_p, "min_p": s.min_p}
+        return self._sample(p, order, **filters, seed=s.seed, step=step, out=room)
+
+    def _refuse_nonfinite(self) -> None:
+        bad = int(self._bad.numpy()[0])
+        if bad:
+            raise UserError(
+                f"the model produced {bad} logits of {self._n} that are NaN or infinite: the model file is damaged or unsupported"
+            )
+
+    def stages(self, logits: Tensor, ids: Sequence[int]) -> Stages:
+        """The distribution before and after each setting, for a person. The temperature must be above 0; waits."""
+        s, n = self.settings, self._n
+        require(s.temperature > 0, "Sampler: at temperature 0 there is no distribution to show, only the largest logit")
+        self._nonfinite(logits, self._bad)
+        own = self._softmax(logits, self._own)
+        final = self._draw(logits, ids, 0, self._drawn)
+        order = self._argsort(self._penalise_again(logits), self._order, self._scratch).reshape(n)
+        p, weights = self._p.reshape(n), []
+        for filters in ({}, {"top_k": s.top_k}, {"top_k": s.top_k, "top_p": s.top_p}):
+            weights.append(self._sample(p, order, **filters))  # type: ignore[arg-type]
+        self._gpu.sync()
+        self._refuse_nonfinite()
+        rows = [np.float64(w.weights.numpy()) for w in (*weights, final)]
+        tempered, k, top, kept = (row / row.sum() for row in rows)
+        penalised = self._penalise_again(logits).numpy()[0]
+        return Stages(order.numpy(), logits.numpy()[0], penalised, own.numpy()[0], tempered, k, top, kept)
+
+    def _penalise_again(self, logits: Tensor) -> Tensor:
+        """What `_penalise` gave last, without computing it once more."""
+        return logits if self.settings.repeat_penalty == 1 else self._penalised
+
+
+@dataclass(frozen=True)
+class Stages:
+    """A step's distribution before and after each setting; all (vocabulary,), probabilities renormalised at each stage."""
+
+    order: np.ndarray  # ids, the likeliest first
+    logits: np.ndarray
+    penalised: np.ndarray  # logits after the repetition penalty
+    own: np.ndarray  # the model's own probabilities
+    tempered: np.ndarray  # after penalty and temperature
+    top_k: np.ndarray
+    top_p: np.ndarray
+    min_p: np.ndarray  # what is drawn from

@@ -1,0 +1,98 @@
+"""One forward pass for a person to look at: the likeliest tokens, every layer's output, what each sampling setting does."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from milestones.errors import UserError
+from milestones.m0.show import piece
+from milestones.m3.sampler import Sampler, Settings, Stages
+from milestones.m7.engine import Engine
+
+
+def _stages(engine: Engine, ids: Sequence[int], settings: Settings) -> Stages:
+    logits = engine.model.forward(ids)
+    return Sampler(engine.gpu, engine.model.config.vocabulary, settings).stages(logits, ids)
+
+
+def next_tokens(engine: Engine, ids: Sequence[int], top: int) -> str:
+    """A line for each of the `top` likeliest tokens after `ids`: id, logit, probability, piece."""
+    seen = _stages(engine, ids, Settings(temperature=1.0))
+    lines = []
+    for token in seen.order[:top].tolist():
+        shown = _shown(engine, token)
+        lines.append(f"{token:>8}  {seen.logits[token]:>9.4f}  {seen.own[token]:>10.4%}  {shown}\n")
+    return "".join(lines)
+
+
+def save_checkpoints(engine: Engine, ids: Sequence[int], path: Path) -> None:
+    """Write what the forward pass shows on its way to an .npz file: `ids`, `embedding`, `block 0` …, `norm` (tokens, width),
+    `logits` (1, vocabulary) of the last token. Whole or not at all: raises UserError where the file cannot be written.
+    """
+    seen: dict[str, Any] = {"ids": np.asarray(ids, np.uint32)}
+    engine.model.forward(ids, watch=seen.__setitem__)
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
+            try:
+                np.savez(file, **seen)
+                file.flush()
+                os.chmod(file.name, 0o666 & ~_umask())
+                os.replace(file.name, path)
+            except BaseException:
+                os.unlink(file.name)
+                raise
+    except OSError as problem:
+        raise UserError(f"{str(path)!r} cannot be written ({problem.strerror}): name another file") from None
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def show_stages(engine: Engine, ids: Sequence[int], settings: Settings, top: int, console: Console) -> None:
+    """A table of the likeliest tokens: probabilities before and after each setting, and which one cuts a token."""
+    seen = _stages(engine, ids, settings)
+    columns: list[tuple[str, np.ndarray]] = [("model", seen.own)]
+    if settings.repeat_penalty != 1 or settings.temperature != 1:
+        columns.append((_changed(settings), seen.tempered))
+    for on, name, values in (
+        (settings.top_k > 0, f"top-k {settings.top_k}", seen.top_k),
+        (settings.top_p < 1, f"top-p {settings.top_p:g}", seen.top_p),
+        (settings.min_p > 0, f"min-p {settings.min_p:g}", seen.min_p),
+    ):
+        if on:
+            columns.append((name, values))
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("id", "token", "logit", *(name for name, _ in columns), "cut by"):
+        table.add_column(name, justify="left" if name in ("token", "cut by") else "right", no_wrap=True)
+    for token in seen.order[:top].tolist():
+        row, cut_by = [str(token), _shown(engine, token), f"{seen.logits[token]:.3f}"], ""
+        for name, values in columns:
+            row.append("" if values[token] == 0 else f"{values[token]:.1%}")
+            cut_by = cut_by or (name.split()[0] if values[token] == 0 else "")
+        table.add_row(*map(Text, (*row, cut_by)), style="dim" if cut_by else "")
+    console.print(table)
+    left = [f"{name}: {np.count_nonzero(values):,}" for name, values in columns]
+    said = f"Tokens left: {', '.join(left)}. Probabilities are renormalised at each stage."
+    console.print(said, highlight=False, soft_wrap=True)
+
+
+def _changed(settings: Settings) -> str:
+    parts = [f"penalty {settings.repeat_penalty:g}"] if settings.repeat_penalty != 1 else []
+    return ", ".join([*parts, f"T {settings.temperature:g}"])
+
+
+def _shown(engine: Engine, token: int) -> str:
+    """A token's piece, or that the model has it without its tokenizer knowing one (padding of the embedding)."""
+    return piece(engine.tokenizer.token_bytes(token)) if token < engine.tokenizer.size else "(no piece)"

@@ -1,0 +1,102 @@
+"""The terminal: what goes to standard output and error, what comes from standard input, and how Ctrl-C ends things."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import FrameType
+from typing import Any
+
+from milestones.errors import UserError
+
+
+def write(text: str) -> None:
+    """Text to standard output as UTF-8, at once, whatever the terminal's own encoding."""
+    if sys.stdout is None:
+        raise UserError("standard output is closed: there is nowhere to write to")
+    try:
+        sys.stdout.buffer.write(text.encode("utf-8", "surrogatepass"))
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:  # `firstlight generate … | head`: the reader has what it wanted
+        _discard_output()
+        sys.exit(0)
+    except OSError as problem:
+        _discard_output()
+        raise UserError(f"the output cannot be written: {problem.strerror}") from None
+
+
+def _discard_output() -> None:
+    """So that nothing complains of unwritten output at exit once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class Progress:
+    """Progress bars on a terminal's standard error, gone before the first token is written; elsewhere nothing."""
+
+    def __init__(self, quiet: bool):
+        self._bar: Any = None
+        self._tasks: dict[str, Any] = {}
+        self._shown = not quiet and sys.stderr.isatty()
+
+    def __enter__(self) -> Progress:
+        if self._shown:
+            from rich.console import Console
+            from rich.progress import Progress as Bars
+
+            self._bar = Bars(console=Console(stderr=True), transient=True)
+            self._bar.start()
+        return self
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        check_interrupt()
+        if self._bar is None:
+            return
+        if what not in self._tasks:
+            self._tasks[what] = self._bar.add_task(what, total=total)
+        self._bar.update(self._tasks[what], completed=done, total=total)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+_interrupted = False
+
+
+def on_interrupt(signum: int, frame: FrameType | None) -> None:
+    """Ctrl-C. An exception raised inside a `__del__` (a run handle that waits) would be lost: then only the flag is set."""
+    global _interrupted
+    _interrupted = True
+    if frame is None or frame.f_code.co_name != "__del__":
+        raise KeyboardInterrupt
+
+
+def check_interrupt() -> None:
+    """Raise the KeyboardInterrupt that could not be raised when Ctrl-C was pressed. Called at every step."""
+    if _interrupted:
+        raise KeyboardInterrupt
+
+
+def forget_interrupt() -> None:
+    """Ctrl-C has been dealt with: go on."""
+    global _interrupted
+    _interrupted = False
+
+
+def read_stdin() -> str:
+    """All of standard input as text. Raises UserError naming the first byte that is not UTF-8."""
+    if sys.stdin is None:
+        raise UserError("standard input is closed: there is nothing to read")
+    try:
+        data = sys.stdin.buffer.read()
+    except OSError as problem:
+        raise UserError(f"standard input cannot be read: {problem.strerror}") from None
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as problem:
+        found = f"byte 0x{data[problem.start]:02X} at offset {problem.start}"
+        raise UserError(f"standard input is not UTF-8 text: {found}: convert it first (iconv -t utf-8)") from None
