@@ -1,4 +1,4 @@
-"""Repetition penalty (Keskar et al., CTRL, 2019, §4.1): a seen token's logit is divided by the penalty if positive, else multiplied.
+"""Repetition penalty (Keskar et al., CTRL, 2019, §4.1): a seen token's logit, if positive, is divided by it, else multiplied.
 
 >>> repeat_penalty(torch.tensor([4.0, -4.0, 4.0]), torch.tensor([True, True, False]), 2.0)
 tensor([ 2., -8.,  4.])

@@ -1,6 +1,6 @@
 """Top-k (Fan et al., 2018), top-p (Holtzman et al., 2020), min-p (Nguyen et al., 2024) and a seeded draw, in that order.
 
-float32 sums, one addition after the other: `itertools.accumulate` over np.float32, so that kernel and reference agree bit for bit.
+float32 sums, one addition after the other (`accumulate` over np.float32), so that kernel and reference agree bit for bit.
 
 >>> p = np.float32([0.5, 0.25, 0.125, 0.125])
 >>> keep(p, [0, 1, 2, 3], top_k=3).tolist()

@@ -40,7 +40,7 @@ def softmax_bound(x: Any, p: Any, temperature: float) -> np.ndarray:
 
     z = (x − max) / T: the difference rounds (½ ε), 1/T rounds once on the host (½ ε) and the product once more (½ ε): 1.5 ε|z|,
     and exp turns an absolute error of z into a relative one of the weight. exp itself: 3 + ⌊2|z|⌋ ulp (Metal's table; more than
-    the portable device's). So a weight errs by r = (3.5|z| + 3) ε. The sum errs by the weights' own errors and by its additions:
+    the portable device's). So a weight errs by r = (3.5|z| + 3) ε. The sum errs by the weights' errors and by its additions:
     at the narrowest width a lane adds ⌈n / 32⌉ terms, then come two trees of five. Division: 2.5 ulp; storing the expected: ½.
     A z below −128 is cut off: both sides are then 0 or nearly.
     """

@@ -115,9 +115,8 @@ class Sampler:
     def _refuse_nonfinite(self) -> None:
         bad = int(self._bad.numpy()[0])
         if bad:
-            raise UserError(
-                f"the model produced {bad} logits of {self._n} that are NaN or infinite: the model file is damaged or unsupported"
-            )
+            found = f"{bad} logits of {self._n} that are NaN or infinite"
+            raise UserError(f"the model produced {found}: the model file is damaged or unsupported")
 
     def stages(self, logits: Tensor, ids: Sequence[int]) -> Stages:
         """The distribution before and after each setting, for a person. The temperature must be above 0; waits."""

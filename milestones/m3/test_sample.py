@@ -1,5 +1,5 @@
-"""The spec of sample. Sources: the rules of sampling (order, ties, sums); Fan et al. (top-k, 2018), Holtzman et al. (top-p, 2020),
-Nguyen et al. (min-p, 2024)."""
+"""The spec of sample. Sources: the rules of sampling (order, ties, sums); Fan et al. (top-k, 2018), Holtzman et al. (top-p,
+2020), Nguyen et al. (min-p, 2024)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_top_k_keeps_exactly_k_and_a_tie_at_the_cutoff_goes_to_the_lower_id(gpu)
 )
 def test_top_p_keeps_the_token_that_crosses_p_and_none_after(gpu, top_p, kept):
     """The smallest set whose sum reaches p: a sum equal to p is enough. All sums of P are exact."""
-    ids, weights, counts = run(gpu, P, top_p=top_p)
+    _, weights, counts = run(gpu, P, top_p=top_p)
     assert np.flatnonzero(weights).tolist() == sorted([1, 3, 0, 2][:kept]) and counts[1] == kept
 
 

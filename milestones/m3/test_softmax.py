@@ -1,4 +1,4 @@
-"""The spec of softmax. Source: the rules of sampling; Metal Shading Language Specification (fast math) for the errors allowed."""
+"""The spec of softmax. Sources: the rules of sampling; Metal Shading Language Specification for the errors allowed."""
 
 from __future__ import annotations
 
