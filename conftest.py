@@ -9,32 +9,17 @@ from pathlib import Path
 import numpy
 import pytest
 
-import metal
+from metal import health
 from metal.tensor import Gpu
 
 # A multiple of 32 up to 1024; 448 and 832 are what Apple's compiler gives kernels that need many registers.
 WIDTHS = [32, 64, 256, 448, 832, 1024]
 
 
-_PROBE = """
-#include <metal_stdlib>
-using namespace metal;
-kernel void probe(device uint *out [[buffer(0)]], uint lane [[thread_index_in_simdgroup]]) { out[lane] = simd_sum(lane); }
-"""
-
-
 @lru_cache(maxsize=1)
 def missing_device() -> str | None:
-    """None if a device runs a SIMD-group reduction as every spec needs; else why not, for "not run here"."""
-    try:
-        device = metal.Device()
-        out = device.buffer(4 * 32)
-        run = device.kernel(_PROBE).function("probe")(32, out)
-        del run
-    except metal.error as problem:
-        return f"no device: {problem}"
-    sums = numpy.frombuffer(out, numpy.uint32)
-    return None if (sums == 32 * 31 // 2).all() else "this GPU lacks SIMD-group reductions of 32 lanes"
+    """None if there is a device that runs the kernels; else why not, for "not run here"."""
+    return health.missing_device()
 
 
 @pytest.fixture(scope="session")
@@ -83,11 +68,7 @@ def pytest_collection_modifyitems(config, items) -> None:
 
 
 def pytest_report_header(config) -> list[str]:
-    try:
-        device = metal.get_devices()[0].deviceName
-    except (metal.error, IndexError) as problem:  # the header must come out even where no device does
-        device = f"none ({problem})"
-    return [f"device: {device}; Python {platform.python_version()}, NumPy {numpy.__version__}"]
+    return [f"device: {health.device_name()}; Python {platform.python_version()}, NumPy {numpy.__version__}"]
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

@@ -109,8 +109,7 @@ class Sampler:
         logits = self._penalise(logits, ids)
         p = self._softmax(logits, self._p, temperature=s.temperature).reshape(n)
         order = self._argsort(logits, self._order, self._scratch).reshape(n) if s.cuts else None
-        filters = {"top_k": s.top_k, "top_p": s.top_p, "min_p": s.min_p}
-        return self._sample(p, order, **filters, seed=s.seed, step=step, out=room)
+        return self._sample(p, order, top_k=s.top_k, top_p=s.top_p, min_p=s.min_p, seed=s.seed, step=step, out=room)
 
     def _refuse_nonfinite(self) -> None:
         bad = int(self._bad.numpy()[0])
@@ -126,9 +125,8 @@ class Sampler:
         own = self._softmax(logits, self._own)
         final = self._draw(logits, ids, 0, self._drawn)
         order = self._argsort(self._penalise_again(logits), self._order, self._scratch).reshape(n)
-        p, weights = self._p.reshape(n), []
-        for filters in ({}, {"top_k": s.top_k}, {"top_k": s.top_k, "top_p": s.top_p}):
-            weights.append(self._sample(p, order, **filters))  # type: ignore[arg-type]
+        p = self._p.reshape(n)
+        weights = [self._sample(p, order, top_k=k, top_p=top_p) for k, top_p in ((0, 1.0), (s.top_k, 1.0), (s.top_k, s.top_p))]
         self._gpu.sync()
         self._refuse_nonfinite()
         rows = [np.float64(w.weights.numpy()) for w in (*weights, final)]

@@ -70,6 +70,12 @@ class Engine:
         self.model = Model(self.gpu, weights, lambda done, total: self._progress("loading", done, total))
         self.figures = Figures()
 
+    @property
+    def chat_template(self) -> str | None:
+        """The model's own chat template (Jinja source), if it has one."""
+        found = self.file.metadata.get("tokenizer.chat_template")
+        return found if isinstance(found, str) else None
+
     def encode(self, prompt: str | bytes, *, special: bool = True) -> list[int]:
         """A prompt's token ids, with the begin-of-text token where the model asks for one. UserError if empty."""
         ids = self.tokenizer.encode(prompt, special=special)

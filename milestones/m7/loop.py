@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from metal.tensor import Gpu, Tensor
+from metal.tensor import Gpu, Tensor, require
 from milestones.errors import UserError
 from milestones.m2.model import Model
 from milestones.m3.sampler import GREEDY, Choice, Sampler, Settings
@@ -59,6 +59,13 @@ class Loop:
         choice = self._sampler.choose(self._feed(ids), self.ids, self._drawn)
         self._drawn += 1
         return choice
+
+    def rewind(self, length: int) -> None:
+        """Forget every token from `length` on; mends a loop whose last step was interrupted. ValueError if out of range."""
+        require(0 <= length <= len(self.ids), f"Loop: cannot rewind to {length}, {len(self.ids)} tokens are held")
+        if self.cache is not None:
+            self.cache.rewind(length)
+        del self.ids[length:]
 
     @property
     def full(self) -> bool:
