@@ -14,6 +14,7 @@ from milestones.m1.weights import Weights
 from milestones.m2.model import Model
 from milestones.m7.golden.make import NEW_TOKENS, PROMPTS
 from milestones.m7.loop import Loop
+from milestones.m7.template import ChatTemplate
 from reference.golden import load
 from tests.tiny import random_model, write_gguf
 
@@ -104,3 +105,22 @@ def test_a_tiny_random_model_equals_transformers(tmp_path, tied, heads, kv_heads
         ].tolist()
     for cached in (True, False):
         assert [choice.id for choice in Loop(gpu, model, cached=cached).generate(ids, 20)] == expected
+
+
+def said(*contents):
+    return [{"role": ("user", "assistant")[n % 2], "content": text} for n, text in enumerate(contents)]
+
+
+def test_a_conversation_is_rendered_as_transformers_renders_it(engine):
+    """The library's own rendering of the same template, by conversation."""
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    template = ChatTemplate(engine.chat_template, engine.tokenizer)
+    for messages in (
+        said("Hello"),
+        said("a", "b", "c"),
+        [{"role": "system", "content": "Be brief."}, *said("x")],
+    ):
+        for prompt in (True, False):
+            theirs, _ = render_jinja_template([messages], chat_template=engine.chat_template, add_generation_prompt=prompt)
+            assert template.plain(template.render(messages, prompt=prompt)) == theirs[0]

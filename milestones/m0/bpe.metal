@@ -13,6 +13,8 @@
 //   buffer 9  ranks          uint [bytes]           scratch: the rank of each symbol with its right neighbour
 //   buffer 10 args           Args                   read
 //
+// Where args.whole_first is set, a piece that is a token as a whole is taken as it is, before any merge.
+//
 // One thread a piece; dispatch `pieces` threads. Both tables are open-addressed with a power of two of slots and linear probing,
 // and a slot only matches if the whole key is equal: bytes for a token, both ids for a merge. A merge's id is found by the bytes
 // it makes. Neighbours' ranks are kept, so a merge costs three look-ups however long the piece is. Called for every prompt.
@@ -27,6 +29,7 @@ struct Args {
     uint pieces;
     uint vocabulary_mask;  // slots - 1
     uint merge_mask;
+    uint whole_first;
 };
 
 // The id of the token that is bytes[0 … count), or NONE. Hash: FNV-1a.
@@ -75,6 +78,14 @@ kernel void bpe(device const uchar *text [[buffer(0)]],
     device uint *rank = ranks + begin;
 
     uint count = end - begin;
+    if (args.whole_first != 0) {
+        const uint whole = find_token(text + begin, count, token_bytes, token_offsets, vocabulary, args.vocabulary_mask);
+        if (whole != NONE) {
+            id[0] = whole;
+            counts[p] = 1;
+            return;
+        }
+    }
     for (uint i = 0; i < count; i++) {
         start[i] = begin + i;
         id[i] = find_token(text + begin + i, 1, token_bytes, token_offsets, vocabulary, args.vocabulary_mask);

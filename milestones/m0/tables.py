@@ -61,11 +61,13 @@ def vocabulary_table(tokens: Sequence[bytes], ids: np.ndarray) -> np.ndarray:
     return table
 
 
-def merge_table(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """uint32 (slots, 3): (left id, right id, rank) of each merge, in order of rank; left NONE in a free slot."""
-    left, right = left.astype(np.uint32), right.astype(np.uint32)
-    slots = table_size(len(left))
+def merge_table(left: np.ndarray, right: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+    """uint32 (slots, 3): (left id, right id, rank) of each merge; left NONE if free. Of equal pairs the first counts."""
+    entries = np.stack([left, right, ranks], axis=1).astype(np.uint32)
+    entries = entries[np.argsort(entries[:, 2], kind="stable")]
+    _, first = np.unique(entries[:, 0].astype(np.uint64) << np.uint64(32) | entries[:, 1], return_index=True)
+    entries = entries[np.sort(first)]
+    slots = table_size(len(entries))
     table = np.full((slots, 3), NONE, np.uint32)
-    ranks = np.arange(len(left), dtype=np.uint32)
-    table[slots_of(hash_pairs(left, right), slots)] = np.stack([left, right, ranks], axis=1)
+    table[slots_of(hash_pairs(entries[:, 0], entries[:, 1]), slots)] = entries
     return table

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 
 from metal.tensor import Gpu
 from milestones.errors import UserError
 from milestones.m0.bpe import Bpe
+from milestones.m0.detokenize import Detokenize
 from milestones.m0.pretokenize import pretokenize
 from milestones.m0.vocabulary import Vocabulary
 
@@ -18,13 +20,13 @@ class Tokenizer:
 
     def __init__(self, gpu: Gpu, vocabulary: Vocabulary):
         self.vocabulary, self._bpe = vocabulary, Bpe(gpu, vocabulary)
+        self._detokenize = Detokenize(gpu, self._bpe.token_bytes, self._bpe.token_offsets)
         self.eos, self.bos, self.ends, self.size = vocabulary.eos, vocabulary.bos, vocabulary.ends, len(vocabulary.tokens)
         self.prefix = [vocabulary.bos] if vocabulary.add_bos and vocabulary.bos is not None else []
         self._special_ids = frozenset(vocabulary.special.values())
         longest_first = sorted(vocabulary.special, key=len, reverse=True)
         self._special = re.compile("(" + "|".join(map(re.escape, longest_first)) + ")") if longest_first else None
-        held = {token[0] for token in vocabulary.tokens if len(token) == 1}
-        self._lacking = bytes(sorted(set(range(256)) - held))
+        self._lacking = bytes(sorted(set(range(256)) - self._bpe.bytes_held))
 
     def encode(self, text: str | bytes, *, special: bool = True, errors: str = "strict") -> list[int]:
         """Token ids of `text`; none for an empty one.
@@ -33,39 +35,61 @@ class Tokenizer:
         to the byte. A byte that the vocabulary lacks raises UserError naming it and its offset; with errors="drop" it is left
         out. Raises UserError for a lone surrogate, which is no character.
         """
-        data = _as_bytes(text)
-        if (missing := _first_of(data, self._lacking)) and errors != "drop":
-            raise UserError(
-                f"the tokenizer has no token for byte 0x{data[missing[0]]:02X}, at offset {missing[0]}: leave it out"
-            )
-        decoded = data.decode("utf-8", "surrogateescape")
-        parts = self._special.split(decoded) if special and self._special else [decoded]
+        return self.encode_all([text], special=special, errors=errors)[0]
+
+    def encode_all(self, texts: Iterable[str | bytes], *, special: bool = True, errors: str = "strict") -> list[list[int]]:
+        """`encode` for many texts, with one dispatch for all of them."""
         pieces: list[bytes] = []
-        ids: list[int | None] = []  # None: the next piece's ids
-        for index, part in enumerate(parts):
-            if index % 2:
-                ids.append(self.vocabulary.special[part])
-                continue
-            for piece in pretokenize(part, self.vocabulary.pre_tokenizer):
-                held = piece.encode("utf-8", "surrogateescape").translate(None, self._lacking)
-                if held:
-                    pieces.append(held)
-                    ids.append(None)
+        plans: list[list[int | None]] = []  # of each text: a special token's id, or None for the next piece's ids
+        for text in texts:
+            plans.append([])
+            for part, marked in self._parts(text, special, errors):
+                if marked:
+                    plans[-1].append(self.vocabulary.special[part])
+                    continue
+                for piece in pretokenize(part, self.vocabulary.pre_tokenizer):
+                    held = piece.encode("utf-8", "surrogateescape").translate(None, self._lacking)
+                    if held:
+                        pieces.append(held)
+                        plans[-1].append(None)
         merged = iter(self._bpe(pieces))
-        found: list[int] = []
-        for one in ids:
-            found += next(merged).tolist() if one is None else [one]
+        found: list[list[int]] = []
+        for plan in plans:
+            found.append([])
+            for one in plan:
+                found[-1] += next(merged).tolist() if one is None else [one]
         return found
 
-    def decode(self, ids: Iterable[int], *, skip_special: bool = False) -> bytes:
-        """The bytes that `ids` stand for. Raises UserError for an id outside the vocabulary."""
-        return b"".join(self.token_bytes(i) for i in ids if not (skip_special and self.is_special(i)))
+    def _parts(self, text: str | bytes, special: bool, errors: str) -> Iterator[tuple[str, bool]]:
+        """The text between special tokens, and those; a special token's bytes need not be in the vocabulary."""
+        data = _as_bytes(text)
+        decoded = data.decode("utf-8", "surrogateescape")
+        if self.vocabulary.normal_form:
+            decoded = unicodedata.normalize(self.vocabulary.normal_form, decoded)  # type: ignore[arg-type]
+        parts = self._special.split(decoded) if special and self._special else [decoded]
+        offset = 0
+        for index, part in enumerate(parts):
+            held = part.encode("utf-8", "surrogateescape")
+            if index % 2 == 0 and errors != "drop" and len(held.translate(None, self._lacking)) < len(held):
+                at = next(i for i, byte in enumerate(held) if byte in self._lacking)
+                raise UserError(f"the tokenizer has no token for byte 0x{held[at]:02X}, at offset {offset + at}: leave it out")
+            offset += len(held)
+            yield part, index % 2 == 1
+
+    def decode(self, ids: Sequence[int], *, skip_special: bool = False) -> bytes:
+        """The bytes that `ids` stand for, by the device's tables. Raises UserError for an id outside the vocabulary."""
+        for token in ids:
+            self._check(token)
+        return self._detokenize([i for i in ids if not (skip_special and self.is_special(i))])
 
     def token_bytes(self, token: int) -> bytes:
         """One token's bytes. Raises UserError for an id outside the vocabulary."""
+        self._check(token)
+        return self.vocabulary.tokens[token]
+
+    def _check(self, token: int) -> None:
         if not 0 <= token < self.size:
             raise UserError(f"there is no token {token}: ids go from 0 to {self.size - 1}")
-        return self.vocabulary.tokens[token]
 
     def is_special(self, token: int) -> bool:
         return token in self._special_ids
@@ -80,13 +104,6 @@ def _as_bytes(text: str | bytes) -> bytes:
         raise UserError(
             f"the text holds a lone surrogate at character {problem.start}: it is no character, leave it out"
         ) from None
-
-
-def _first_of(data: bytes, unwanted: bytes) -> list[int]:
-    """[offset] of the first byte of `data` that is one of `unwanted`; empty if there is none."""
-    if len(data.translate(None, unwanted)) == len(data):
-        return []
-    return [next(i for i, byte in enumerate(data) if byte in unwanted)]
 
 
 class StreamDecoder:

@@ -1,16 +1,18 @@
-"""A byte-level BPE vocabulary: tokens as bytes, merges as pairs of ids, special tokens, read from a GGUF file's metadata."""
+"""A byte-level BPE vocabulary: tokens as bytes, merges as pairs of ids, special tokens. Where it is read from: GGUF metadata
+(here), tokenizer.json (tokenizer_json.py), tiktoken's rank files (tiktoken_file.py).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from milestones.errors import UserError
+from milestones.m0.pretokenize import KINDS
 
-PRE_TOKENIZERS = ("smollm", "gpt-2", "default")
 _CONTROL, _USER_DEFINED = 3, 4  # GGUF's token types that are written out, not merged
 _ENDS = ("<|endoftext|>", "<|im_end|>", "<|eot_id|>")
 
@@ -28,7 +30,7 @@ def alphabet() -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """`tokens[id]` is a token's bytes; `merges` (n, 2) holds pairs of ids, lowest rank first."""
+    """`tokens[id]` is a token's bytes (none for an id nobody uses); `merges` (n, 2) holds pairs of ids, lowest rank first."""
 
     tokens: Sequence[bytes]
     merges: np.ndarray
@@ -38,6 +40,14 @@ class Vocabulary:
     bos: int | None = None
     add_bos: bool = False
     ends: frozenset[int] = frozenset()  # ids after which a text is over
+    whole_first: bool = False  # a piece that is a token as a whole is taken as it is, before any merge
+    normal_form: str | None = None  # "NFC": the text is brought to that Unicode form first, so not all bytes come back
+    merge_ranks: np.ndarray | None = None  # (n), where they are not 0, 1, 2, …
+
+    @property
+    def ranks(self) -> np.ndarray:
+        """The rank of each merge, uint32 (n)."""
+        return np.arange(len(self.merges), dtype=np.uint32) if self.merge_ranks is None else self.merge_ranks
 
     @classmethod
     def from_gguf(cls, metadata: Mapping[str, Any]) -> Vocabulary:
@@ -46,60 +56,81 @@ class Vocabulary:
         if kind != "gpt2":
             raise UserError(f"the model's tokenizer is of kind {kind!r}; only byte-level BPE ('gpt2') is supported")
         pre = metadata.get("tokenizer.ggml.pre", "default")
-        if pre not in PRE_TOKENIZERS:
-            raise UserError(f"the model's pre-tokenizer {pre!r} is not supported; these are: {', '.join(PRE_TOKENIZERS)}")
-        texts = _need(metadata, "tokenizer.ggml.tokens", list)
-        types = metadata.get("tokenizer.ggml.token_type") or [1] * len(texts)
+        check_pre_tokenizer(pre)
+        texts = _need(metadata, "tokenizer.ggml.tokens", list, str)
+        types = [1] * len(texts)
+        if metadata.get("tokenizer.ggml.token_type"):
+            types = _need(metadata, "tokenizer.ggml.token_type", list, int)
         if len(types) != len(texts):
             raise UserError(f"the model's tokenizer has {len(texts)} tokens but {len(types)} token types: the file is damaged")
         written = {i for i, t in enumerate(types) if t in (_CONTROL, _USER_DEFINED)}
-        letters = alphabet()
-        tokens = [t.encode() if i in written else _as_bytes(t, i, letters) for i, t in enumerate(texts)]
         special = {texts[i]: i for i in sorted(written, reverse=True) if texts[i]}
-        ids = {text: i for i, text in reversed(list(enumerate(texts)))}
         eos, bos = (_id(metadata, f"tokenizer.ggml.{name}_token_id", len(texts)) for name in ("eos", "bos"))
-        ends = {special[text] for text in _ENDS if text in special} | ({eos} if eos is not None else set())
+        add_bos = metadata.get("tokenizer.ggml.add_bos_token", False)
+        if not isinstance(add_bos, bool):
+            raise UserError(f"tokenizer.ggml.add_bos_token is {add_bos!r}: neither true nor false")
         return cls(
-            tokens=tokens,
-            merges=_merges(_need(metadata, "tokenizer.ggml.merges", list), ids),
+            tokens=as_bytes(texts, written),
+            merges=as_merges(_need(metadata, "tokenizer.ggml.merges", list, str), texts),
             special=special,
             pre_tokenizer=pre,
             eos=eos,
             bos=bos,
-            add_bos=bool(metadata.get("tokenizer.ggml.add_bos_token", False)),
-            ends=frozenset(ends),
+            add_bos=add_bos,
+            ends=end_tokens(special, [] if eos is None else [eos]),
+            whole_first=pre == "llama-bpe",
         )
 
 
-def _need(metadata: Mapping[str, Any], key: str, kind: type) -> Any:
+def check_pre_tokenizer(pre: Any) -> None:
+    """Raises UserError unless `pre` names a pre-tokenizer that is known here."""
+    if pre not in KINDS:
+        raise UserError(f"the model's pre-tokenizer {pre!r} is not supported; these are: {', '.join(KINDS)}")
+
+
+def end_tokens(special: Mapping[str, int], eos: Iterable[int]) -> frozenset[int]:
+    """Ids after which a text is over: those that the model names, and the usual special tokens of that meaning."""
+    return frozenset({special[text] for text in _ENDS if text in special} | set(eos))
+
+
+def as_bytes(texts: Sequence[str], written: set[int]) -> list[bytes]:
+    """The bytes of tokens written in GPT-2's alphabet, or as they are where their index is in `written`."""
+    letters, tokens = alphabet(), []
+    for index, text in enumerate(texts):
+        try:
+            tokens.append(text.encode() if index in written else bytes([letters[c] for c in text]))
+        except (KeyError, UnicodeEncodeError):
+            raise UserError(f"token {index} of the model's tokenizer is not written in GPT-2's alphabet: {text!r}") from None
+    return tokens
+
+
+def as_merges(lines: Sequence[Any], texts: Sequence[str]) -> np.ndarray:
+    """Pairs of ids (n, 2) of merges written "left right" or (left, right). UserError for one that is not made of tokens."""
+    ids = {text: i for i, text in reversed(list(enumerate(texts)))}
+    pairs = np.empty((len(lines), 2), np.uint32)
+    for rank, line in enumerate(lines):
+        pair = line.split(" ") if isinstance(line, str) else line
+        try:
+            left, right = pair
+            pairs[rank] = ids[left], ids[right]
+            ids[left + right]
+        except (KeyError, TypeError, ValueError):
+            raise UserError(f"merge {rank} of the model's tokenizer is not made of its tokens: {line!r}") from None
+    return pairs
+
+
+def _need(metadata: Mapping[str, Any], key: str, kind: type, of: type = object) -> Any:
+    """The value of a key that must be there, of that kind, and not empty; a list's elements of one kind too."""
     value = metadata.get(key)
     if not isinstance(value, kind) or not value:
         raise UserError(f"the model file has no tokenizer: the key {key} is missing or of the wrong kind")
+    if isinstance(value, list) and not all(isinstance(element, of) for element in value):
+        raise UserError(f"the model file has no tokenizer: the key {key} is a list of the wrong kind")
     return value
-
-
-def _as_bytes(text: Any, index: int, letters: Mapping[str, int]) -> bytes:
-    try:
-        return bytes([letters[c] for c in text])
-    except (KeyError, TypeError):
-        raise UserError(f"token {index} of the model's tokenizer is not written in GPT-2's alphabet: {text!r}") from None
 
 
 def _id(metadata: Mapping[str, Any], key: str, count: int) -> int | None:
     value = metadata.get(key)
-    if value is not None and not (isinstance(value, int) and 0 <= value < count):
+    if value is not None and not (type(value) is int and 0 <= value < count):
         raise UserError(f"{key} is {value!r}: not the id of one of the {count} tokens")
     return value
-
-
-def _merges(lines: Sequence[Any], ids: Mapping[str, int]) -> np.ndarray:
-    """Pairs of ids. A merge whose halves or whole are no tokens cannot be carried out: the file is damaged."""
-    pairs = np.empty((len(lines), 2), np.uint32)
-    for rank, line in enumerate(lines):
-        left, _, right = line.partition(" ") if isinstance(line, str) else ("", "", "")
-        try:
-            pairs[rank] = ids[left], ids[right]
-            ids[left + right]
-        except KeyError:
-            raise UserError(f"merge {rank} of the model's tokenizer is not made of its tokens: {line!r}") from None
-    return pairs

@@ -42,6 +42,7 @@ class ChatTemplate:
         self._tokenizer = tokenizer
         special = tokenizer.vocabulary.special
         self._special = re.compile("|".join(map(re.escape, sorted(special, key=len, reverse=True))) or r"(?!)")
+        self._names = tuple(special)
         self._edges = {text[:n] for text in special for n in range(1, len(text))}  # what a special token may begin with
         self._ends = {text[n:] for text in special for n in range(1, len(text))}
         sandbox: Environment = _Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
@@ -86,14 +87,14 @@ class ChatTemplate:
         content = self._special.sub(lambda match: _hide(match[0][0]) + match[0][1:], content)
         if any(content.endswith(edge) for edge in self._edges):
             content = content[:-1] + _hide(content[-1])
-        if any(content.startswith(end) for end in self._ends):
+        if any(content.startswith(end) for end in self._ends) or any(content in text for text in self._names if content):
             content = _hide(content[0]) + content[1:]
         return content
 
     @staticmethod
     def plain(guarded: str) -> str:
         """What `guard` was given."""
-        return re.sub(f"{_MARK}([0-9a-f]+){_MARK}", lambda match: chr(int(match[1], 16)), guarded)
+        return re.sub(f"{_MARK}([0-9a-fA-F]+){_MARK}", lambda match: chr(int(match[1], 16)), guarded)
 
     def _text(self, token: int | None) -> str:
         return "" if token is None else self._tokenizer.token_bytes(token).decode("utf-8", "replace")

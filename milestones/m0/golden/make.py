@@ -6,6 +6,7 @@ pre-tokenizer put together from its own parts: nothing of ours takes part.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ TEXTS = [
 ]
 
 
+@lru_cache(maxsize=1)
 def load_oracle(path: Path):
     """The `tokenizers` tokenizer of a GGUF file with SmolLM's pre-tokenizer."""
     from gguf import GGUFReader
