@@ -30,6 +30,7 @@ class LlamaConfig:
     eps: float  # of RMSNorm
     context: int  # most tokens at once
     vocabulary: int  # tokens, rows of the embedding
+    rope_halves: bool = False  # RoPE pairs i with i + d/2 (Hugging Face's rows), not 2i with 2i + 1 (GGUF's)
 
 
 # llama.* keys that are read, or that change nothing in a forward pass

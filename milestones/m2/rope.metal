@@ -1,5 +1,7 @@
 // RoPE: pair i of every head of token t is turned by the angle (start + t) * base^(-2i/d):
-//     (y[2i], y[2i+1]) = (x[2i] * cos - x[2i+1] * sin,  x[2i] * sin + x[2i+1] * cos)
+//     (y[a], y[b]) = (x[a] * cos - x[b] * sin,  x[a] * sin + x[b] * cos)
+// where (a, b) = (2i, 2i + 1), neighbours, as GGUF's Llama files have their rows; or, if args.halves is set, (i, i + d/2), as
+// Hugging Face's files have them.
 //
 //   buffer 0  x      float [tokens, heads, d]   read
 //   buffer 1  turns  ulong [d / 2]              read; by the host: base^(-2i/d) / 2π turns, as a fraction of 2^64
@@ -24,6 +26,7 @@ struct Args {
     uint pairs_per_token;  // heads * d/2
     uint pairs_per_head;   // d/2
     uint start;
+    uint halves;
 };
 
 constant float RADIANS = 1.4629180792671596e-9f;  // 2π / 2^32
@@ -39,8 +42,10 @@ kernel void rope(device const float *x [[buffer(0)]],
     const float angle = float(as_type<int>(uint(phase >> 32))) * RADIANS;
     const float c = precise::cos(angle), s = precise::sin(angle);
 
-    const ulong at = 2 * ulong(pair);
-    const float a = x[at], b = x[at + 1];
-    y[at] = a * c - b * s;
-    y[at + 1] = a * s + b * c;
+    const ulong head = pair / args.pairs_per_head;  // over all tokens
+    const ulong first = args.halves != 0 ? head * args.pairs_per_head + pair : 2 * ulong(pair);
+    const ulong second = first + (args.halves != 0 ? args.pairs_per_head : 1);
+    const float a = x[first], b = x[second];
+    y[first] = a * c - b * s;
+    y[second] = a * s + b * c;
 }

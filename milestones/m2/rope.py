@@ -18,10 +18,11 @@ class Rope:
         self._gpu, self._function = gpu, gpu.kernel("m2", "rope")
         self._turns: dict[tuple[float, int], Tensor] = {}
 
-    def __call__(self, x: Tensor, out: Tensor | None = None, *, start: int, base: float) -> Tensor:
+    def __call__(self, x: Tensor, out: Tensor | None = None, *, start: int, base: float, halves: bool = False) -> Tensor:
         """x (tokens, heads, d), float32, d even; token t stands at position start + t → out like x, which may be x.
 
-        Queues one kernel. Raises ValueError on a misfit.
+        Elements 2i and 2i + 1 of a head make a pair, or i and i + d/2 if `halves`. Queues one kernel.
+        Raises ValueError on a misfit.
         """
         require(len(x.shape) == 3, f"rope: x must have three dimensions (tokens, heads, d), it has shape {x.shape}")
         tokens, heads, d = x.shape
@@ -33,7 +34,7 @@ class Rope:
         require(out.shape == x.shape, f"rope: out has shape {out.shape}, x has {x.shape}")
         require_dtype("rope", FLOAT32, x=x, out=out)
         pairs, half = x.size // 2, d // 2
-        args = self._gpu.constants("IIII", pairs, heads * half, half, start)
+        args = self._gpu.constants("IIIII", pairs, heads * half, half, start, int(halves))
         self._gpu.run(self._function, pairs, x, self._table(base, d), out, args)
         return out
 

@@ -19,10 +19,10 @@ from reference.rope import rope
 from reference.tolerance import EPSILON, sum_bound
 
 
-def run(gpu, x, start, base=1e5):
+def run(gpu, x, start, base=1e5, halves=False):
     """The turned heads; the memory after them, where an unguarded tail would land, must be as poisoned as before."""
     room = gpu.empty((x.size + 2048,))
-    y = Rope(gpu)(gpu.tensor(x), Tensor(room.buffer, x.shape, room.dtype), start=start, base=base)
+    y = Rope(gpu)(gpu.tensor(x), Tensor(room.buffer, x.shape, room.dtype), start=start, base=base, halves=halves)
     gpu.sync()
     assert np.isnan(room.numpy()[x.size :]).all(), "elements past the last were written"
     return y.numpy()
@@ -160,6 +160,49 @@ def test_neighbours_pair_up_not_halves(gpus):
     x = np.zeros((1, 1, 8), np.float32)
     x[0, 0, 0] = 1
     assert (np.flatnonzero(run(gpus(32), x, start=3)) == [0, 1]).all()
+
+
+def apart(x):
+    """Neighbours (2i, 2i + 1) of each head to places (i, i + d/2)."""
+    return np.concatenate([x[..., 0::2], x[..., 1::2]], axis=-1)
+
+
+def test_halves_pair_up_where_they_are_asked_to(gpu):
+    """Hugging Face's order: element 1 turns with element 1 + d/2. Worked by hand at position 1, base 10000, d = 4."""
+    y = run(gpu, np.float32([[[1, 1, 0, 0]]]), start=1, base=10000.0, halves=True)
+    assert_close(y, np.float32([[[np.cos(1), np.cos(0.01), np.sin(1), np.sin(0.01)]]]), 1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    tokens=st.integers(1, 9),
+    count=st.integers(1, 5),
+    half=st.integers(1, 40),
+    start=st.integers(0, 8192),
+    width=st.sampled_from(WIDTHS),
+)
+@example(seed=0, tokens=2, count=3, half=17, start=8192, width=32)
+def test_both_pairings_turn_alike_bit_for_bit(gpus, seed, tokens, count, half, start, width):
+    """The same rows in the other order give the same results in the other order."""
+    x = heads(seed, (tokens, count, 2 * half))
+    assert_same(run(gpus(width), apart(x), start, halves=True), apart(run(gpus(width), x, start)))
+    expected_halves = rope(torch.from_numpy(apart(x)).double(), start, 1e5, halves=True).numpy()
+    assert_close(
+        run(gpus(width), apart(x), start, halves=True), expected_halves.astype(np.float32), apart(expected(x, start)[1])
+    )
+
+
+@pytest.mark.parametrize("start", [0, 4000])
+def test_halves_equal_the_golden_fixture(gpu, start):
+    """transformers' own order. Its float32 angles err by 2 ε of the angle, its sine and products by 4 ε (see above)."""
+    golden = load(Path(__file__).parent / "golden", "rope")
+    x, epsilon = golden["x"], EPSILON[np.dtype(np.float32)]
+    tokens, _, d = x.shape
+    angles = np.outer(np.arange(start, start + tokens), 1e5 ** (-np.arange(0, d, 2) / d)).repeat(2, axis=1)[:, None]
+    pairs = np.abs(x).reshape(*x.shape[:2], -1, 2).sum(-1).repeat(2, axis=-1)
+    allowed = expected(x, start)[1] + (2 * angles + 4) * epsilon * pairs
+    assert_close(run(gpu, apart(x), start, halves=True), apart(golden[f"y{start}"]), apart(allowed))
 
 
 def test_out_may_be_x(gpu):
