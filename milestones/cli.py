@@ -25,6 +25,10 @@ MODEL = click.option(
     help="A GGUF file or a Hugging Face folder. Default: what `fetch` gets.",
 )
 SPECIAL = click.option("--no-special", "special", flag_value=False, default=True, help="Read special tokens as plain text.")
+CACHE_TYPE = click.option(
+    "--cache-type", type=click.Choice(["f32", "f16"]), default="f32", show_default=True, help="How keys and values are kept."
+)
+DTYPES = {"f32": "float32", "f16": "float16"}
 QUIET = click.option("--quiet", is_flag=True, help="No progress bars, no figures.")
 
 
@@ -59,12 +63,13 @@ def cli() -> None:
 @click.option("--stop", multiple=True, help="End before this text appears; may be given several times.")
 @sampling(temperature=0.0)
 @click.option("--no-cache", "cached", flag_value=False, default=True, help="Recompute every key and value at every step.")
+@CACHE_TYPE
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each token, then one with the figures.")
 @QUIET
 @SPECIAL
 @MODEL
 def generate(
-    prompt: str, max_tokens: int, stop: tuple[str, ...], cached: bool, as_json: bool, quiet: bool, special: bool,
+    prompt: str, max_tokens: int, stop: tuple[str, ...], cached: bool, cache_type: str, as_json: bool, quiet: bool, special: bool,
     model: Path | None, **sampling: Any,
 ) -> None:  # fmt: skip
     """Continue PROMPT; `-` reads it from standard input (less one newline at its end).
@@ -83,6 +88,7 @@ def generate(
     with Progress(quiet) as progress:
         engine = Engine(path, progress=progress)
         options: dict[str, Any] = {"stop": stop, "settings": settings, "cached": cached, "special": special}
+        options["cache_dtype"] = DTYPES[cache_type]
         for token in engine.generate(prompt, max_tokens=max_tokens, **options):
             check_interrupt()
             progress.close()
@@ -180,9 +186,10 @@ def sample(prompt: str, top: int, special: bool, model: Path | None, **sampling:
 @click.option("--system", help="What the model is told before the conversation. Default: what its template says.")
 @click.option("--max-tokens", type=click.IntRange(min=1), default=1024, show_default=True, help="At most so many in an answer.")
 @sampling(temperature=0.2)
+@CACHE_TYPE
 @QUIET
 @MODEL
-def chat(system: str | None, max_tokens: int, quiet: bool, model: Path | None, **sampling: Any) -> None:
+def chat(system: str | None, max_tokens: int, cache_type: str, quiet: bool, model: Path | None, **sampling: Any) -> None:
     """Talk with the model, turn by turn (m7). /reset, /save FILE, /quit; Ctrl-C ends an answer."""
     from milestones.m7.chat import Chat
     from milestones.m7.engine import Engine
@@ -191,7 +198,7 @@ def chat(system: str | None, max_tokens: int, quiet: bool, model: Path | None, *
     settings = _settings(**sampling)
     path = _model(model, quiet)
     with Progress(quiet) as progress:
-        conversation = Chat(Engine(path, progress=progress), settings=settings, system=system)
+        conversation = Chat(Engine(path, progress=progress), settings=settings, system=system, cache_dtype=DTYPES[cache_type])
     talk(conversation, max_tokens, quiet)
 
 

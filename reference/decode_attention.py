@@ -11,7 +11,8 @@ import torch
 
 
 def decode_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, position: int) -> torch.Tensor:
-    """q (tokens, heads, d), k and v (capacity, kv_heads, d), float32 or float64 → (tokens, heads, d). One query at a time."""
+    """q (tokens, heads, d), k and v (capacity, kv_heads, d) → (tokens, heads, d), of q's dtype. One query at a time."""
+    k, v = k.to(q.dtype), v.to(q.dtype)  # halves become floats, exactly
     out = torch.empty_like(q)
     group = q.shape[1] // k.shape[1]
     for t in range(q.shape[0]):

@@ -49,3 +49,22 @@ def softmax_bound(x: Any, p: Any, temperature: float) -> np.ndarray:
     r = 3.5 * z + 3
     terms = -(-x64.shape[-1] // 32) + 10
     return p64 * (r + (p64 * r).sum(axis=-1, keepdims=True) + terms + 3) * 2.0**-23 + TINY
+
+
+def half_storage(q: Any, k: Any, v: Any, position: int) -> np.ndarray:
+    """What attention may err by, beyond its float32 error, because keys and values are kept as halves. (tokens, heads, d).
+
+    A stored element is off by at most 2⁻¹¹ of itself, or by 2⁻²⁵ where the half is subnormal. So each score is off by at most
+    e = Σ|qᵢ|(2⁻¹¹|kᵢ| + 2⁻²⁵) / √d; with the largest such e over the keys seen, a weight changes by a factor within e^(±2e)
+    (numerator e^e, denominator e^−e); and the weighted sum of the values by (e^(2e) − 1) Σ w|v| + e^(2e) Σ w (2⁻¹¹|v| + 2⁻²⁵).
+    """
+    q64, k64, v64 = (np.asarray(a, np.float64) for a in (q, k, v))
+    out, group = np.empty_like(q64), q64.shape[1] // k64.shape[1]
+    for t, h in np.ndindex(*q64.shape[:2]):
+        keys, values = (a[: position + t + 1, h // group] for a in (k64, np.abs(v64)))
+        scores = keys @ q64[t, h] / q64.shape[2] ** 0.5
+        weights = np.exp(scores - scores.max())
+        weights /= weights.sum()
+        e = ((np.abs(keys) * 2.0**-11 + 2.0**-25) @ np.abs(q64[t, h])).max() / q64.shape[2] ** 0.5
+        out[t, h] = np.expm1(2 * e) * (weights @ values) + np.exp(2 * e) * (weights @ (values * 2.0**-11 + 2.0**-25))
+    return out

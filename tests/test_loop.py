@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from metal.tensor import Gpu
 from milestones.errors import UserError
@@ -72,3 +75,49 @@ def test_logits_without_a_finite_value_are_reported_not_sampled(tiny):
             next(Loop(tiny._gpu, tiny).generate(PROMPT, 1))
     finally:
         weight[:] = before
+
+
+class LoopMachine(RuleBasedStateMachine):
+    """Random feeds, rewinds and forks of cached loops: the next choice is what computing everything anew gives."""
+
+    model: Model
+
+    @initialize()
+    def begin(self):
+        self.loops = [Loop(self.model._gpu, self.model, capacity=40)]
+
+    @rule(data=st.data())
+    def feed(self, data):
+        loop = data.draw(st.sampled_from(self.loops))
+        if loop.full:
+            return
+        ids = data.draw(st.lists(st.integers(0, 130), min_size=1, max_size=min(9, loop.capacity - len(loop.ids))))
+        whole = [*loop.ids, *ids]
+        choice = loop.prefill(ids)
+        anew = Loop(self.model._gpu, self.model, cached=False).step(whole)
+        assert loop.ids == whole and choice.logprob == pytest.approx(anew.logprob, abs=1e-4)
+        assert choice.id == anew.id or abs(choice.logprob - anew.logprob) < 1e-4
+
+    @rule(data=st.data())
+    def rewind(self, data):
+        loop = data.draw(st.sampled_from(self.loops))
+        loop.rewind(data.draw(st.integers(0, len(loop.ids))))
+
+    @rule(data=st.data())
+    def fork(self, data):
+        if len(self.loops) < 3:
+            self.loops.append(data.draw(st.sampled_from(self.loops)).fork())
+
+
+def test_any_feeds_rewinds_and_forks_equal_computing_everything_anew(tiny):
+    LoopMachine.model = tiny
+    run_state_machine_as_test(LoopMachine, settings=settings(max_examples=15, stateful_step_count=10, deadline=None))
+
+
+def test_a_cache_of_halves_chooses_the_same_tokens_on_the_default_model(engine):
+    """Its keys and values are off by 2⁻¹¹: far less than most gaps between the two likeliest tokens."""
+    prompt = "The history of the city begins with a river"
+    exact, halves = (list(engine.generate(prompt, max_tokens=24, cache_dtype=dtype)) for dtype in ("float32", "float16"))
+    assert [t.id for t in halves] == [t.id for t in exact]
+    drift = max(abs(a.logprob - b.logprob) for a, b in zip(exact, halves, strict=True))
+    assert 0 < drift < 0.02, f"log-probabilities moved by {drift}"

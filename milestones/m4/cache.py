@@ -1,24 +1,31 @@
-"""The KV cache's bookkeeping: which rows are valid, what fits, and one step's store and attention."""
+"""The KV cache's bookkeeping: which rows are valid, what fits, one step's store and attention, copies that go their own way."""
 
 from __future__ import annotations
 
-from metal.tensor import Gpu, Tensor, require
+from typing import Any
+
+import numpy as np
+
+from metal.tensor import FLOAT32, Gpu, Tensor, require
 from milestones.errors import UserError
 from milestones.m4.decode_attention import DecodeAttention
-from milestones.m4.kv_store import KvStore
+from milestones.m4.kv_store import SUFFIX, KvStore
 
 
 class KvCache:
-    """Keys and values of every token so far, for every layer, float32: two tensors (capacity, kv_heads, head_dim) a layer.
+    """Keys and values of every token so far, for every layer: two tensors (capacity, kv_heads, head_dim) a layer.
 
-    A step calls `attend` once for each layer, then `advance`. `rows_stored` counts rows written, over all layers.
+    `dtype` is float32 (exact) or float16 (half the memory; each key and value is off by at most 2⁻¹¹ of itself). A step calls
+    `attend` once for each layer, then `advance`. `rows_stored` counts rows written, over all layers.
     """
 
-    def __init__(self, gpu: Gpu, layers: int, kv_heads: int, head_dim: int, capacity: int):
+    def __init__(self, gpu: Gpu, layers: int, kv_heads: int, head_dim: int, capacity: int, dtype: Any = FLOAT32):
         require(min(layers, kv_heads, head_dim, capacity) > 0, "KvCache: every size must be at least 1")
-        self._store, self._attention = KvStore(gpu), DecodeAttention(gpu)
-        self._keys = [gpu.empty((capacity, kv_heads, head_dim)) for _ in range(layers)]
-        self._values = [gpu.empty((capacity, kv_heads, head_dim)) for _ in range(layers)]
+        self.dtype = np.dtype(dtype)
+        require(self.dtype in SUFFIX, f"KvCache: dtype must be float32 or float16, got {self.dtype}")
+        self._gpu, self._store, self._attention = gpu, KvStore(gpu), DecodeAttention(gpu)
+        self._keys = [gpu.empty((capacity, kv_heads, head_dim), self.dtype) for _ in range(layers)]
+        self._values = [gpu.empty((capacity, kv_heads, head_dim), self.dtype) for _ in range(layers)]
         self.capacity, self.length, self.rows_stored = capacity, 0, 0
 
     @property
@@ -52,3 +59,27 @@ class KvCache:
         """Forget every token from `length` on; their rows are written over by what comes next."""
         require(0 <= length <= self.length, f"KvCache: cannot rewind to {length}, {self.length} tokens are held")
         self.length = length
+
+    def fork(self, capacity: int | None = None) -> KvCache:
+        """Another cache that holds the same tokens and goes its own way from here. Queues one kernel a layer.
+
+        Its `capacity` is this one's unless said otherwise; raises ValueError for one that does not hold the tokens.
+        """
+        capacity = self.capacity if capacity is None else capacity
+        require(capacity >= self.length, f"KvCache: a fork of {capacity} rows cannot hold the {self.length} tokens there are")
+        heads, head_dim = self._keys[0].shape[1:]
+        made = KvCache(self._gpu, len(self._keys), heads, head_dim, capacity, self.dtype)
+        made.length = self.length
+        if self.length:
+            for old_k, old_v, new_k, new_v in zip(self._keys, self._values, made._keys, made._values, strict=True):
+                self._store(
+                    *(self._bits(t, self.length) for t in (old_k, old_v)), *(self._bits(t) for t in (new_k, new_v)), position=0
+                )
+        return made
+
+    def _bits(self, tensor: Tensor, rows: int | None = None) -> Tensor:
+        """The first `rows` rows of a cache tensor as kv_store moves them bit for bit: two halves in the place of one float."""
+        capacity, heads, head_dim = tensor.shape
+        per_float = FLOAT32.itemsize // self.dtype.itemsize
+        require(heads * head_dim % per_float == 0, f"KvCache: rows of {heads * head_dim} halves cannot be copied in pairs")
+        return Tensor(tensor.buffer, (capacity if rows is None else rows, 1, heads * head_dim // per_float), FLOAT32)

@@ -3,10 +3,13 @@
 //     score[s] = dot(q[t, h], k[s, g]) * scale,   scale = 1 / sqrt(d),   p = args.position
 //
 //   buffer 0  q        float [tokens, heads, d]        read
-//   buffer 1  cache_k  float [capacity, kv_heads, d]   read, rows 0 … p + tokens - 1 only
-//   buffer 2  cache_v  float [capacity, kv_heads, d]   read, the same rows
+//   buffer 1  cache_k  T [capacity, kv_heads, d]       read, rows 0 … p + tokens - 1 only
+//   buffer 2  cache_v  T [capacity, kv_heads, d]       read, the same rows
 //   buffer 3  y        float [tokens, heads, d]        written, every element; must not overlap the others
 //   buffer 4  args     Args                            read
+//
+//   decode_attention      T = float
+//   decode_attention_f16  T = half: each element becomes a float, exactly, when it is loaded; all arithmetic is in float
 //
 // m2's attention with the keys and values of earlier tokens taken from the cache: one SIMD-group a (token, head), lane l holds
 // elements l, l + 32, … of the head, d <= 256; a first pass over the keys finds the largest score, a second makes the sums. Rows
@@ -29,29 +32,31 @@ struct Args {
 constexpr constant uint PIECES = 8;  // 8 * 32 lanes = 256, the largest d
 
 // The score of one key, the same in all lanes. `q` is the lane's share of the query, `k` the whole key.
-static float score_of(thread const float *q, device const float *k, uint d, float scale, uint lane) {
+template <typename T>
+static float score_of(thread const float *q, device const T *k, uint d, float scale, uint lane) {
     float sum = 0.0f;
     for (uint p = 0; p < PIECES; p++)
-        if (p * 32 + lane < d) sum += q[p] * (k + p * 32)[lane];
+        if (p * 32 + lane < d) sum += q[p] * float((k + p * 32)[lane]);
     return simd_sum(sum) * scale;
 }
 
-kernel void decode_attention(device const float *q [[buffer(0)]],
-                             device const float *cache_k [[buffer(1)]],
-                             device const float *cache_v [[buffer(2)]],
-                             device float *y [[buffer(3)]],
-                             constant Args &args [[buffer(4)]],
-                             uint group [[threadgroup_position_in_grid]],
-                             uint simdgroups [[simdgroups_per_threadgroup]],
-                             uint simdgroup [[simdgroup_index_in_threadgroup]],
-                             uint lane [[thread_index_in_simdgroup]]) {
+template <typename T>
+kernel void attention_over(device const float *q [[buffer(0)]],
+                           device const T *cache_k [[buffer(1)]],
+                           device const T *cache_v [[buffer(2)]],
+                           device float *y [[buffer(3)]],
+                           constant Args &args [[buffer(4)]],
+                           uint group [[threadgroup_position_in_grid]],
+                           uint simdgroups [[simdgroups_per_threadgroup]],
+                           uint simdgroup [[simdgroup_index_in_threadgroup]],
+                           uint lane [[thread_index_in_simdgroup]]) {
     const uint row = group * simdgroups + simdgroup;  // token * heads + head
     if (row >= args.tokens * args.heads) return;      // the rounded-up tail: whole SIMD-groups, so simd_sum is never split
     const uint d = args.d, last = args.position + row / args.heads, head = row % args.heads;
     const uint kv_head = head / (args.heads / args.kv_heads);
     const ulong stride = ulong(args.kv_heads) * d;  // from a row of the cache to the next
-    device const float *keys = cache_k + kv_head * d;
-    device const float *values = cache_v + kv_head * d;
+    device const T *keys = cache_k + kv_head * d;
+    device const T *values = cache_v + kv_head * d;
 
     float query[PIECES], sums[PIECES];
     for (uint p = 0; p < PIECES; p++) {
@@ -67,8 +72,15 @@ kernel void decode_attention(device const float *q [[buffer(0)]],
         const float weight = exp(score_of(query, keys + s * stride, d, args.scale, lane) - largest);
         total += weight;
         for (uint p = 0; p < PIECES; p++)
-            if (p * 32 + lane < d) sums[p] += weight * (values + s * stride + p * 32)[lane];
+            if (p * 32 + lane < d) sums[p] += weight * float((values + s * stride + p * 32)[lane]);
     }
     for (uint p = 0; p < PIECES; p++)
         if (p * 32 + lane < d) y[ulong(row) * d + p * 32 + lane] = sums[p] / total;
 }
+
+template [[host_name("decode_attention")]] kernel void attention_over<float>(device const float *, device const float *,
+                                                                             device const float *, device float *,
+                                                                             constant Args &, uint, uint, uint, uint);
+template [[host_name("decode_attention_f16")]] kernel void attention_over<half>(device const float *, device const half *,
+                                                                                device const half *, device float *,
+                                                                                constant Args &, uint, uint, uint, uint);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from metal.tensor import FLOAT32, Gpu, Tensor, require, require_dtype
+from milestones.m4.kv_store import SUFFIX, require_cache_dtype
 
 LARGEST_HEAD = 256
 
@@ -11,11 +12,12 @@ class DecodeAttention:
     """Attention of new tokens over a cache. See reference/decode_attention.py and decode_attention.metal."""
 
     def __init__(self, gpu: Gpu):
-        self._gpu, self._function = gpu, gpu.kernel("m4", "decode_attention")
+        self._gpu = gpu
 
     def __call__(self, q: Tensor, cache_k: Tensor, cache_v: Tensor, out: Tensor | None = None, *, position: int) -> Tensor:
-        """q (tokens, heads, d), cache_k and cache_v (capacity, kv_heads, d), all float32 → out (tokens, heads, d).
+        """q (tokens, heads, d) float32, cache_k and cache_v (capacity, kv_heads, d) → out (tokens, heads, d) float32.
 
+        Both caches are float32 or both float16; all arithmetic is in float32.
         Query t stands at position + t and sees cache rows 0 … position + t; head h reads head ⌊h / (heads / kv_heads)⌋ of the
         cache. d is at most 256; `out` must be another tensor than the rest. Queues one kernel. Raises ValueError on a misfit.
         """
@@ -39,11 +41,13 @@ class DecodeAttention:
         )
         out = self._gpu.empty(q.shape) if out is None else out
         require(out.shape == q.shape, f"decode_attention: out has shape {out.shape}, q has {q.shape}")
-        require_dtype("decode_attention", FLOAT32, q=q, cache_k=cache_k, cache_v=cache_v, out=out)
+        require_dtype("decode_attention", FLOAT32, q=q, out=out)
+        require_cache_dtype("decode_attention", cache_k, cache_v)
         for name, tensor in (("q", q), ("cache_k", cache_k), ("cache_v", cache_v)):
             require(
                 out.buffer is not tensor.buffer, f"decode_attention: out must not be {name}: it is written while that is read"
             )
         args = self._gpu.constants("IIIIfI", tokens, heads, kv_heads, d, d**-0.5, position)
-        self._gpu.run(self._function, tokens * heads * 32, q, cache_k, cache_v, out, args)
+        function = self._gpu.kernel("m4", "decode_attention", f"decode_attention{SUFFIX[cache_k.dtype]}")
+        self._gpu.run(function, tokens * heads * 32, q, cache_k, cache_v, out, args)
         return out

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from metal.tensor import FLOAT32, Gpu, Tensor, require, require_dtype
+
+FLOAT16 = np.dtype(np.float16)
+SUFFIX = {FLOAT32: "", FLOAT16: "_f16"}  # of the kernel for a cache of that dtype
 
 
 class KvStore:
     """Writes new tokens' keys and values into a cache. See reference/kv_store.py and kv_store.metal."""
 
     def __init__(self, gpu: Gpu):
-        self._gpu, self._function = gpu, gpu.kernel("m4", "kv_store")
+        self._gpu = gpu
 
     def __call__(self, k: Tensor, v: Tensor, cache_k: Tensor, cache_v: Tensor, *, position: int) -> None:
-        """k, v (tokens, kv_heads, d) into cache_k, cache_v (capacity, kv_heads, d) from row `position`; all float32.
+        """k, v (tokens, kv_heads, d) float32 into cache_k, cache_v (capacity, kv_heads, d) from row `position`.
 
+        Both caches are float32, which get the bits, or both float16, which get the nearest half, ±65504 at most.
         Queues one kernel. Raises ValueError on a misfit, or if the rows do not fit, before anything is written.
         """
         require(len(k.shape) == 3, f"kv_store: k must have three dimensions (tokens, kv_heads, d), it has shape {k.shape}")
@@ -29,7 +35,15 @@ class KvStore:
             position + tokens <= capacity,
             f"kv_store: {tokens} tokens at position {position} do not fit into a cache of {capacity} rows",
         )
-        require_dtype("kv_store", FLOAT32, k=k, v=v, cache_k=cache_k, cache_v=cache_v)
+        require_dtype("kv_store", FLOAT32, k=k, v=v)
+        require_cache_dtype("kv_store", cache_k, cache_v)
         row = k.shape[1] * k.shape[2]
         args = self._gpu.constants("III", tokens, row, position)
-        self._gpu.run(self._function, tokens * row, k, v, cache_k, cache_v, args)
+        function = self._gpu.kernel("m4", "kv_store", f"kv_store{SUFFIX[cache_k.dtype]}")
+        self._gpu.run(function, tokens * row, k, v, cache_k, cache_v, args)
+
+
+def require_cache_dtype(op: str, cache_k: Tensor, cache_v: Tensor) -> None:
+    """Raises ValueError unless both are float32 or both float16."""
+    require(cache_k.dtype in SUFFIX, f"{op}: cache_k must be float32 or float16, got {cache_k.dtype}")
+    require(cache_v.dtype == cache_k.dtype, f"{op}: cache_k is {cache_k.dtype}, cache_v is {cache_v.dtype}")

@@ -16,15 +16,15 @@ from milestones.m4.decode_attention import DecodeAttention
 from reference.compare import assert_close, assert_same
 from reference.decode_attention import decode_attention
 from reference.golden import load
-from reference.tolerance import EPSILON, EXTRA, TINY
+from reference.tolerance import EPSILON, EXTRA, TINY, half_storage
 
 
 def run(gpu, q, k, v, position, capacity=None):
-    """The cache's rows after the last query's are poison, as they are before anything was stored there."""
+    """The cache has the dtype of k. Its rows after the last query's are poison, as before anything was stored."""
     seen, capacity = position + len(q), capacity or position + len(q) + 5
     caches = []
     for rows in (k, v):
-        cache = gpu.empty((capacity, *rows.shape[1:]))
+        cache = gpu.empty((capacity, *rows.shape[1:]), k.dtype)
         cache.numpy()[:seen] = rows[:seen]
         assert capacity == seen or np.isnan(cache.numpy()[seen:]).all()
         caches.append(cache)
@@ -125,6 +125,57 @@ def test_a_chunk_gives_what_its_tokens_give_one_by_one(gpus):
     together = run(gpu, q, k, v, 10)
     for t in range(6):
         assert_same(run(gpu, q[t : t + 1], k[: 11 + t], v[: 11 + t], 10 + t), together[t : t + 1], what=f"query {t} alone")
+
+
+HALVES = [(1, 0, 9, 3, 64), (1, 100, 9, 3, 64), (5, 31, 4, 4, 31), (33, 0, 3, 1, 32), (2, 7, 8, 1, 256)]
+
+
+@pytest.mark.parametrize(("tokens", "position", "heads", "kv_heads", "d"), HALVES, ids=str)
+def test_a_cache_of_halves_equals_the_reference_on_the_same_halves(gpu, tokens, position, heads, kv_heads, d):
+    """A half becomes a float exactly, so nothing is added to float32's own error."""
+    q, k, v = inputs(d, tokens, position, heads, kv_heads, d)
+    k, v = k.astype(np.float16), v.astype(np.float16)
+    assert_close(run(gpu, q, k, v, position), *expected(q, k.astype(np.float32), v.astype(np.float32), position))
+
+
+def test_every_half_is_loaded_exactly(gpus):
+    """One key, so its weight is 1 and the answer is its value: all finite halves, subnormals too (if the device keeps them)."""
+    every = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    every = every[np.isfinite(every)]
+    v = np.resize(every, (1, 256, 256))
+    q, k = np.zeros((1, 256, 256), np.float32), np.zeros((1, 256, 256), np.float16)
+    assert_close(run(gpus(256), q, k, v, 0), v.astype(np.float32), 0)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    tokens=st.integers(1, 5),
+    position=st.integers(0, 60),
+    kv_heads=st.integers(1, 3),
+    group=st.integers(1, 3),
+    d=st.integers(1, 70),
+    scale=st.sampled_from([1e-3, 1.0, 10.0]),
+    width=st.sampled_from(WIDTHS),
+)
+@example(seed=0, tokens=1, position=0, kv_heads=1, group=1, d=1, scale=1.0, width=32)
+def test_a_cache_of_halves_stays_within_its_bound_of_the_float_answer(
+    gpus, seed, tokens, position, kv_heads, group, d, scale, width
+):
+    """What storing keys and values as halves costs, against attention over the floats themselves (tolerance.half_storage)."""
+    q, k, v = inputs(seed, tokens, position, kv_heads * group, kv_heads, d, scale)
+    y, allowed = expected(q, k, v, position)
+    allowed = allowed + half_storage(q, k, v, position)
+    assert_close(run(gpus(width), q, k.astype(np.float16), v.astype(np.float16), position), y, allowed)
+
+
+def test_the_bound_of_halves_is_small_and_reached_in_part(gpus):
+    """A bound far above the errors there are would prove nothing: the worst is above 1/50 of it, the bound below 1% of y."""
+    q, k, v = inputs(1, 4, 200, 9, 3, 64, 0.3)
+    y, extra = expected(q, k, v, 200)[0], half_storage(q, k, v, 200)
+    error = np.abs(run(gpus(64), q, k.astype(np.float16), v.astype(np.float16), 200).astype(np.float64) - y)
+    assert 0.02 < (error / extra).max() <= 1
+    assert np.median(extra) < 0.01 * np.abs(y).max()
 
 
 def test_scores_of_hundreds_neither_overflow_nor_vanish(gpu):

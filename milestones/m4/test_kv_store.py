@@ -85,6 +85,78 @@ def test_equals_the_reference_for_any_shape_place_and_width(gpus, seed, tokens, 
     check(gpus(width), seed, tokens, heads, d, before + tokens + after, before)
 
 
+def halves(gpu, values):
+    """What a cache of halves holds of these float32 values, as bits; k and v alike."""
+    rows = np.ascontiguousarray(values, np.float32).reshape(-1, 1, 1)
+    caches = [gpu.empty(rows.shape, np.float16) for _ in "kv"]
+    KvStore(gpu)(gpu.tensor(rows), gpu.tensor(rows), *caches, position=0)
+    gpu.sync()
+    assert_same(caches[1].numpy(), caches[0].numpy(), what="cache_v")
+    return caches[0].numpy().reshape(-1)
+
+
+def numpys_halves(values):
+    """The oracle: NumPy's conversion, and its infinities made the largest half."""
+    with np.errstate(over="ignore"):
+        rounded = np.asarray(values, np.float32).astype(np.float16)
+    return np.where(np.isinf(rounded), np.copysign(np.float16(65504), rounded), rounded)
+
+
+def test_halves_worked_by_hand(gpu):
+    """Ties go to the even mantissa; what is too large becomes the largest; half of the smallest subnormal ties to 0."""
+    values = [1 + 2**-11, 1 + 3 * 2**-11, 1 + 2**-11 + 2**-20, 65519.9, 65520, 1e30, -np.inf, 2**-25, 2**-24, -3 * 2**-26, -0.0]
+    found = [1, 1 + 2**-9, 1 + 2**-10, 65504, 65504, 65504, -65504, 0, 2**-24, -(2**-24), -0.0]
+    assert_same(halves(gpu, values), np.float16(found))
+
+
+def test_every_half_comes_back_as_it_was(gpus):
+    """All 65,536, but for infinities, which saturate; NaNs stay NaNs of their sign."""
+    every = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    got, nan = halves(gpus(256), every.astype(np.float32)), np.isnan(every)
+    assert_same(got[~nan], np.where(np.isinf(every), np.copysign(np.float16(65504), every), every)[~nan])
+    assert np.isnan(got[nan]).all() and (np.signbit(got[nan]) == np.signbit(every[nan])).all()
+
+
+def test_every_float_beside_a_rounding_boundary_equals_numpy(gpus):
+    """The middle between each half and the next, and the floats just below and above it: 190,000 of them, subnormals too."""
+    lower = np.arange(0x7BFF, dtype=np.uint16)
+    middle = (lower.view(np.float16).astype(np.float32) + (lower + 1).view(np.float16).astype(np.float32)) / 2
+    values = np.concatenate([np.nextafter(middle, np.float32(0)), middle, np.nextafter(middle, np.float32(np.inf))])
+    values = np.concatenate([values, -values])
+    assert_same(halves(gpus(448), values), numpys_halves(values))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    values=st.lists(st.floats(width=32, allow_nan=False, allow_infinity=True, allow_subnormal=True), min_size=1, max_size=40),
+    width=st.sampled_from(WIDTHS),
+)
+@example(values=[3.4028234663852886e38, -1e-45, 2.0**-14, 2.0**-14 - 2.0**-26], width=32)
+def test_any_float_is_rounded_as_numpy_rounds_it(gpus, values, width):
+    assert_same(halves(gpus(width), values), numpys_halves(values))
+
+
+@pytest.mark.parametrize("position", [0, 17, 63], ids="position{}".format)
+def test_halves_land_where_the_position_says_and_nowhere_else(gpu, position):
+    rng = np.random.default_rng(position)
+    k, v = (rng.standard_normal((33, 3, 21)).astype(np.float32) for _ in "kv")
+    caches = [gpu.empty((96, 3, 21), np.float16) for _ in "kv"]
+    before = caches[0].numpy().copy()
+    KvStore(gpu)(gpu.tensor(k), gpu.tensor(v), *caches, position=position)
+    gpu.sync()
+    for cache, rows in zip(caches, (k, v), strict=True):
+        expected_cache = kv_store(torch.from_numpy(rows), torch.from_numpy(before), position)
+        assert_same(cache.numpy(), expected_cache.numpy())
+
+
+def test_caches_of_another_or_of_two_dtypes_are_named(gpus):
+    gpu = gpus(32)
+    k = gpu.empty((1, 1, 4))
+    for dtypes, message in ((("float64",) * 2, "must be float32 or float16"), (("float16", "float32"), "cache_v is float32")):
+        with pytest.raises(ValueError, match=message):
+            KvStore(gpu)(k, k, *(gpu.empty((2, 1, 4), dtype) for dtype in dtypes), position=0)
+
+
 @pytest.mark.parametrize(
     ("k", "v", "cache", "position", "message"),
     [

@@ -21,8 +21,8 @@ class Chat:
     Raises UserError if the model has no chat template, or none that can be used.
     """
 
-    def __init__(self, engine: Engine, *, settings: Settings = GREEDY, system: str | None = None):
-        self.engine, self.settings, self.system = engine, settings, system
+    def __init__(self, engine: Engine, *, settings: Settings = GREEDY, system: str | None = None, cache_dtype: str = "float32"):
+        self.engine, self.settings, self.system, self._cache_dtype = engine, settings, system, cache_dtype
         source = engine.chat_template
         if source is None:
             raise UserError("the model has no chat template, so it cannot be talked with: use `firstlight generate`")
@@ -32,7 +32,7 @@ class Chat:
     def reset(self) -> None:
         """Forget everything that was said."""
         self.messages: list[dict[str, str]] = [{"role": "system", "content": self.system}] if self.system is not None else []
-        self._loop = Loop(self.engine.gpu, self.engine.model, settings=self.settings)
+        self._loop = Loop(self.engine.gpu, self.engine.model, settings=self.settings, cache_dtype=self._cache_dtype)
         self._rendered = (
             ""  # the conversation so far as a text, and the ids that stand for it: the answers' as they were chosen
         )

@@ -98,6 +98,7 @@ class Engine:
         stop: Sequence[str] = (),
         settings: Settings = GREEDY,
         cached: bool = True,
+        cache_dtype: str = "float32",
         special: bool = True,
     ) -> Iterator[Token]:
         """Yield the completion, token by token. `self.figures` holds the run's figures, complete when it ends.
@@ -110,7 +111,8 @@ class Engine:
         ids = self.encode(prompt, special=special)
         self.check_length(ids)
         capacity = min(self.model.config.context, len(ids) + max_tokens)
-        loop = Loop(self.gpu, self.model, settings=settings, cached=cached, capacity=capacity)
+        kept = {"cached": cached, "cache_dtype": cache_dtype}
+        loop = Loop(self.gpu, self.model, settings=settings, capacity=capacity, **kept)  # type: ignore[arg-type]
         yield from self.run(loop, ids, max_tokens=max_tokens, stop=stop)
 
     def run(self, loop: Loop, ids: Sequence[int], *, max_tokens: int, stop: Sequence[str] = ()) -> Iterator[Token]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 
 from metal.tensor import Gpu, Tensor, require
@@ -20,12 +21,20 @@ class Loop:
     """
 
     def __init__(
-        self, gpu: Gpu, model: Model, *, settings: Settings = GREEDY, cached: bool = True, capacity: int | None = None
+        self,
+        gpu: Gpu,
+        model: Model,
+        *,
+        settings: Settings = GREEDY,
+        cached: bool = True,
+        capacity: int | None = None,
+        cache_dtype: str = "float32",
     ):
         c = model.config
         self._gpu, self._model, self._sampler = gpu, model, Sampler(gpu, c.vocabulary, settings)
         self.capacity = min(capacity or c.context, c.context)
-        self.cache = KvCache(gpu, c.blocks, c.kv_heads, c.head_dim, self.capacity) if cached else None
+        sizes = (c.blocks, c.kv_heads, c.head_dim, self.capacity)
+        self.cache = KvCache(gpu, *sizes, cache_dtype) if cached else None
         self.ids: list[int] = []
         self._drawn = 0  # draws made: the number of the next one
 
@@ -66,6 +75,13 @@ class Loop:
         if self.cache is not None:
             self.cache.rewind(length)
         del self.ids[length:]
+
+    def fork(self) -> Loop:
+        """Another loop that holds the same tokens and goes its own way from here, its next draw numbered as this one's."""
+        made = copy.copy(self)
+        made.cache = None if self.cache is None else self.cache.fork()
+        made.ids = list(self.ids)
+        return made
 
     @property
     def full(self) -> bool:
