@@ -69,8 +69,8 @@ def cli() -> None:
 @SPECIAL
 @MODEL
 def generate(
-    prompt: str, max_tokens: int, stop: tuple[str, ...], cached: bool, cache_type: str, as_json: bool, quiet: bool, special: bool,
-    model: Path | None, **sampling: Any,
+    prompt: str, max_tokens: int, stop: tuple[str, ...], cached: bool, cache_type: str, as_json: bool, quiet: bool,
+    special: bool, model: Path | None, **sampling: Any,
 ) -> None:  # fmt: skip
     """Continue PROMPT; `-` reads it from standard input (less one newline at its end).
 

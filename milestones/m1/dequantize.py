@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from metal.tensor import Gpu, Tensor, require
 
 # kind → values in a block, bytes of a block
-KINDS = {"F32": (1, 4), "F16": (1, 2), "Q8_0": (32, 34), "Q4_1": (32, 20)}
+KINDS = {"F32": (1, 4), "F16": (1, 2), "BF16": (1, 2), "Q8_0": (32, 34), "Q4_0": (32, 18), "Q4_1": (32, 20)}
 VALUES_PER_SIMDGROUP = 512
 
 
 class Dequantize:
-    """The bytes of a GGUF tensor → float32. See reference/dequantize.py for the formats, dequantize.metal for the contract.
+    """The bytes of a tensor → float32. See reference/dequantize.py for the formats, dequantize.metal for the contract.
 
     Exact: for every finite input the result equals the `gguf` package's, bit for bit. Fast math may fuse d·q + m into one
     operation, which rounds once where two operations round twice; but the product never rounds (11 significant bits times
@@ -24,7 +24,7 @@ class Dequantize:
         self._gpu = gpu
 
     def __call__(self, raw: Tensor, kind: str, shape: Sequence[int], out: Tensor | None = None) -> Tensor:
-        """raw (bytes) uint8, kind one of KINDS, shape row-major → float32 of that shape. Queues one kernel.
+        """raw (bytes) uint8 as in the file, kind one of KINDS, shape row-major → float32 of that shape. Queues one kernel.
 
         Raises ValueError if the kind is unknown or the bytes are not those of such a tensor.
         """

@@ -13,13 +13,15 @@ from hypothesis import strategies as st
 
 from conftest import WIDTHS
 from milestones.m1.dequantize import KINDS, Dequantize
-from milestones.m1.golden.make import HALVES
+from milestones.m1.golden.make import HALVES, SCALES
 from reference.compare import assert_same
 from reference.dequantize import dequantize
 from reference.golden import load
 
-SIZES = {kind: [1, 31, 32, 33, 511, 513, 16411] for kind in ("F32", "F16")}
-SIZES |= {kind: [32 * n for n in (1, 15, 16, 17, 31, 33, 509)] for kind in ("Q8_0", "Q4_1")}  # blocks; a SIMD-group takes 16
+SIZES = {kind: [1, 31, 32, 33, 511, 513, 16411] for kind in ("F32", "F16", "BF16")}
+SIZES |= {
+    kind: [32 * n for n in (1, 15, 16, 17, 31, 33, 509)] for kind in ("Q8_0", "Q4_0", "Q4_1")
+}  # blocks; a SIMD-group takes 16
 CASES = [pytest.param(kind, n, id=f"{kind}-{n}") for kind, sizes in SIZES.items() for n in sizes]
 
 
@@ -43,7 +45,9 @@ def some_bytes(seed, kind, n, scales=HALVES):
     halves[3::7] = rng.choice(scales, halves[3::7].shape)
     if kind == "F16":
         return np.ascontiguousarray(halves[:, 0]).view(np.uint8)
-    size, used = KINDS[kind][1], 1 if kind == "Q8_0" else 2
+    if kind == "BF16":  # the upper halves of floats
+        return np.ascontiguousarray(some_bytes(seed, "F32", n).view(np.uint16)[1::2]).view(np.uint8)
+    size, used = KINDS[kind][1], SCALES[kind]
     blocks = rng.integers(0, 256, (n // 32, size), np.uint8)
     blocks[:, : 2 * used] = np.ascontiguousarray(halves[: n // 32, :used]).view(np.uint8)
     return blocks.reshape(-1)
@@ -54,6 +58,20 @@ def test_a_q4_1_block_worked_by_hand(gpu):
     raw = np.uint8([0x00, 0x38, 0x00, 0xBC, *(i | (15 - i) << 4 for i in range(16))])
     low = [0.5 * i - 1 for i in range(16)]
     assert_same(run(gpu, raw, "Q4_1", (32,)), np.float32(low + low[::-1]))
+
+
+def test_a_q4_0_block_worked_by_hand(gpu):
+    """d = −0.5; the nibbles count from −8: byte i holds i in its low and 15 − i in its high nibble."""
+    raw = np.uint8([0x00, 0xB8, *(i | (15 - i) << 4 for i in range(16))])
+    low = [-0.5 * (i - 8) for i in range(16)]
+    assert_same(run(gpu, raw, "Q4_0", (32,)), np.float32([*low[:8], -0.0, *low[9:], *low[:8:-1], -0.0, *low[7::-1]]))
+
+
+def test_bf16_worked_by_hand(gpu):
+    """The upper half of a float: 0x3FC0 is 1.5, 0x8001 a subnormal."""
+    assert_same(
+        run(gpu, np.uint8([0xC0, 0x3F, 0x01, 0x80]), "BF16", (2,)), np.uint32([0x3FC00000, 0x80010000]).view(np.float32)
+    )
 
 
 def test_a_q8_0_block_worked_by_hand(gpu):
@@ -88,12 +106,12 @@ def test_equals_gguf_for_any_bytes_size_and_width(gpus, kind, seed, runs, width)
     assert_same(run(gpus(width), raw, kind, (n,)), oracle(raw, kind))
 
 
-@pytest.mark.parametrize("kind", ["Q8_0", "Q4_1"])
+@pytest.mark.parametrize("kind", SCALES)
 def test_every_odd_scale_with_every_odd_minimum(gpus, kind):
     """Zeros of both signs, subnormals, the smallest normal, the largest, negatives. A fused d·q + m rounds the same sum once
     as a separate one does, because d·q is exact; this input would show it if it were not."""
     pairs = np.stack(np.meshgrid(HALVES, HALVES), -1).reshape(-1, 2)
-    rng, (_, size), used = np.random.default_rng(5), KINDS[kind], 1 if kind == "Q8_0" else 2
+    rng, (_, size), used = np.random.default_rng(5), KINDS[kind], SCALES[kind]
     blocks = rng.integers(0, 256, (len(pairs), size), np.uint8)
     blocks[:, : 2 * used] = np.ascontiguousarray(pairs[:, :used]).view(np.uint8)
     expected = oracle(blocks.reshape(-1), kind)
@@ -109,20 +127,26 @@ def test_every_half_is_read_right(gpus):
     assert np.isnan(got[~numbers]).all() and (~numbers).sum() == 2 * 1023
 
 
+def test_every_bf16_is_copied_bit_for_bit(gpus):
+    raw = np.arange(1 << 16, dtype=np.uint16)
+    got = run(gpus(448), raw.view(np.uint8), "BF16", (256, 256)).reshape(-1)
+    assert_same(got.view(np.uint32), raw.astype(np.uint32) << 16)
+
+
 def test_f32_is_copied_bit_for_bit(gpus):
     """Subnormals, −0, infinities and NaN payloads: fast math may change a float on its way, not a whole number."""
     bits = np.uint32([0, 0x80000000, 1, 0x807FFFFF, 0x7F800000, 0xFF800000, 0x7FC00001, 0x7F800001, 0x3F800000] * 5)
     assert_same(run(gpus(256), bits.view(np.uint8), "F32", (45,)), bits.view(np.float32))
 
 
-@pytest.mark.parametrize("kind", ["F16", "Q8_0", "Q4_1"])
+@pytest.mark.parametrize("kind", ["F16", "BF16", *SCALES])
 def test_equals_the_golden_fixture(gpus, kind):
     golden = load(Path(__file__).parent / "golden", "dequantize")
     raw, values = golden[f"{kind}_raw"], golden[f"{kind}_values"]
     assert_same(run(gpus(832), raw.reshape(-1), kind, values.shape), values)
 
 
-@pytest.mark.parametrize(("kind", "n"), [("F32", 33), ("F16", 33), ("Q8_0", 96), ("Q4_1", 96)])
+@pytest.mark.parametrize(("kind", "n"), [("F32", 33), ("F16", 33), ("BF16", 33), ("Q8_0", 96), ("Q4_0", 96), ("Q4_1", 96)])
 def test_writes_nothing_past_its_values(gpus, kind, n):
     gpu, raw = gpus(1024), some_bytes(1, kind, n)
     y = gpu.empty((n + 4096,))
@@ -135,7 +159,7 @@ def test_writes_nothing_past_its_values(gpus, kind, n):
 @pytest.mark.parametrize(
     ("nbytes", "kind", "shape", "message"),
     [
-        (36, "Q4_K", (32,), "kind must be one of F32, F16, Q8_0, Q4_1"),
+        (36, "Q4_K", (32,), "kind must be one of F32, F16, BF16, Q8_0, Q4_0, Q4_1"),
         (19, "Q4_1", (32,), "is 20 bytes, raw has 19"),
         (68, "Q8_0", (32,), "is 34 bytes, raw has 68"),
         (40, "Q4_1", (4, 16), "not whole Q4_1 blocks of 32"),

@@ -198,7 +198,7 @@ def test_a_type_that_is_not_supported_is_named(gpu, tmp_path):
     """Q6_K has blocks of 256, so the model is made as wide: whatever else is wrong with it, the type comes first."""
     keys = {"llama.embedding_length": 256, "llama.attention.key_length": 16, "llama.vocab_size": 64}
     file = write(tmp_path, keys, tensors={"token_embd.weight": Q6_K_ROWS})
-    refused(gpu, file, "tensor token_embd.weight has type Q6_K; only F32, F16, Q8_0, Q4_1 are supported")
+    refused(gpu, file, "tensor token_embd.weight has type Q6_K; only F32, F16, BF16, Q8_0, Q4_0, Q4_1 are supported")
     with pytest.raises(UserError, match=r"has type Q6_K; only"):
         Weights(gpu, file).tensor("token_embd.weight")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+SCALES = {"Q8_0": 1, "Q4_0": 1, "Q4_1": 2}  # halves at the beginning of a block
 HALVES = np.uint16([0x0000, 0x8000, 0x0001, 0x8001, 0x03FF, 0x0400, 0x3C00, 0xBC00, 0x3555, 0x7BFF, 0xFBFF])
 
 
@@ -23,14 +24,15 @@ def odd_blocks(rng: np.random.Generator, size: int, halves: int) -> np.ndarray:
 
 def main() -> None:
     import torch
-    from gguf import GGMLQuantizationType, quants
+    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, quants
 
     from reference.golden import save
 
     rng = np.random.default_rng(20240)
     weights = (rng.standard_normal((7, 96)) * np.exp(rng.standard_normal((7, 1)))).astype(np.float32)
     arrays: dict[str, np.ndarray] = {}
-    for kind, size, halves in (("Q8_0", 34, 1), ("Q4_1", 20, 2)):
+    for kind, halves in SCALES.items():
+        size = GGML_QUANT_SIZES[GGMLQuantizationType[kind]][1]
         chosen = quants.quantize(weights, GGMLQuantizationType[kind]).reshape(-1, size)
         raw = np.concatenate([chosen, odd_blocks(rng, size, halves)])
         arrays[f"{kind}_raw"], arrays[f"{kind}_values"] = raw, quants.dequantize(raw, GGMLQuantizationType[kind])
@@ -38,6 +40,8 @@ def main() -> None:
     finite = np.ascontiguousarray(finite[np.isfinite(finite.view(np.float16))][::13])
     arrays["F16_raw"] = finite.view(np.uint8)
     arrays["F16_values"] = quants.dequantize(finite.view(np.uint8), GGMLQuantizationType.F16)
+    upper = np.ascontiguousarray(weights.view(np.uint16)[:, 1::2]).view(np.uint8)
+    arrays["BF16_raw"], arrays["BF16_values"] = upper, quants.dequantize(upper, GGMLQuantizationType.BF16)
     command = "python -m milestones.m1.golden.make"
     folder = Path(__file__).parent
     save(folder, "dequantize", arrays, made_by="gguf.quants", packages=["gguf", "numpy"], command=command)
