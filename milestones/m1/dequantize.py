@@ -29,14 +29,7 @@ class Dequantize:
         Raises ValueError if the kind is unknown or the bytes are not those of such a tensor.
         """
         shape = tuple(shape)
-        require(kind in KINDS, f"dequantize: kind must be one of {', '.join(KINDS)}, got {kind}")
-        block, size = KINDS[kind]
-        count = math.prod(shape)
-        require(count > 0, f"dequantize: shape {shape} has no elements")
-        require((shape or (1,))[-1] % block == 0, f"dequantize: rows of shape {shape} are not whole {kind} blocks of {block}")
-        require(raw.dtype == "uint8", f"dequantize: raw must be uint8, it is {raw.dtype}")
-        needed = count // block * size
-        require(raw.size == needed, f"dequantize: {kind} of shape {shape} is {needed} bytes, raw has {raw.size}")
+        count = require_stored("dequantize", raw, kind, shape)
         out = self._gpu.empty(shape) if out is None else out
         require(out.shape == shape, f"dequantize: out has shape {out.shape}, asked for {shape}")
         require(out.dtype == "float32", f"dequantize: out must be float32, it is {out.dtype}")
@@ -44,3 +37,17 @@ class Dequantize:
         threads = -(-count // VALUES_PER_SIMDGROUP) * 32
         self._gpu.run(function, threads, raw, out, self._gpu.constants("Q", count))
         return out
+
+
+def require_stored(op: str, raw: Tensor, kind: str, shape: Sequence[int]) -> int:
+    """The number of values. Raises ValueError unless `raw` is the bytes of a tensor of such a kind and shape."""
+    shape = tuple(shape)
+    require(kind in KINDS, f"{op}: kind must be one of {', '.join(KINDS)}, got {kind}")
+    block, size = KINDS[kind]
+    count = math.prod(shape)
+    require(count > 0, f"{op}: shape {shape} has no elements")
+    require((shape or (1,))[-1] % block == 0, f"{op}: rows of shape {shape} are not whole {kind} blocks of {block}")
+    require(raw.dtype == "uint8", f"{op}: raw must be uint8, it is {raw.dtype}")
+    needed = count // block * size
+    require(raw.size == needed, f"{op}: {kind} of shape {shape} is {needed} bytes, raw has {raw.size}")
+    return count

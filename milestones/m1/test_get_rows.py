@@ -11,8 +11,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from conftest import WIDTHS
+from milestones.m1.dequantize import KINDS
 from milestones.m1.get_rows import POISON, GetRows
+from milestones.m1.test_dequantize import oracle, some_bytes
 from reference.compare import assert_same
+from reference.dequantize import dequantize
 from reference.get_rows import get_rows
 from reference.golden import load
 
@@ -64,6 +67,53 @@ def test_equals_the_reference_for_any_ids_even_ones_the_table_lacks(gpus, seed, 
     assert_same(run(gpus(width), table, numbers), expected(table, numbers))
 
 
+def run_stored(gpu, raw, ids, kind, shape):
+    out = GetRows(gpu)(gpu.tensor(raw), gpu.tensor(ids), kind=kind, shape=shape)
+    gpu.sync()
+    return out.numpy()
+
+
+def test_rows_of_a_q4_0_table_worked_by_hand(gpu):
+    """Row 1 is d = 2, all nibbles 9 but the first byte's, 0xF0: −16 in value 0 and 14 in value 16."""
+    raw = np.uint8([0x00, 0x3C, *[0x88] * 16, 0x00, 0x40, 0xF0, *[0x99] * 15])
+    expected = np.full((1, 32), 2.0, np.float32)
+    expected[0, [0, 16]] = -16, 14
+    assert_same(run_stored(gpu, raw, np.uint32([1]), "Q4_0", (2, 32)), expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "d"),
+    [
+        *((kind, d) for kind in ("F32", "F16", "BF16") for d in (1, 31, 33, 96)),
+        *((kind, d) for kind in ("Q8_0", "Q4_0", "Q4_1") for d in (32, 96, 1056)),
+    ],
+)
+def test_rows_of_every_kind_equal_those_of_the_table_dequantized_by_gguf(gpu, kind, d):
+    """Reading a row where it lies must give what dequantizing the whole table gives, bit for bit."""
+    n, ids = 37, np.uint32([36, 0, 5, 5, 17, 36, 2**32 - 1, 37])
+    raw = some_bytes(d, kind, n * d)
+    table = oracle(raw, kind).reshape(n, d)
+    got = run_stored(gpu, raw, ids, kind, (n, d))
+    assert_same(got[:6], table[ids[:6]])
+    assert (got[6:].view(np.uint32) == POISON).all()
+    assert len(np.unique(got[:6].view(np.uint32), axis=0)) >= 4, "the rows must differ"
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    kind=st.sampled_from(sorted(KINDS)),
+    n=st.integers(1, 40),
+    blocks=st.integers(1, 4),
+    ids=st.lists(st.integers(0, 45), min_size=1, max_size=70),
+    width=st.sampled_from(WIDTHS),
+)
+@settings(max_examples=60)
+def test_rows_of_any_kind_equal_the_reference(gpus, seed, kind, n, blocks, ids, width):
+    raw, numbers = some_bytes(seed, kind, n * blocks * 32), np.uint32(ids)
+    table = dequantize(torch.from_numpy(raw), kind).reshape(n, blocks * 32)
+    assert_same(run_stored(gpus(width), raw, numbers, kind, (n, blocks * 32)), expected(table.numpy(), numbers))
+
+
 @pytest.mark.parametrize("wrong", [3, 4, 2**31 - 1, 2**31, 2**32 - 1])
 def test_an_id_that_the_table_lacks_gives_a_row_of_a_marked_nan_and_touches_no_other(gpu, wrong):
     """The host cannot see ids that the device made without waiting, so the kernel itself must not read outside."""
@@ -77,6 +127,17 @@ def test_the_poison_is_a_quiet_nan_that_no_fresh_output_holds(gpus):
     """Else a kernel that wrote nothing would pass for one that marks the row."""
     assert np.isnan(np.uint32(POISON).view(np.float32)) and POISON & 0x400000
     assert gpus(256).empty((1,)).numpy().view(np.uint32)[0] != POISON
+
+
+@pytest.mark.parametrize("kind", ["F16", "BF16", "Q8_0", "Q4_0", "Q4_1"])
+def test_rows_of_every_kind_equal_the_golden_fixture(gpus, kind):
+    golden = load(Path(__file__).parent / "golden", "dequantize")
+    block, size = KINDS[kind]
+    values = golden[f"{kind}_values"].reshape(-1)[: 20 * 32].reshape(20, 32)
+    ids = np.uint32([19, 3, 0, 7])
+    assert_same(
+        run_stored(gpus(448), golden[f"{kind}_raw"].reshape(-1)[: 20 * 32 // block * size], ids, kind, (20, 32)), values[ids]
+    )
 
 
 def test_equals_the_golden_fixture(gpus):
@@ -108,3 +169,19 @@ def test_a_misfit_is_named_before_launch(gpus, table, ids, out, message):
     gpu = gpus(256)
     with pytest.raises(ValueError, match=message):
         GetRows(gpu)(gpu.empty(*table), gpu.empty(*ids), gpu.empty(*out) if out else None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "nbytes", "shape", "message"),
+    [
+        ("Q4_0", 36, None, "the bytes of a Q4_0 table need its shape"),
+        ("Q5_0", 44, (2, 32), "get_rows: kind must be one of F32"),
+        ("Q4_0", 36, (2, 31), "not whole Q4_0 blocks of 32"),
+        ("Q4_0", 36, (3, 32), "is 54 bytes, raw has 36"),
+        ("Q4_0", 36, (64,), "two dimensions"),
+    ],
+)
+def test_bytes_that_are_no_such_table_are_named_before_launch(gpus, kind, nbytes, shape, message):
+    gpu = gpus(256)
+    with pytest.raises(ValueError, match=message):
+        GetRows(gpu)(gpu.empty((nbytes,), np.uint8), gpu.empty((2,), np.uint32), kind=kind, shape=shape)
