@@ -113,13 +113,12 @@ def tokenize(text: str, ids_only: bool, as_json: bool, special: bool, model: Pat
     from metal.tensor import Gpu
     from milestones.m0.show import as_json_line, coloured, table
     from milestones.m0.tokenizer import Tokenizer
-    from milestones.m0.vocabulary import Vocabulary
-    from milestones.m1.gguf_file import GgufFile
+    from milestones.m1.model_file import open_model
 
     if ids_only and as_json:
         raise UserError("--ids and --json exclude each other: give one of them")
     text = read_stdin() if text == "-" else text
-    tokenizer = Tokenizer(Gpu(), Vocabulary.from_gguf(GgufFile(_model(model)).metadata))
+    tokenizer = Tokenizer(Gpu(), open_model(_model(model)).vocabulary())
     ids = tokenizer.encode(text, special=special)
     if ids_only:
         write(" ".join(map(str, ids)) + "\n")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from metal.tensor import Gpu
-from milestones.m1.gguf_file import GgufFile
+from milestones.m1.gguf_model import GgufModel
 from milestones.m1.weights import Weights
 from milestones.m2.model import Model
 from milestones.m7.golden.make import NEW_TOKENS, PROMPTS
@@ -91,7 +91,7 @@ def test_greedy_text_equals_transformers(engine, name):
 def test_a_tiny_random_model_equals_transformers(tmp_path, tied, heads, kv_heads, width):
     """No download: odd sizes (width 60, heads of 8, FFN 97, 131 tokens) that no kernel can be tuned to."""
     oracle = random_model(seed=heads, tied=tied, heads=heads, kv_heads=kv_heads)
-    file = GgufFile(write_gguf(oracle, tmp_path / "tiny.gguf"))
+    file = GgufModel(write_gguf(oracle, tmp_path / "tiny.gguf"))
     gpu = Gpu(width=width, poison=True)
     weights = Weights(gpu, file)
     weights.check()

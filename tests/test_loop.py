@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from metal.tensor import Gpu
 from milestones.errors import UserError
-from milestones.m1.gguf_file import GgufFile
+from milestones.m1.gguf_model import GgufModel
 from milestones.m1.weights import Weights
 from milestones.m2.model import Model
 from milestones.m7.loop import Loop
@@ -21,7 +21,7 @@ PROMPT, NEW = [5, 17, 99, 3, 3, 42, 8], 12
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory) -> Model:
     gpu = Gpu(poison=True)
-    return Model(gpu, Weights(gpu, GgufFile(write_gguf(random_model(11), tmp_path_factory.mktemp("m") / "tiny.gguf"))))
+    return Model(gpu, Weights(gpu, GgufModel(write_gguf(random_model(11), tmp_path_factory.mktemp("m") / "tiny.gguf"))))
 
 
 def ids_and_rows(model: Model, cached: bool, new: int = NEW) -> tuple[list[int], int]:

@@ -46,10 +46,9 @@ def test_the_golden_ids_give_their_texts_back(gpus, model_path):
     from pathlib import Path
 
     from milestones.m0.tokenizer import Tokenizer
-    from milestones.m0.vocabulary import Vocabulary
-    from milestones.m1.gguf_file import GgufFile
+    from milestones.m1.gguf_model import GgufModel
 
-    tokenizer = Tokenizer(gpus(448), Vocabulary.from_gguf(GgufFile(model_path).metadata))
+    tokenizer = Tokenizer(gpus(448), GgufModel(model_path).vocabulary())
     golden = load(Path(__file__).parent / "golden", "tokenize")
     for number, text in enumerate(TEXTS):
         assert tokenizer.decode(golden[f"ids{number}"].tolist()).decode() == text

@@ -15,7 +15,7 @@ from milestones.m0.golden.make import TEXTS, load_oracle
 from milestones.m0.pretokenize import KINDS, pretokenize
 from milestones.m0.tokenizer import StreamDecoder, Tokenizer
 from milestones.m0.vocabulary import Vocabulary
-from milestones.m1.gguf_file import GgufFile
+from milestones.m1.gguf_model import GgufModel
 from reference.golden import load
 
 LACKING = bytes.fromhex("04 06 13 14 16 1D C0 C1 F1 F2 F5 F6 F7 F8 F9 FA FB FC FD FE FF")
@@ -24,7 +24,7 @@ LACKING = bytes.fromhex("04 06 13 14 16 1D C0 C1 F1 F2 F5 F6 F7 F8 F9 FA FB FC F
 @pytest.fixture(scope="module")
 def tokenizers_by_gpu(model_path):
     """Gpu → Tokenizer of the default model's vocabulary, made once."""
-    vocabulary, made = Vocabulary.from_gguf(GgufFile(model_path).metadata), {}
+    vocabulary, made = GgufModel(model_path).vocabulary(), {}
 
     def get(gpu):
         if id(gpu) not in made:

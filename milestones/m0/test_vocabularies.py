@@ -19,8 +19,7 @@ from milestones.m0.golden import vocabularies
 from milestones.m0.golden.make import TEXTS, load_oracle
 from milestones.m0.tiktoken_file import read_tiktoken
 from milestones.m0.tokenizer import Tokenizer
-from milestones.m0.vocabulary import Vocabulary
-from milestones.m1.gguf_file import GgufFile
+from milestones.m1.gguf_model import GgufModel
 
 STRINGS = 10_000
 
@@ -114,7 +113,7 @@ def test_ten_thousand_strings_equal_tiktoken(named, name):
 
 def test_ten_thousand_strings_equal_tokenizers(gpus, model_path):
     """The default model's vocabulary. `tokenizers` leaves out bytes that have no token; told to, so do we."""
-    tokenizer = Tokenizer(gpus(256), Vocabulary.from_gguf(GgufFile(model_path).metadata))
+    tokenizer = Tokenizer(gpus(256), GgufModel(model_path).vocabulary())
     theirs = [encoding.ids for encoding in load_oracle(model_path).encode_batch(strings())]
     assert not differing(tokenizer.encode_all(strings(), errors="drop"), theirs)
 

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from milestones.errors import UserError
 from milestones.m1.gguf_values import Cursor, quoted
+from milestones.m1.model_file import TensorInfo
 
 # type number → name, values in a block, bytes of a block (0: never in a file, and its writers disagree about its size)
 TYPES: dict[int, tuple[str, int, int]] = {
@@ -40,14 +41,10 @@ _FOREIGN = {
 
 
 @dataclass(frozen=True, slots=True)
-class TensorInfo:
-    """Where a tensor lies. `shape` is row-major, outermost first; `offset` counts from the file's beginning."""
+class GgufTensor(TensorInfo):
+    """`type` is "type 99" where the format's number is not known; `offset` counts from the file's beginning."""
 
-    name: str
-    shape: tuple[int, ...]
-    type: str  # "Q4_1", "F32", …; "type 99" if the format's number is not known
     offset: int
-    nbytes: int  # 0 where the type is not known
 
 
 class GgufFile:
@@ -79,7 +76,7 @@ class GgufFile:
         try:
             status = self.path.stat()
             if stat.S_ISDIR(status.st_mode):
-                self._refuse("is a folder: give the .gguf file in it")
+                self._refuse("is a folder: give a .gguf file")
             if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device might never end
                 self._refuse("is not a plain file: give a .gguf file")
             if status.st_size == 0:
@@ -106,13 +103,13 @@ class GgufFile:
             self._refuse(f"GGUF version {version}: only versions 2 and 3 are read; convert the model again")
         return version
 
-    def _read_tensors(self, cursor: Cursor, count: int) -> dict[str, TensorInfo]:
+    def _read_tensors(self, cursor: Cursor, count: int) -> dict[str, GgufTensor]:
         alignment = self.metadata.get("general.alignment", 32)
         if type(alignment) is not int or alignment <= 0 or alignment & (alignment - 1):
             cursor.fail(f"general.alignment must be a power of two, it is {quoted(alignment)}")
         cursor.what = f"the list of {count:,} tensors"
         cursor.need(count, 24)
-        found: dict[str, TensorInfo] = {}
+        found: dict[str, GgufTensor] = {}
         for index in range(count):
             cursor.what = f"the entry of tensor {index}"
             info = _read_tensor(cursor, alignment)
@@ -126,7 +123,7 @@ class GgufFile:
                 cursor.fail(
                     f"truncated or damaged: tensor {quoted(name)} ends at byte {end:,}, the file at byte {len(self._data):,}"
                 )
-            found[name] = TensorInfo(name, t.shape, t.type, begin + t.offset, t.nbytes)
+            found[name] = GgufTensor(name, t.shape, t.type, t.nbytes, begin + t.offset)
         return found
 
 
@@ -144,7 +141,7 @@ def _read_metadata(cursor: Cursor, count: int) -> dict[str, Any]:
     return found
 
 
-def _read_tensor(cursor: Cursor, alignment: int) -> TensorInfo:
+def _read_tensor(cursor: Cursor, alignment: int) -> GgufTensor:
     """One entry of the tensor list; its offset still counts from the beginning of the tensor data."""
     name = cursor.string()
     cursor.what = f"tensor {quoted(name)}"
@@ -161,4 +158,4 @@ def _read_tensor(cursor: Cursor, alignment: int) -> TensorInfo:
     kind, block, size = TYPES.get(number, (f"type {number}", 1, 0))
     if (shape[-1] if shape else 1) % block:
         cursor.fail(f"{cursor.what} has rows of {shape[-1] if shape else 1} values, {kind} needs a multiple of {block}")
-    return TensorInfo(name, shape, kind, offset, values // block * size)
+    return GgufTensor(name, shape, kind, values // block * size, offset)

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 
 from metal.tensor import Gpu, Tensor, require
+from milestones.m1.config import LlamaConfig
 from milestones.m1.get_rows import GetRows
-from milestones.m1.weights import LlamaConfig
 from milestones.m2.add import Add
 from milestones.m2.attention import Attention
 from milestones.m2.matmul import Matmul
@@ -33,7 +34,7 @@ class WeightSource(Protocol):
 
     def tensor(self, name: str) -> Tensor: ...
 
-    def __contains__(self, name: str) -> bool: ...
+    def stored(self, name: str) -> tuple[Tensor, str, tuple[int, ...]]: ...
 
 
 class Scratch:
@@ -57,17 +58,21 @@ class Model:
         self._gpu, self.config, self.kv_rows = gpu, weights.config, 0
         c = weights.config
         names = ("attn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_norm", "ffn_gate", "ffn_up", "ffn_down")
-        self.embedding = weights.tensor("token_embd.weight")
         self.blocks: list[dict[str, Tensor]] = []
         for layer in range(c.blocks):
             self.blocks.append({name: weights.tensor(f"blk.{layer}.{name}.weight") for name in names})
             if progress:
                 progress(layer + 1, c.blocks)
         self.norm = weights.tensor("output_norm.weight")
-        self.head = weights.tensor("output.weight") if "output.weight" in weights else self.embedding
+        self.head = weights.tensor("token_embd.weight" if c.tied else "output.weight")
         self._get_rows, self._matmul, self._rms_norm = GetRows(gpu), Matmul(gpu), RmsNorm(gpu)
         self._rope, self._swiglu, self._add = Rope(gpu), SwiGlu(gpu), Add(gpu)
         self._attention = Attention(gpu)
+        if c.tied:
+            self._embed = partial(self._get_rows, self.head)
+        else:  # nothing else needs it as floats: its rows are dequantized as they are looked up
+            table, kind, shape = weights.stored("token_embd.weight")
+            self._embed = partial(self._get_rows, table, kind=kind, shape=shape)
         self._scratch = Scratch(gpu)
         gpu.sync()
 
@@ -95,7 +100,7 @@ class Model:
             max(ids) < c.vocabulary and min(ids) >= 0, f"forward: token ids must lie in 0 to {c.vocabulary - 1}, got {max(ids)}"
         )
         attend = attend or self.attend_uncached
-        x = self._get_rows(self.embedding, self._gpu.tensor(np.asarray(ids, np.uint32)), s("x", tokens, c.width))
+        x = self._embed(self._gpu.tensor(np.asarray(ids, np.uint32)), out=s("x", tokens, c.width))
         self._show(watch, "embedding", x)
         for layer, weights in enumerate(self.blocks):
             x = self._block(layer, weights, x, attend, start)

@@ -10,9 +10,8 @@ from pathlib import Path
 from metal.tensor import Gpu
 from milestones.errors import UserError
 from milestones.m0.tokenizer import StreamDecoder, Tokenizer
-from milestones.m0.vocabulary import Vocabulary
 from milestones.m1.fetch import default_model
-from milestones.m1.gguf_file import GgufFile
+from milestones.m1.model_file import open_model
 from milestones.m1.weights import Weights
 from milestones.m2.model import Model
 from milestones.m3.sampler import GREEDY, Settings
@@ -63,8 +62,8 @@ class Engine:
         self.path = Path(path) if path is not None else default_model()
         self.gpu = gpu or Gpu()
         self._progress = progress or (lambda what, done, total: None)
-        self.file = GgufFile(self.path)
-        self.tokenizer = Tokenizer(self.gpu, Vocabulary.from_gguf(self.file.metadata))
+        self.file = open_model(self.path)
+        self.tokenizer = Tokenizer(self.gpu, self.file.vocabulary())
         weights = Weights(self.gpu, self.file)
         weights.check()
         self.model = Model(self.gpu, weights, lambda done, total: self._progress("loading", done, total))
@@ -73,8 +72,7 @@ class Engine:
     @property
     def chat_template(self) -> str | None:
         """The model's own chat template (Jinja source), if it has one."""
-        found = self.file.metadata.get("tokenizer.chat_template")
-        return found if isinstance(found, str) else None
+        return self.file.chat_template
 
     def encode(self, prompt: str | bytes, *, special: bool = True) -> list[int]:
         """A prompt's token ids, with the begin-of-text token where the model asks for one. UserError if empty."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from milestones.errors import UserError
 from milestones.m0.tokenizer import Tokenizer
 from milestones.m0.vocabulary import Vocabulary
-from milestones.m1.gguf_file import GgufFile
+from milestones.m1.gguf_model import GgufModel
 from milestones.m7.template import ChatTemplate
 
 PLAIN = "{% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}{% if add_generation_prompt %}>{% endif %}"
@@ -20,7 +20,7 @@ PLAIN = "{% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}{% if a
 
 @pytest.fixture(scope="module")
 def file(model_path):
-    return GgufFile(model_path)
+    return GgufModel(model_path)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,109 @@
+"""A model in a GGUF file: its keys read as a Llama-type model's sizes, its tokenizer, its chat template."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from milestones.m0.vocabulary import Vocabulary
+from milestones.m1.config import Keys, LlamaConfig
+from milestones.m1.gguf_file import GgufFile
+from milestones.m1.gguf_values import quoted
+
+# llama.* keys that are read, or that change nothing in a forward pass
+_KNOWN = {
+    *("block_count", "embedding_length", "feed_forward_length", "context_length", "vocab_size", "attention.head_count"),
+    *("attention.head_count_kv", "attention.key_length", "attention.value_length", "attention.layer_norm_rms_epsilon"),
+    *("rope.dimension_count", "rope.freq_base", "rope.scaling.original_context_length", "rope.scaling.finetuned"),
+    *("tensor_data_layout",),
+}
+# llama.* keys of features that the engine lacks → values with which they do nothing
+_NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "rope.scaling.type": ("none",),
+    "rope.scaling.factor": (0.0, 1.0),
+    "rope.scaling.attn_factor": (0.0, 1.0),
+    "rope.scale_linear": (0.0, 1.0),
+    "attention.sliding_window": (0,),
+    "attention.causal": (True,),
+    "use_parallel_residual": (False,),
+    "expert_count": (0,),
+    "expert_used_count": (0,),
+    "logit_scale": (0.0, 1.0),
+}
+
+
+class GgufModel(GgufFile):
+    """A GGUF file as a model. Opening it checks the file, not yet whether the model is one that can be run."""
+
+    def __init__(self, path: Path | str):
+        super().__init__(path)
+        data = self.metadata
+        self.format = f"GGUF version {self.version}, {len(data)} keys"
+        template = data.get("tokenizer.chat_template")
+        self.chat_template = template if isinstance(template, str) else None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The file's own words, for a person: name, licence, architecture and its keys, tokenizer."""
+        data = self.metadata
+        names = {"general.name": "name", "general.license": "licence", "general.architecture": "architecture"}
+        found = {ours: data[key] for key, ours in names.items() if key in data}
+        prefix = f"{data.get('general.architecture')}."
+        found |= {key: value for key, value in data.items() if key.startswith(prefix) and not isinstance(value, list)}
+        return found | {"tokenizer": self._tokenizer()}
+
+    def _tokenizer(self) -> str:
+        data = self.metadata
+        kinds = [str(data[key]) for key in ("tokenizer.ggml.model", "tokenizer.ggml.pre") if key in data]
+        lists = {word: data.get(f"tokenizer.ggml.{word}") for word in ("tokens", "merges")}
+        sizes = [f"{len(found):,} {word}" for word, found in lists.items() if isinstance(found, list)]
+        return ", ".join([" ".join(kinds) or "of no stated kind", *sizes]) if kinds or sizes else "none"
+
+    def own_name(self, name: str) -> str:
+        return name
+
+    def vocabulary(self) -> Vocabulary:
+        """The tokenizer. Raises UserError naming what is missing, damaged or not supported."""
+        return Vocabulary.from_gguf(self.metadata)
+
+    def config(self) -> LlamaConfig:
+        """The sizes. Raises UserError naming the key that is missing, impossible, or asks for what is not built."""
+        read = Keys(self.path, self.metadata, "llama.")
+        architecture = self.metadata.get("general.architecture")
+        if architecture is None:
+            read.refuse("the key general.architecture is missing, so this is no model file")
+        if architecture != "llama":
+            read.refuse(f"its architecture is {quoted(architecture)}; only llama is supported")
+        self._refuse_unbuilt(read)
+        width, heads = read.count("embedding_length"), read.count("attention.head_count")
+        kv_heads = read.count("attention.head_count_kv", heads)
+        head_dim = read.count("attention.key_length", width // heads or None)
+        if "llama.attention.key_length" not in self.metadata and width % heads:
+            read.refuse(f"llama.embedding_length is {width}, no multiple of head_count {heads}")
+        for key in ("attention.value_length", "rope.dimension_count"):
+            if read.count(key, head_dim) != head_dim:
+                read.refuse(f"llama.{key} is {read.count(key)} where heads have {head_dim}: that is not supported")
+        tokens = self.metadata.get("tokenizer.ggml.tokens")
+        config = LlamaConfig(
+            blocks=read.count("block_count"),
+            width=width,
+            ffn=read.count("feed_forward_length"),
+            heads=heads,
+            kv_heads=kv_heads,
+            head_dim=head_dim,
+            rope_base=read.number("rope.freq_base", 10000.0),  # the format's default
+            eps=read.number("attention.layer_norm_rms_epsilon"),
+            context=read.count("context_length"),
+            vocabulary=len(tokens) if isinstance(tokens, list) and tokens else read.count("vocab_size"),
+            tied="output.weight" not in self.tensors,
+        )
+        read.check_heads(config)
+        return config
+
+    def _refuse_unbuilt(self, read: Keys) -> None:
+        if self.metadata.get("split.count", 1) not in (0, 1):
+            read.refuse("this is one part of a model in several files (split.count), which is not supported")
+        for full, value in self.metadata.items():
+            key = full.removeprefix("llama.")
+            if key != full and key not in _KNOWN and value not in _NEUTRAL.get(key, ()):
+                read.refuse(f"{quoted(full)} is {quoted(value)}, a feature that is not supported")

@@ -1,0 +1,62 @@
+"""A Hugging Face folder that transformers wrote, against transformers reading it back: every checkpoint, the same text."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from metal.tensor import Gpu
+from milestones.m1.model_file import open_model
+from milestones.m1.weights import Weights
+from milestones.m2.model import Model
+from milestones.m7.engine import Engine
+from milestones.m7.golden.make import PROMPTS
+from milestones.m7.loop import Loop
+from tests.test_against_transformers import checkpoints_of, checkpoints_of_oracle, first_divergence
+from tests.tiny import random_model
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("tied", [True, False], ids=["tied-head", "own-head"])
+@pytest.mark.parametrize("shards", ["10GB", "40KB"], ids=["one-file", "shards"])
+def test_a_tiny_random_folder_equals_transformers(tmp_path, kind, tied, shards):
+    """The weights are rounded to `kind` when they are saved; both sides then compute in float32."""
+    saved = random_model(seed=5, tied=tied, heads=6, kv_heads=3)
+    saved.to(kind).save_pretrained(tmp_path, max_shard_size=shards)
+    assert (len(list(tmp_path.glob("*.safetensors"))) > 2) == (shards == "40KB")
+    oracle = type(saved).from_pretrained(tmp_path, dtype=torch.float32).eval()
+    gpu = Gpu(width=256, poison=True)
+    weights = Weights(gpu, open_model(tmp_path))
+    weights.check()
+    model = Model(gpu, weights)
+    ids = [3, 130, 7, 7, 64, 0, 99, 12, 12]
+    assert first_divergence(checkpoints_of(model, ids), checkpoints_of_oracle(oracle, ids)) is None
+    with torch.no_grad():
+        expected = oracle.generate(torch.tensor([ids]), max_new_tokens=20, do_sample=False, eos_token_id=None)[0, len(ids) :]
+    assert [choice.id for choice in Loop(gpu, model).generate(ids, 20)] == expected.tolist()
+
+
+@pytest.mark.slow
+def test_the_default_model_as_a_folder_says_what_it_says_as_a_gguf_file(tmp_path, model_path, oracle):
+    """transformers reads the GGUF file and writes a folder in shards, tokenizer and template too; the texts must not change."""
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    settings = {key: value for key, value in oracle.config.to_dict().items() if key != "quantization_config"}
+    plain = LlamaForCausalLM(LlamaConfig(**settings))  # one read from GGUF refuses to be saved
+    plain.load_state_dict(oracle.state_dict())
+    plain.save_pretrained(tmp_path, max_shard_size="150MB")
+    AutoTokenizer.from_pretrained(model_path.parent, gguf_file=model_path.name).save_pretrained(tmp_path)
+    assert len(list(tmp_path.glob("*.safetensors"))) > 2
+    folder, file = Engine(tmp_path), Engine(model_path)
+    assert folder.chat_template == file.chat_template and folder.tokenizer.ends == file.tokenizer.ends
+    for prompt in PROMPTS.values():
+        assert folder.encode(prompt) == file.encode(prompt)
+        texts = ["".join(token.text for token in engine.generate(prompt, max_tokens=16)) for engine in (folder, file)]
+        assert texts[0] == texts[1]
+    command = [str(Path(sys.executable).parent / "firstlight"), "generate", "The capital of France is", "--max-tokens", "2"]
+    done = subprocess.run([*command, "--model", str(tmp_path)], capture_output=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b" Paris.\n", b"")
