@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from metal.tensor import Gpu
+from milestones.m1.hf_model import HfModel
 from milestones.m1.model_file import open_model
+from milestones.m1.test_hf_model import write
 from milestones.m1.weights import Weights
 from milestones.m2.model import Model
 from milestones.m7.engine import Engine
@@ -40,11 +43,16 @@ def test_a_tiny_random_folder_equals_transformers(tmp_path, kind, tied, shards):
     assert [choice.id for choice in Loop(gpu, model).generate(ids, 20)] == expected.tolist()
 
 
+def test_settings_left_out_have_the_defaults_of_transformers(tmp_path):
+    left_out = {"rope_theta": None, "rms_norm_eps": None, "num_key_value_heads": None, "tie_word_embeddings": None}
+    config, theirs = HfModel(write(tmp_path, left_out)).config(), LlamaConfig()
+    assert (config.rope_base, config.eps) == (theirs.rope_parameters["rope_theta"], theirs.rms_norm_eps)
+    assert config.tied is theirs.tie_word_embeddings and config.kv_heads == config.heads
+
+
 @pytest.mark.slow
 def test_the_default_model_as_a_folder_says_what_it_says_as_a_gguf_file(tmp_path, model_path, oracle):
     """transformers reads the GGUF file and writes a folder in shards, tokenizer and template too; the texts must not change."""
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
-
     settings = {key: value for key, value in oracle.config.to_dict().items() if key != "quantization_config"}
     plain = LlamaForCausalLM(LlamaConfig(**settings))  # one read from GGUF refuses to be saved
     plain.load_state_dict(oracle.state_dict())

@@ -50,9 +50,10 @@ class GgufTensor(TensorInfo):
 class GgufFile:
     """A GGUF file, checked when opened. Raises UserError, one line, for a file that is missing, foreign or damaged."""
 
-    def __init__(self, path: Path | str):
+    def __init__(self, path: Path | str, content: bytes | None = None):
+        """With `content`, the file's content is not read but given."""
         self.path = Path(path)
-        self._data = self._open()
+        self._data: bytes | mmap.mmap = self._open() if content is None else content
         cursor = Cursor(self.path, self._data)
         self.version = self._read_version(cursor)
         cursor.what = "the number of tensors and keys"

@@ -35,8 +35,8 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
 class GgufModel(GgufFile):
     """A GGUF file as a model. Opening it checks the file, not yet whether the model is one that can be run."""
 
-    def __init__(self, path: Path | str):
-        super().__init__(path)
+    def __init__(self, path: Path | str, content: bytes | None = None):
+        super().__init__(path, content)
         data = self.metadata
         self.format = f"GGUF version {self.version}, {len(data)} keys"
         template = data.get("tokenizer.chat_template")

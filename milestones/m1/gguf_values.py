@@ -33,7 +33,7 @@ def quoted(text: object) -> str:
 class Cursor:
     """Reads a file front to back. Every method raises UserError where the file ends too early or says what cannot be."""
 
-    def __init__(self, path: Path, data: mmap.mmap):
+    def __init__(self, path: Path, data: bytes | mmap.mmap):
         self._path, self._data, self._end = path, data, len(data)
         self._room = MAX_ELEMENTS
         self.at = 0
