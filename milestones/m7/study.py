@@ -94,5 +94,6 @@ def _changed(settings: Settings) -> str:
 
 
 def _shown(engine: Engine, token: int) -> str:
-    """A token's piece, or that the model has it without its tokenizer knowing one (padding of the embedding)."""
-    return piece(engine.tokenizer.token_bytes(token)) if token < engine.tokenizer.size else "(no piece)"
+    """A token's piece, or that the model has a row for it and its tokenizer no piece (padding of the embedding)."""
+    held = engine.tokenizer.token_bytes(token)
+    return piece(held) if held else "(no piece)"
