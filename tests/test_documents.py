@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -41,6 +42,8 @@ def python_blocks() -> list[tuple[str, str]]:
 
 def argv(command: str) -> list[str]:
     words = shlex.split(command, comments=True)
+    if "|" in words:
+        return ["bash", "-o", "pipefail", "-c", command]
     if words[0] in ("firstlight", "pytest", "ruff", "mypy"):
         return [str(Path(sys.executable).parent / words[0]), *words[1:]]
     assert words[0] == "python", f"a document shows a command that no test knows how to run: {command}"
@@ -48,11 +51,12 @@ def argv(command: str) -> list[str]:
 
 
 def run(command: list[str], tmp_path: Path) -> subprocess.CompletedProcess:
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, stdin=subprocess.DEVNULL)
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, stdin=subprocess.DEVNULL, env=env)
 
 
 COMMANDS = sorted(set(commands()))
-QUICK = [c for c in COMMANDS if c[1].startswith("firstlight")]
+QUICK = [c for c in COMMANDS if c[1].startswith("firstlight") or "| firstlight" in c[1]]
 INSTALL = [c for c in COMMANDS if c[1].startswith("pip install") or "git clone" in c[1]]
 SLOW = [c for c in COMMANDS if c not in QUICK and c not in INSTALL and not c[1].endswith(".ci/run")]
 
