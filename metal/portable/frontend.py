@@ -1,6 +1,6 @@
 """The typed reading of a translated program, by libclang: diagnostics at the Metal source's own line, and Metal's rules.
 
-libclang reads the lowered text as C++ for OpenCL together with metal_stdlib.h, so types, overloads and address spaces are
+libclang reads the lowered text as C++ for OpenCL together with the library, so types, overloads and address spaces are
 checked by a real compiler front end before the device's compiler sees anything. What Apple refuses and OpenCL allows is
 refused here on the tree.
 """
@@ -8,18 +8,17 @@ refused here on the tree.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
+from . import library
 from .errors import SourceError
 from .lowered import Lowered
 
-_INCLUDE = Path(__file__).with_name("include")
-HEADER = _INCLUDE / "metal_stdlib.h"
 _FILE = "fl_program.cl"
+_LIBRARY = str(library.INCLUDE / "library-as-needed.h")  # never on disk: given to libclang with the program
 # -I: the driver includes opencl-c-base.h by itself, and finds ours (libclang ships none)
 _ARGUMENTS = [
     *("-x", "cl", "-cl-std=clc++2021", "-target", "spir64", "-Wno-everything", "-ferror-limit=20"),
-    *("-I", str(_INCLUDE), "-include", str(HEADER)),
+    *("-I", str(library.INCLUDE), "-include", _LIBRARY),
 ]
 PROLOGUE = "namespace metal {\n"
 EPILOGUE = "\n}\n"
@@ -31,7 +30,9 @@ def check(lowered: Lowered) -> None:
     import clang.cindex as ci
 
     text = PROLOGUE + lowered.text + EPILOGUE
-    unit = ci.Index.create().parse(_FILE, args=_ARGUMENTS, unsaved_files=[(_FILE, text)])
+    unit = ci.Index.create().parse(
+        _FILE, args=_ARGUMENTS, unsaved_files=[(_FILE, text), (_LIBRARY, library.text(lowered.where.source))]
+    )
     tree = _Tree(lowered, text)
     for d in unit.diagnostics:
         if d.severity >= ci.Diagnostic.Error:

@@ -20,8 +20,9 @@ from pathlib import Path
 
 from metal.paths import cache_dir
 
+from . import library
 from .errors import SourceError, error
-from .frontend import EPILOGUE, HEADER, PROLOGUE
+from .frontend import EPILOGUE, PROLOGUE
 from .lowered import Lowered
 
 # Metal's fast math: reassociation, no NaN, no infinity. Not -cl-fast-relaxed-math, which would also take sin and cos (precise::
@@ -64,7 +65,7 @@ class Runtime:
 
     def build(self, lowered: Lowered):
         """Compile a lowered program, or load its binary from the cache. Raises SourceError with the compiler's findings."""
-        cl, text = self.cl, HEADER.read_text() + PROLOGUE + lowered.text + EPILOGUE
+        cl, text = self.cl, library.text(lowered.where.source) + PROLOGUE + lowered.text + EPILOGUE
         with self.lock, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = cl._cl._Program(self.context, text)
@@ -145,7 +146,7 @@ def runtime() -> Runtime:
 def _translator_mark() -> str:
     """Changes whenever the translator does, so that an entry made by another version is never used."""
     digest = hashlib.sha256()
-    for path in sorted([*Path(__file__).parent.glob("*.py"), *HEADER.parent.glob("*.h")]):
+    for path in sorted([*Path(__file__).parent.glob("*.py"), *library.INCLUDE.glob("*.h")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

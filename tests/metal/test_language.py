@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from metal.portable import library
+from metal.portable.frontend import check
+from metal.portable.translate import lower
 from tests.metal.conftest import HEAD
 
 # name → (statements that write y[0 … n), expected)
@@ -185,8 +188,12 @@ def test_math_is_as_exact_as_metals_table_asks(run, expression):
     assert (error <= allowed).all(), f"x = {x[worst]}: {error[worst]:.2f} ulp"
 
 
-def test_the_header_compiles_whole(device):
-    """Nothing in metal_stdlib.h may clash with what OpenCL has built in."""
-    device.kernel(
-        HEAD + "kernel void f(device float *x [[buffer(0)]]) { x[0] = metal::precise::exp(x[1]) + metal::fast::log(x[2]); }"
-    )
+@pytest.mark.parametrize("name", library.names())
+def test_every_function_of_the_library_is_read_alone(name):
+    """A program that has just this name in it gets just its lines: they must not hang on what other names bring along."""
+    check(lower(f"{HEAD}// {name}\nkernel void f(device float *x [[buffer(0)]]) {{ x[0] = 1; }}"))
+
+
+def test_the_library_compiles_whole(device):
+    """Nothing in it may clash with what OpenCL has built in, nor with the rest of it."""
+    device.kernel(f"{HEAD}// {' '.join(library.names())}\nkernel void f(device float *x [[buffer(0)]]) {{ x[0] = 1; }}")

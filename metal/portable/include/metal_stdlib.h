@@ -1,5 +1,6 @@
-// What Metal programs find in <metal_stdlib>, said in C++ for OpenCL. Put before every translated program, and read by
-// libclang too (with FL_PARSE defined, where the few things its OpenCL lacks are declared first).
+// What Metal programs find in <metal_stdlib>, said in C++ for OpenCL: the part that every translated program needs. Which other
+// parts are put behind it is said in library.py. Read by libclang too (with FL_PARSE defined, where the few things its OpenCL
+// lacks are declared first).
 //
 // The program itself stands inside namespace metal, so that an unqualified exp(x) finds metal::exp below, never OpenCL's
 // ::exp, and a program's own function of the same name hides ours without a clash.
@@ -96,66 +97,13 @@ template <typename T, typename U> inline T as_type(U x) {
     return __builtin_astype(x, T);
 }
 
-// --- floating point: float and half, scalars and vectors -------------------------------------------------------------
+// --- for the other parts: M once for each type -----------------------------------------------------------------------
 #define FL_EACH_FLOAT(M, name) M(name, float) M(name, float2) M(name, float3) M(name, float4) \
                                M(name, half) M(name, half2) M(name, half3) M(name, half4)
-#define FL_1(name, T) inline T name(T x) { return ::name(x); }
-#define FL_2(name, T) inline T name(T x, T y) { return ::name(x, y); }
-#define FL_3(name, T) inline T name(T x, T y, T z) { return ::name(x, y, z); }
-#define FL_MATH(M)                                                                                                    \
-    FL_EACH_FLOAT(FL_1, exp) FL_EACH_FLOAT(FL_1, exp2) FL_EACH_FLOAT(FL_1, exp10) FL_EACH_FLOAT(FL_1, log)             \
-    FL_EACH_FLOAT(FL_1, log2) FL_EACH_FLOAT(FL_1, log10) FL_EACH_FLOAT(FL_1, sqrt) FL_EACH_FLOAT(FL_1, rsqrt)          \
-    FL_EACH_FLOAT(FL_1, sin) FL_EACH_FLOAT(FL_1, cos) FL_EACH_FLOAT(FL_1, tan) FL_EACH_FLOAT(FL_1, tanh)               \
-    FL_EACH_FLOAT(FL_1, sinh) FL_EACH_FLOAT(FL_1, cosh) FL_EACH_FLOAT(FL_1, asin) FL_EACH_FLOAT(FL_1, acos)            \
-    FL_EACH_FLOAT(FL_1, atan) FL_EACH_FLOAT(FL_1, floor) FL_EACH_FLOAT(FL_1, ceil) FL_EACH_FLOAT(FL_1, trunc)          \
-    FL_EACH_FLOAT(FL_1, round) FL_EACH_FLOAT(FL_1, rint) FL_EACH_FLOAT(FL_1, fabs) FL_EACH_FLOAT(FL_2, pow)            \
-    FL_EACH_FLOAT(FL_2, powr) FL_EACH_FLOAT(FL_2, fmod) FL_EACH_FLOAT(FL_2, atan2) FL_EACH_FLOAT(FL_2, fmin)           \
-    FL_EACH_FLOAT(FL_2, fmax) FL_EACH_FLOAT(FL_2, copysign) FL_EACH_FLOAT(FL_3, fma)
-FL_MATH(~)
-namespace precise { FL_MATH(~) }
-namespace fast { FL_MATH(~) }
-
-#define FL_FLOAT_ONLY(name, T)                                                                          \
-    inline T abs(T x) { return ::fabs(x); }                                                             \
-    inline T min(T x, T y) { return ::fmin(x, y); }                                                     \
-    inline T max(T x, T y) { return ::fmax(x, y); }                                                     \
-    inline T clamp(T x, T low, T high) { return ::fmin(::fmax(x, low), high); }                         \
-    inline T saturate(T x) { return ::fmin(::fmax(x, (T)(0)), (T)(1)); }                                \
-    inline T mix(T x, T y, T a) { return x + (y - x) * a; }                                             \
-    inline T fract(T x) { return x - ::floor(x); }                                                      \
-    inline T sign(T x) { return ::sign(x); }
-FL_EACH_FLOAT(FL_FLOAT_ONLY, ~)
-
-inline float dot(float2 x, float2 y) { return x.x * y.x + x.y * y.y; }
-inline float dot(float3 x, float3 y) { return x.x * y.x + x.y * y.y + x.z * y.z; }
-inline float dot(float4 x, float4 y) { return x.x * y.x + x.y * y.y + x.z * y.z + x.w * y.w; }
-inline half dot(half2 x, half2 y) { return x.x * y.x + x.y * y.y; }
-inline half dot(half3 x, half3 y) { return x.x * y.x + x.y * y.y + x.z * y.z; }
-inline half dot(half4 x, half4 y) { return x.x * y.x + x.y * y.y + x.z * y.z + x.w * y.w; }
-
-// Fast math may assume these never hold, on Apple's compiler as here: a kernel that must know looks at the bits.
-inline bool isnan(float x) { return ::isnan(x); }
-inline bool isinf(float x) { return ::isinf(x); }
-inline bool isfinite(float x) { return ::isfinite(x); }
-
-// --- integers --------------------------------------------------------------------------------------------------------
 #define FL_EACH_INT_OF(M, T) M(T) M(T##2) M(T##3) M(T##4)
 #define FL_EACH_INT(M)                                                                                                \
     FL_EACH_INT_OF(M, char) FL_EACH_INT_OF(M, uchar) FL_EACH_INT_OF(M, short) FL_EACH_INT_OF(M, ushort)               \
     FL_EACH_INT_OF(M, int) FL_EACH_INT_OF(M, uint) FL_EACH_INT_OF(M, long) FL_EACH_INT_OF(M, ulong)
-#define FL_INTEGER(T)                                                                                   \
-    inline T abs(T x) { return __builtin_astype(::abs(x), T); }                                         \
-    inline T min(T x, T y) { return ::min(x, y); }                                                      \
-    inline T max(T x, T y) { return ::max(x, y); }                                                      \
-    inline T clamp(T x, T low, T high) { return ::min(::max(x, low), high); }                           \
-    inline T popcount(T x) { return ::popcount(x); }                                                    \
-    inline T clz(T x) { return ::clz(x); }                                                              \
-    inline T ctz(T x) { return ::ctz(x); }                                                              \
-    inline T mulhi(T x, T y) { return ::mul_hi(x, y); }                                                 \
-    inline T rotate(T x, T y) { return ::rotate(x, y); }
-FL_EACH_INT(FL_INTEGER)
-
-template <typename T> inline T select(T no, T yes, bool c) { return c ? yes : no; }
 
 // --- synchronisation -------------------------------------------------------------------------------------------------
 enum class mem_flags { mem_none = 0, mem_device = 1, mem_threadgroup = 2, mem_threadgroup_imageblock = 4, mem_texture = 8 };
@@ -166,32 +114,5 @@ inline void threadgroup_barrier(mem_flags flags) {
     work_group_barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
 }
 inline void simdgroup_barrier(mem_flags flags) { sub_group_barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE); }
-
-// --- SIMD-groups: on the active lanes, as Metal says -----------------------------------------------------------------
-// Said this way the compiler sees that a broadcast gives one value to the whole SIMD-group: loads that hang on it stay
-// contiguous. With sub_group_broadcast_first or a shuffle they become gathers, five to ten times slower.
-inline uint fl_first_lane() { return sub_group_ballot_find_lsb(sub_group_ballot(1)); }
-#define FL_EACH_SIMD(M) M(int) M(uint) M(float) M(half) M(long) M(ulong)
-#define FL_SIMD(T)                                                                                      \
-    inline T simd_sum(T x) { return sub_group_non_uniform_reduce_add(x); }                              \
-    inline T simd_max(T x) { return sub_group_non_uniform_reduce_max(x); }                              \
-    inline T simd_min(T x) { return sub_group_non_uniform_reduce_min(x); }                              \
-    inline T simd_product(T x) { return sub_group_non_uniform_reduce_mul(x); }                          \
-    inline T simd_prefix_inclusive_sum(T x) { return sub_group_non_uniform_scan_inclusive_add(x); }     \
-    inline T simd_prefix_exclusive_sum(T x) { return sub_group_non_uniform_scan_exclusive_add(x); }     \
-    inline T simd_shuffle(T x, ushort lane) { return sub_group_shuffle(x, (uint)lane); }                \
-    inline T simd_broadcast(T x, ushort lane) { return sub_group_non_uniform_broadcast(x, (uint)lane); }  \
-    inline T simd_broadcast_first(T x) { return sub_group_non_uniform_broadcast(x, fl_first_lane()); }      \
-    inline T simd_shuffle_xor(T x, ushort mask) { return sub_group_shuffle_xor(x, (uint)mask); }        \
-    inline T simd_shuffle_up(T x, ushort n) { return sub_group_shuffle_up(x, (uint)n); }                \
-    inline T simd_shuffle_down(T x, ushort n) { return sub_group_shuffle_down(x, (uint)n); }
-FL_EACH_SIMD(FL_SIMD)
-inline int simd_and(int x) { return sub_group_non_uniform_reduce_and(x); }
-inline uint simd_and(uint x) { return sub_group_non_uniform_reduce_and(x); }
-inline int simd_or(int x) { return sub_group_non_uniform_reduce_or(x); }
-inline uint simd_or(uint x) { return sub_group_non_uniform_reduce_or(x); }
-inline bool simd_all(bool x) { return sub_group_non_uniform_all(x); }
-inline bool simd_any(bool x) { return sub_group_non_uniform_any(x); }
-inline bool simd_is_first() { return sub_group_elect(); }
 
 }  // namespace metal
