@@ -13,14 +13,25 @@ _LINE_DIRECTIVE = re.compile(r'^[ \t]*#[ \t]*line[ \t]+(\d+)(?:[ \t]+"([^"\n]*)"
 
 
 class SourceMap:
-    """Offsets of a Metal source → file, line, column and the line's text, honouring `#line` directives."""
+    """Offsets of a Metal source → file, line, column and the line's text, honouring `#line` directives.
+
+    `source` is the program's own text with the files that it includes behind it, in the order in which they were met.
+    """
 
     def __init__(self, source: str, file: str = "program_source"):
-        self.source = source
-        self._marks: list[tuple[int, int, str]] = [(0, 1, file)]  # from this offset on: line, file
-        for match in _LINE_DIRECTIVE.finditer(source):
+        self.source = ""
+        self._marks: list[tuple[int, int, str]] = []  # from this offset on: line, file
+        self.add(file, source)
+
+    def add(self, file: str, text: str) -> int:
+        """Put a file's text behind the others; the offset at which it begins."""
+        base = len(self.source) + 1 if self.source else 0
+        self.source += f"\n{text}" if base else text
+        self._marks.append((base, 1, file))
+        for match in _LINE_DIRECTIVE.finditer(text):
             name = match.group(2) or self._marks[-1][2]
-            self._marks.append((match.end() + 1, int(match.group(1)), name))
+            self._marks.append((base + match.end() + 1, int(match.group(1)), name))
+        return base
 
     def locate(self, offset: int) -> tuple[str, int, int, str]:
         """(file, line, column, text of the line), line and column from 1, for a character offset."""

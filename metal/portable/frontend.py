@@ -31,7 +31,7 @@ def check(lowered: Lowered) -> None:
 
     text = PROLOGUE + lowered.text + EPILOGUE
     unit = ci.Index.create().parse(
-        _FILE, args=_ARGUMENTS, unsaved_files=[(_FILE, text), (_LIBRARY, library.text(lowered.where.source))]
+        _FILE, args=_ARGUMENTS, unsaved_files=[(_FILE, text), (_LIBRARY, library.text(lowered.text))]
     )
     tree = _Tree(lowered, text)
     for d in unit.diagnostics:

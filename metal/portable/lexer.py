@@ -28,17 +28,22 @@ _PATTERN = re.compile(
     | (?P<string>    "(?:[^"\\\n]|\\.)*"? | '(?:[^'\\\n]|\\.)*'? )
     | (?P<number>    \.?[0-9](?:[eEpP][+-]|[0-9A-Za-z_.])* )
     | (?P<name>      [A-Za-z_][A-Za-z0-9_]* )
-    | (?P<punct>     \[\[ | :: | -> | \+\+ | -- | <<= | >>= | [-+*/%&|^<>=!]= | && | \|\| | << | . )
+    | (?P<punct>     \#\# | \[\[ | :: | -> | \+\+ | -- | <<= | >>= | [-+*/%&|^<>=!]= | && | \|\| | << | . )
     """,
     re.VERBOSE | re.MULTILINE | re.DOTALL,
 )
+_NO_DIRECTIVES = re.compile(re.sub(r"\| \(\?P<directive>.*", "", _PATTERN.pattern), _PATTERN.flags)
 _BLANK = {"space", "comment", "directive"}  # a directive, #line say, may stand between any two tokens
 _CLOSE = {"(": ")", "[": "]", "{": "}", "[[": "]]"}
 
 
-def tokenize(source: str) -> list[Token]:
-    """Split `source` into tokens. Never fails: a character that fits nothing is a punctuation token of its own."""
-    return [Token(m.lastgroup or "punct", m.group(), m.start()) for m in _PATTERN.finditer(source)]
+def tokenize(source: str, *, directives: bool = True) -> list[Token]:
+    """Split `source` into tokens. Never fails: a character that fits nothing is a punctuation token of its own.
+
+    Without `directives`, a line that begins with # is none: in a macro's body, it may be the operator.
+    """
+    pattern = _PATTERN if directives else _NO_DIRECTIVES
+    return [Token(m.lastgroup or "punct", m.group(), m.start()) for m in pattern.finditer(source)]
 
 
 class Cursor:

@@ -41,6 +41,13 @@ def names() -> list[str]:
 
 
 @cache
+def macros() -> frozenset[str]:
+    """The macros that a program finds defined, for its #ifdef."""
+    lines = (line for part in PARTS for _, line in _lines(part))
+    return frozenset(m[1] for line in lines if (m := re.match(r"#define (?!FL_)(\w+)", line)))
+
+
+@cache
 def _lines(part: str) -> list[tuple[frozenset[str] | None, str]]:
     """(names that need the line, or None where all do; the line) for each line of a part."""
     found = []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import bisect
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 from .errors import SourceMap
 
@@ -15,6 +17,7 @@ class Buffer:
     index: int
     name: str
     writable: bool
+    when: str | None = None  # the function constant that it is there for; None: always
 
 
 @dataclass
@@ -26,6 +29,25 @@ class KernelInfo:
     width: int
     buffers: list[Buffer] = field(default_factory=list)
     threadgroup_bytes: int = 0
+    template: str | None = None  # what it is an instantiation of
+
+
+@dataclass
+class Constant:
+    """A function constant: `constant T name [[function_constant(index)]];`"""
+
+    index: int
+    name: str
+    type: str
+
+
+@dataclass
+class _Part:
+    text: str
+    origin: int  # offset in the source
+    verbatim: bool  # the text stands in the source as it is
+    kernel: str | None  # the kernel that it belongs to; None: the whole program
+    constant: Constant | None = None  # the function constant that it declares
 
 
 class Lowered:
@@ -34,26 +56,59 @@ class Lowered:
     def __init__(self, where: SourceMap):
         self.where = where
         self.kernels: dict[str, KernelInfo] = {}
-        self._parts: list[str] = []
-        self._starts: list[int] = []  # offsets in the output …
-        self._origins: list[tuple[int, bool]] = []  # … and in the source; True: the text is verbatim
-        self._length = 0
+        self.constants: dict[str, Constant] = {}
+        self._parts: list[_Part] = []
+        self._kernel: str | None = None
+        self._starts: list[int] | None = None  # offsets of the parts in the text, once it is asked for
+        self._text = ""
 
-    def put(self, text: str, origin: int, verbatim: bool = False) -> None:
+    def put(self, text: str, origin: int, verbatim: bool = False, constant: Constant | None = None) -> None:
         if text:
-            self._starts.append(self._length)
-            self._origins.append((origin, verbatim))
-            self._parts.append(text)
-            self._length += len(text)
+            self._parts.append(_Part(text, origin, verbatim, self._kernel, constant))
+            self._starts = None
+
+    @contextmanager
+    def kernel(self, name: str) -> Iterator[None]:
+        """What is put meanwhile belongs to that kernel."""
+        self._kernel = name
+        yield
+        self._kernel = None
 
     @property
     def text(self) -> str:
-        return "".join(self._parts)
+        if self._starts is None:
+            self._starts, at = [], 0
+            for part in self._parts:
+                self._starts.append(at)
+                at += len(part.text)
+            self._text = "".join(part.text for part in self._parts)
+        return self._text
 
     def origin(self, offset: int) -> int:
         """The source offset that the output's character at `offset` came from."""
-        i = max(0, bisect.bisect_right(self._starts, offset) - 1)
+        assert self.text is not None and self._starts is not None
         if not self._starts:
             return 0
-        origin, verbatim = self._origins[i]
-        return origin + (offset - self._starts[i] if verbatim else 0)
+        i = max(0, bisect.bisect_right(self._starts, offset) - 1)
+        part = self._parts[i]
+        return part.origin + (offset - self._starts[i] if part.verbatim else 0)
+
+    def only(self, kernels: Collection[str], values: dict[str, str] | None = None) -> Lowered:
+        """The same program with no other kernels, and with these values (in Metal's words) of function constants."""
+        made = Lowered(self.where)
+        made.kernels = {name: self.kernels[name] for name in kernels}
+        made.constants = self.constants
+        for part in self._parts:
+            if part.kernel is None or part.kernel in kernels:
+                given = (values or {}).get(part.constant.name) if part.constant else None
+                made._parts.append(
+                    part if given is None or part.constant is None else replace(part, text=declare(part.constant, given))
+                )
+        return made
+
+
+def declare(constant: Constant, value: str | None) -> str:
+    """The declaration of a function constant; one without a value is 0, and undefined to is_function_constant_defined."""
+    known = "true" if value is not None else "false"
+    start = value if value is not None else f"({constant.type})(0)"
+    return f"__constant {constant.type} {constant.name} = {start}; __constant bool fl_defined_{constant.name} = {known};"

@@ -65,7 +65,7 @@ class Runtime:
 
     def build(self, lowered: Lowered):
         """Compile a lowered program, or load its binary from the cache. Raises SourceError with the compiler's findings."""
-        cl, text = self.cl, library.text(lowered.where.source) + PROLOGUE + lowered.text + EPILOGUE
+        cl, text = self.cl, library.text(lowered.text) + PROLOGUE + lowered.text + EPILOGUE
         with self.lock, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = cl._cl._Program(self.context, text)

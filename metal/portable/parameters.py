@@ -6,7 +6,7 @@ import re
 from typing import NoReturn
 
 from .errors import SourceError, SourceMap
-from .lexer import Cursor, tokenize
+from .lexer import Cursor, Token
 from .lowered import Buffer, KernelInfo, Lowered
 
 SIMD_WIDTH = 32
@@ -39,10 +39,9 @@ ADDRESS_SPACES = {"device", "constant", "threadgroup", "thread", "const"}
 class Parameters:
     """The part of the translation that deals with one kernel parameter at a time, over a source's tokens."""
 
-    def __init__(self, source: str, file: str):
-        self.out = Lowered(SourceMap(source, file))
-        self.tokens = tokenize(source)
-        self.c = Cursor(self.tokens)
+    def __init__(self, where: SourceMap, tokens: list[Token]):
+        self.out = Lowered(where)
+        self.tokens, self.c = tokens, Cursor(tokens)
 
     def fail(self, i: int, text: str) -> NoReturn:
         """Refuse the program at token `i`."""

@@ -1,46 +1,45 @@
 """Metal source → C++ for OpenCL: the surface. Types are checked afterwards by frontend.py.
 
-What changes, and all that changes:
+What changes, and all that changes, once the preprocessor has run (preprocess.py):
+
   * a `kernel` function becomes an OpenCL `__kernel`: buffers by reference become pointers, attribute parameters
     (`uint i [[thread_position_in_grid]]`) become local variables, threadgroup width and SIMD width become attributes;
-  * a template kernel is copied once for each explicit instantiation, its parameters turned into local names;
-  * `float4(a, b)` becomes `fl_construct<float4>(a, b)`, for every type that may be a vector;
-  * `#include <metal_…>`, `#line` and `using namespace metal` are blanked: everything stands inside namespace metal.
-Keywords (`device`, `threadgroup`, …) are macros of metal_stdlib.h, so they work inside a user's own macros too.
-Every piece of output remembers the offset it came from; that is how a message finds its line and column.
+  * a template kernel is copied once for each explicit instantiation, its parameters replaced by the arguments;
+  * `float4(a, b)` becomes `fl_construct<float4>(a, b)`, for every type that may be a vector; at program scope, where only a
+    constant will do, OpenCL's own `(float4)(a, b)`;
+  * function constants become constants whose values are put in when a function is asked for;
+  * `using namespace metal` is blanked: everything stands inside namespace metal. Vertex and fragment functions are left out.
+
+Keywords (`device`, `threadgroup`, …) are macros of metal_stdlib.h. Every piece of output remembers the offset it came from;
+that is how a message finds its line and column.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-
-from .lexer import Cursor
-from .lowered import KernelInfo, Lowered
-from .parameters import ADDRESS_SPACES, MAX_THREADS, SIMD_WIDTH, Parameters
+from . import library
+from .errors import SourceMap
+from .kernels import Kernels, c_kernel
+from .lowered import Constant, Lowered, declare
+from .parameters import ADDRESS_SPACES
+from .preprocess import Include, Preprocessor
 from .strict import VECTORS, refuse
 
-
-@dataclass
-class _Function:
-    first: int  # token range [first, last] of the whole definition
-    last: int
-    name: int
-    params: tuple[int, int]
-    body: tuple[int, int]
-    width: int
-    template: list[tuple[int, int]] | None  # ranges of the template parameters
+DEFAULT_VERSION = 203  # MSL 2.3, what metalcompute compiles as
+# names that are free in Metal and keywords of C++ for OpenCL
+_TAKEN = {"local", "global", "generic", "pipe", "read_only", "write_only", "read_write", "event_t", "queue_t", "reserve_id_t"}
 
 
-def lower(source: str, file: str = "program_source") -> Lowered:
+def lower(
+    source: str, file: str = "program_source", *, version: int = DEFAULT_VERSION, include: Include | None = None
+) -> Lowered:
     """Translate the surface of `source`. Raises SourceError (a `metal.error`) at the first thing that cannot be."""
-    return _Lowering(source, file).run()
+    return _Lowering(source, file, version, include).run()
 
 
-class _Lowering(Parameters):
-    def __init__(self, source: str, file: str):
-        super().__init__(source, file)
-        self.templates: dict[str, _Function] = {}
+class _Lowering(Kernels):
+    def __init__(self, source: str, file: str, version: int, include: Include | None):
+        where = SourceMap(source, file)
+        super().__init__(where, Preprocessor(where, version, include, library.macros()).run())
         self.types = VECTORS | {"vec"}
 
     # --- the whole file -------------------------------------------------------------------------------------------
@@ -76,23 +75,40 @@ class _Lowering(Parameters):
 
     def _item(self, i: int, copied: int) -> int | None:
         """Handle a construct that starts at token `i`: returns the token after it, or None to copy on."""
-        token = self.tokens[i]
+        c, token = self.c, self.tokens[i]
         if token.kind != "name":
-            if token.text == "[[" and c_kernel(self.c, i):
-                return self._definition(i, copied, None)
-            return None
+            return self._definition(i, copied, None) if token.text == "[[" and c_kernel(c, i) else None
         if token.text == "template":
-            after = self.c.after(i)
-            if self.c.text(after) == "<":
-                close = self.c.match_angle(after)
-                j = self._skip_attributes(self.c.after(close))
-                if self.c.text(j) in ("kernel", "[["):  # [[: attributes of a kernel
-                    return self._definition(i, copied, self.c.split(after + 1, close))
-                return None
-            return self._instantiation(i, copied)
-        if token.text == "kernel":
+            after = c.after(i)
+            if c.text(after) != "<":
+                return self._instantiation(i, copied)
+            j = self._skip_attributes(c.after(c.match_angle(after)))
+            if c.text(j) in ("kernel", "[["):  # [[: attributes of a kernel
+                return self._definition(i, copied, c.split(after + 1, c.match_angle(after)))
+        elif token.text == "kernel":
             return self._definition(i, copied, None)
+        elif token.text in ("vertex", "fragment") and c.text(c.before(i)) in ("", ";", "}"):
+            return self._left_out(i, copied)
+        elif token.text == "constant":
+            return self._function_constant(i, copied)
+        elif token.text == "typedef" and c.text(c.after(i)) == "decltype":
+            opening = c.after(c.after(i))
+            if c.text(c.after(opening)) in self.templates:  # the type of a kernel, for its instantiations
+                self._copy(copied, i)
+                return self._behind(";", i)
         return None
+
+    def _behind(self, text: str, i: int) -> int:
+        """The token after the next `text`, brackets skipped."""
+        while i < len(self.tokens) and self.c.text(i) != text:
+            i = self.c.match(i) + 1 if self.c.text(i) in ("(", "[", "{", "[[") else i + 1
+        return i + 1
+
+    def _left_out(self, i: int, copied: int) -> int:
+        self._copy(copied, i)
+        while i < len(self.tokens) and self.c.text(i) not in ("{", ";"):
+            i = self.c.match(i) + 1 if self.c.text(i) in ("(", "[[") else i + 1
+        return self.c.match(i) + 1 if self.c.text(i) == "{" else i + 1
 
     def _skip_attributes(self, i: int) -> int:
         while self.c.text(i) == "[[":
@@ -101,160 +117,100 @@ class _Lowering(Parameters):
             i = self.c.after(self.c.match(i))
         return i
 
-    # --- kernels --------------------------------------------------------------------------------------------------
-    def _definition(self, i: int, copied: int, template: list[tuple[int, int]] | None) -> int:
-        c, width = self.c, MAX_THREADS
-        first, j = i, i
-        if template is not None:
-            j = c.after(c.match_angle(c.after(i)))
-        while c.text(j) in ("[[", "kernel", "static", "inline"):
-            if c.text(j) == "[[":
-                for attribute, args, at in self._attributes(j):
-                    if attribute == "max_total_threads_per_threadgroup":
-                        width = self._width(args, at)
-                    elif attribute not in ("kernel", "host_name"):
-                        self.fail(at, f"unknown attribute '{attribute}' on a kernel function")
-                j = c.after(c.match(j))
-            else:
-                j = c.after(j)
-        if c.text(j) != "void":
-            self.fail(j, "kernel must have void return type")
-        name = c.after(j)
-        open_paren = c.after(name)
-        if c.text(open_paren) != "(":
-            self.fail(open_paren, "expected '(' after the kernel's name")
-        close = c.match(open_paren)
-        brace = c.after(close)
-        if c.text(brace) == ";":  # a declaration only
-            self._copy(copied, first)
-            return brace + 1
-        if c.text(brace) != "{":
-            self.fail(brace, "expected the kernel's body")
-        end = c.match(brace)
-        function = _Function(first, end, name, (open_paren + 1, close), (brace + 1, end), width, template)
-        self._copy(copied, first)
-        if template is None:
-            self._emit_kernel(function, c.text(name), {})
-        else:
-            self.templates[c.text(name)] = function
-            self.out.put("\n", self.tokens[first].start)
-        return end + 1
-
-    def _instantiation(self, i: int, copied: int) -> int | None:
-        """`template [[host_name("f32")]] kernel void f<float>(device float *, …);`"""
-        c, host, j, is_kernel = self.c, None, self.c.after(i), False
-        while c.text(j) in ("[[", "kernel"):
-            is_kernel |= c.text(j) == "kernel"
-            if c.text(j) == "[[":
-                for attribute, value, at in self._attributes(j):
-                    is_kernel |= attribute == "kernel"
-                    if attribute == "host_name":
-                        host = value.strip().strip('"')
-                    elif attribute != "kernel":
-                        self.fail(at, f"unknown attribute '{attribute}' on an explicit instantiation")
-                j = c.after(c.match(j))
-            else:
-                j = c.after(j)
-        if not is_kernel:
-            return None
-        while j < len(self.tokens) and c.text(c.after(j)) != "<" and c.text(j) != ";":
-            j = c.after(j)
-        name, angle = c.text(j), c.after(j)
-        function = self.templates.get(name)
-        if function is None:
-            self.fail(j, f"no kernel template named '{name}' to instantiate")
-        assert function is not None and function.template is not None
-        close = c.match_angle(angle)
-        args = c.split(angle + 1, close)
-        if len(args) > len(function.template):
-            self.fail(angle, f"'{name}' takes {len(function.template)} template arguments, {len(args)} given")
-        values: dict[str, str] = {}
-        for n, (a, b) in enumerate(function.template):
-            param, default = self._template_parameter(a, b)
-            if n < len(args):
-                values[param] = self._source(*args[n]).strip()
-            elif default is not None:
-                values[param] = default
-            else:
-                self.fail(angle, f"template argument '{param}' of '{name}' is missing")
-        end = close
-        while end < len(self.tokens) and c.text(end) != ";":
-            end += 1
-        self._copy(copied, i)
-        kinds = {self._template_parameter(a, b)[0]: self._kind_of(a, b) for a, b in function.template}
-        names = {param: (kinds[param], value) for param, value in values.items()}
-        self._emit_kernel(function, host or f"{name}<{', '.join(values.values())}>", names, at=self.tokens[j].start)
-        return end + 1
-
-    def _template_parameter(self, a: int, b: int) -> tuple[str, str | None]:
-        c = self.c
-        for i in range(a, b):
-            if c.text(i) == "=":
-                return c.text(c.before(i)), self._source(i + 1, b).strip()
-        return c.text(c.skip(b - 1, -1)), None
-
-    def _kind_of(self, a: int, b: int) -> str:
-        """What a template parameter is declared as: `typename`, `class`, or the type of a value."""
-        name = self._template_parameter(a, b)[0]
-        words: list[str] = []
-        for i in range(a, b):
-            if self.c.text(i) == name:
+    def _function_constant(self, i: int, copied: int) -> int | None:
+        """`constant T name [[function_constant(index)]];`"""
+        c, end = self.c, i
+        while end < len(self.tokens) and c.text(end) not in (";", "{", "(", "="):
+            if c.text(end) == "[[":
                 break
-            if self.tokens[i].kind not in ("space", "comment"):
-                words.append(self.c.text(i))
-        return " ".join(words)
-
-    def _emit_kernel(self, f: _Function, host: str, names: dict[str, tuple[str, str]], at: int | None = None) -> None:
-        c, out = self.c, self.out
-        if host in out.kernels:
-            self.fail(f.name, f"kernel '{host}' is defined twice")
-        entry = "fl_kernel_" + re.sub(r"\W", "_", host)
-        info = KernelInfo(host, entry, f.width)
-        start = self.tokens[f.first].start if at is None else at
-        if names:  # a scope of its own for the template's parameters
-            out.put(f"namespace {entry}_scope {{ ", start)
-            for param, (kind, value) in names.items():
-                declared = f"typedef {value} {param}" if kind in ("typename", "class") else f"constant {kind} {param} = {value}"
-                out.put(declared + "; ", start)
-        out.put(f"__kernel __attribute__((intel_reqd_sub_group_size({SIMD_WIDTH}))) void {entry}(", start)
-        prologue: list[tuple[str, int]] = []
-        taken: dict[int, str] = {}
-        first = True
-        for a, b in c.split(*f.params):
-            piece = self._parameter(a, b, info, taken, prologue)
-            if piece:
-                if not first:
-                    out.put(", ", self.tokens[a].start)
-                out.put(*piece)
-                first = False
-        out.put(") {", self.tokens[f.params[1]].start)
-        for text, origin in prologue:
-            out.put(" " + text, origin)
-        self._copy(*f.body)
-        out.put("}" + (" }" if names else ""), self.tokens[min(f.last, len(self.tokens) - 1)].start)
-        out.kernels[host] = info
+            end += 1
+        if c.text(end) != "[[":
+            return None
+        found = [(args, at) for name, args, at in self._attributes(end) if name == "function_constant"]
+        if not found:
+            return None
+        args, at = found[0]
+        if not args.strip().isdigit() or int(args) > 65535:
+            self.fail(at, "'function_constant' takes one index, a whole number from 0 to 65535")
+        name = c.text(c.before(end))
+        kind = " ".join(c.text(j) for j in range(c.after(i), c.before(end)) if self.tokens[j].kind not in ("space", "comment"))
+        known = Constant(int(args), name, kind)
+        if any(known.index == other.index for other in self.out.constants.values()):
+            self.fail(at, f"function constant {known.index} is declared twice")
+        self.out.constants[name] = known
+        self._copy(copied, i)
+        self.out.put(declare(known, None), self.tokens[i].start, constant=known)
+        return self._behind(";", end)
 
     # --- everything else ------------------------------------------------------------------------------------------
     def _copy(self, a: int, b: int) -> None:
-        """Copy tokens [a, b), rewriting constructors and blanking directives that mean nothing to OpenCL."""
+        """Copy tokens [a, b), rewriting constructors and blanking what means nothing to OpenCL."""
         c, i = self.c, a
         while i < b:
             token = self.tokens[i]
             if token.kind == "comment":
                 self.out.put(" " + "\n" * token.text.count("\n"), token.start)
-            elif token.kind == "directive":
-                self.out.put(_directive(token.text, self.types), token.start, verbatim=True)
-            elif token.kind == "name" and token.text == "using" and c.text(c.after(i)) == "namespace":
-                j = c.after(c.after(i))
-                if c.text(j) == "metal" and c.text(c.after(j)) == ";":
-                    i = c.after(j)
-                else:
-                    self.out.put(token.text, token.start, verbatim=True)
-            elif token.kind == "name" and token.text in self.types and c.text(c.before(i)) not in (".", "->"):
-                i = self._constructor(i, b)
+            elif token.kind == "name":
+                i = self._name(i, b)
+            elif token.text == "[[":
+                i = self._attribute(i)
             else:
+                self._brace(i)
                 self.out.put(token.text, token.start, verbatim=True)
             i += 1
+
+    def _brace(self, i: int) -> None:
+        """Keep count of the depth. The braces of a constant's initialiser do not leave program scope."""
+        c = self.c
+        if c.text(i) == "{" and i not in self.outer:
+            if self.depth == 0 and c.text(c.before(i)) == "=":
+                self.outer |= {j for j in range(i, c.match(i) + 1) if c.text(j) in ("{", "}")}
+            else:
+                self.depth += 1
+        elif c.text(i) == "}" and i not in self.outer:
+            self.depth -= 1
+
+    def _name(self, i: int, end: int) -> int:
+        """A name on its way to the output. Returns the last token dealt with."""
+        c, token = self.c, self.tokens[i]
+        after, before = c.after(i), c.text(c.before(i))
+        if token.text == "using" and c.text(after) == "namespace" and c.text(c.after(after)) == "metal":
+            return c.after(c.after(after))
+        if token.text == "namespace" and c.text(after) != "=":
+            return self._namespace(i, after)
+        if token.text == "is_function_constant_defined" and c.text(after) == "(":
+            self.out.put(f"fl_defined_{c.text(c.after(after))}", token.start)
+            return c.match(after)
+        if token.text in self.types and before not in (".", "->"):
+            return self._constructor(i, end)
+        self.out.put(f"fl_{token.text}" if token.text in _TAKEN else token.text, token.start, verbatim=token.text not in _TAKEN)
+        return i
+
+    def _namespace(self, i: int, after: int) -> int:
+        """A namespace's braces leave its contents at program scope. A program's own `namespace metal` gets another name."""
+        c, brace = self.c, i
+        while brace < len(self.tokens) and c.text(brace) not in ("{", ";", "="):
+            brace += 1
+        if c.text(brace) != "{":
+            self.out.put("namespace", self.tokens[i].start, verbatim=True)
+            return i
+        mine = c.text(after) == "metal" and c.after(after) == brace
+        for token in self.tokens[i:after] if not mine else []:
+            self.out.put(token.text, token.start, verbatim=True)
+        self.out.put("inline namespace fl_user_metal " if mine else "", self.tokens[i].start)
+        for token in self.tokens[after + mine : brace + 1]:
+            self.out.put(token.text, token.start, verbatim=True)
+        self.outer |= {brace, c.match(brace)}
+        return brace
+
+    def _attribute(self, i: int) -> int:
+        """An attribute outside a kernel's head: those of C++ stay, Metal's say nothing to OpenCL. Returns its last token."""
+        end = self.c.match(i)
+        names = [name for name, _, _ in self._attributes(i)]
+        if all(name in ("maybe_unused", "fallthrough", "nodiscard", "likely", "unlikely", "noreturn") for name in names):
+            for token in self.tokens[i : end + 1]:
+                self.out.put(token.text, token.start, verbatim=True)
+        return end
 
     def _constructor(self, i: int, end: int) -> int:
         """At a type name: `T(` as an expression becomes `fl_construct<T>(`. Returns the last token dealt with."""
@@ -269,27 +225,11 @@ class _Lowering(Parameters):
         inside = c.after(after)
         declarator = c.text(inside) in ("&", "*") and c.text(c.before(i)) in ADDRESS_SPACES
         if c.text(after) == "(" and after < end and not declarator and c.text(c.before(i)) != "operator":
-            self.out.put("fl_construct<", token.start)
+            opening, closing = ("fl_construct<", ">") if self.depth else ("(", ")")
+            self.out.put(opening, token.start)
             for j in range(i, last + 1):
                 self.out.put(self.tokens[j].text, self.tokens[j].start, verbatim=True)
-            self.out.put(">", token.start)
+            self.out.put(closing, token.start)
             return last
         self.out.put(token.text, token.start, verbatim=True)
         return i
-
-
-def c_kernel(c: Cursor, i: int) -> bool:
-    """Whether `[[` at `i` opens `[[kernel]]`, or attributes that stand before a kernel."""
-    if c.text(c.after(i)) == "kernel":
-        return True
-    j = c.after(c.match(i))
-    return c.text(j) == "kernel" or (c.text(j) == "[[" and c_kernel(c, j))
-
-
-def _directive(text: str, types: set[str]) -> str:
-    body = text.lstrip()[1:].lstrip()
-    if body.startswith("line") or re.match(r"include\s*<(metal_|simd/)", body):
-        return " " * len(text) if "\n" not in text else re.sub(r"[^\n]", " ", text)
-    if body.startswith("define"):
-        return re.sub(r"\b(" + "|".join(sorted(types)) + r")\(", r"fl_construct<\1>(", text)
-    return text

@@ -1,0 +1,252 @@
+"""Kernel functions: from Metal's `kernel void f(…)`, templates and explicit instantiations to OpenCL kernels."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from .lexer import Cursor, Token
+from .lowered import KernelInfo
+from .parameters import MAX_THREADS, SIMD_WIDTH, Parameters
+
+# attributes that may stand on a kernel and change nothing here
+_IDLE = {"kernel", "host_name", "visible", "stitchable", "user_annotation", "maybe_unused"}
+
+
+@dataclass
+class Function:
+    first: int  # token range [first, last] of the whole definition
+    last: int
+    name: int
+    params: tuple[int, int]
+    body: tuple[int, int]
+    width: int
+    host: str | None
+    template: list[tuple[int, int]] | None  # ranges of the template parameters
+
+
+class Kernels(Parameters):
+    """The part of the translation that deals with whole kernels."""
+
+    def __init__(self, *args: object, **kwargs: object):
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self.templates: dict[str, Function] = {}
+        self.special: dict[tuple[str, tuple[str, ...]], Function] = {}  # explicit specialisations, by name and arguments
+        self.depth = 0  # how many braces deep the copying is; 0 is program scope
+        self.outer: set[int] = set()  # braces that do not count: those of namespaces and of constants' initialisers
+
+    def _copy(self, a: int, b: int) -> None:
+        raise NotImplementedError
+
+    def _head(self, i: int, template: list[tuple[int, int]] | None) -> Function | int:
+        """Read a kernel's head and find its end; the token after it where it is a declaration only."""
+        c, width, host = self.c, MAX_THREADS, None
+        first = j = i
+        if template is not None:
+            j = c.after(c.match_angle(c.after(i)))
+        while c.text(j) in ("[[", "kernel", "static", "inline", "extern"):
+            if c.text(j) == "[[":
+                for attribute, args, at in self._attributes(j):
+                    if attribute == "max_total_threads_per_threadgroup":
+                        width = self._width(args, at)
+                    elif attribute == "host_name":
+                        host = _literal(args)
+                    elif attribute not in _IDLE:
+                        self.fail(at, f"unknown attribute '{attribute}' on a kernel function")
+                j = c.after(c.match(j))
+            else:
+                j = c.after(j)
+        if c.text(j) != "void":
+            self.fail(j, "kernel must have void return type")
+        name = c.after(j)
+        open_paren = c.after(name)
+        while c.text(open_paren) == "::":  # ns::f
+            name = c.after(open_paren)
+            open_paren = c.after(name)
+        if c.text(open_paren) == "<":  # the head of a specialisation
+            open_paren = c.after(c.match_angle(open_paren))
+        if c.text(open_paren) != "(":
+            self.fail(open_paren, "expected '(' after the kernel's name")
+        close = c.match(open_paren)
+        brace = c.after(close)
+        while c.text(brace) == "[[":
+            for attribute, args, at in self._attributes(brace):
+                if attribute == "max_total_threads_per_threadgroup":
+                    width = self._width(args, at)
+            brace = c.after(c.match(brace))
+        if c.text(brace) == ";":
+            return brace + 1
+        if c.text(brace) != "{":
+            self.fail(brace, "expected the kernel's body")
+        end = c.match(brace)
+        return Function(first, end, name, (open_paren + 1, close), (brace + 1, end), width, host, template)
+
+    def _definition(self, i: int, copied: int, template: list[tuple[int, int]] | None) -> int:
+        function = self._head(i, template)
+        self._copy(copied, i)
+        if isinstance(function, int):
+            return function
+        name = self.c.text(function.name)
+        if template:
+            self.templates[name] = function
+            self.out.put("\n", self.tokens[i].start)
+        else:
+            angle = self.c.after(function.name)
+            if template is not None and self.c.text(angle) == "<":  # template <> kernel void f<int>(…)
+                args = [self._words(a, b) for a, b in self.c.split(angle + 1, self.c.match_angle(angle))]
+                self.special[name, tuple(args)] = function
+            else:
+                self._emit(function, function.host or name, {})
+        return function.last + 1
+
+    def _instantiation(self, i: int, copied: int) -> int | None:
+        """`template [[host_name("f32")]] kernel void f<float>(device float *, …);`, in any of its spellings."""
+        c, host, j, is_kernel = self.c, None, self.c.after(i), False
+        while c.text(j) in ("[[", "kernel"):
+            is_kernel |= c.text(j) == "kernel"
+            if c.text(j) == "[[":
+                for attribute, value, at in self._attributes(j):
+                    is_kernel |= attribute in ("kernel", "host_name")
+                    if attribute == "host_name":
+                        host = _literal(value)
+                    elif attribute not in _IDLE:
+                        self.fail(at, f"unknown attribute '{attribute}' on an explicit instantiation")
+                j = c.after(c.match(j))
+            else:
+                j = c.after(j)
+        if not is_kernel:
+            return None
+        if c.text(j) == "decltype":  # decltype(f<float>) f<float>;
+            j = c.after(c.match(c.after(j)))
+        while j < len(self.tokens) and c.text(c.after(j)) != "<" and c.text(j) != ";":
+            j = c.after(j)
+        name, angle = c.text(j), c.after(j)
+        function = self.templates.get(name)
+        if function is None:
+            self.fail(j, f"no kernel template named '{name}' to instantiate")
+        assert function is not None and function.template is not None
+        close = c.match_angle(angle)
+        args = c.split(angle + 1, close)
+        if len(args) > len(function.template):
+            self.fail(angle, f"'{name}' takes {len(function.template)} template arguments, {len(args)} given")
+        values: dict[str, list[Token]] = {}
+        for n, (a, b) in enumerate(function.template):
+            param, default = self._template_parameter(a, b)
+            if n < len(args):
+                values[param] = _trimmed(self.tokens[slice(*args[n])])
+            elif default is not None:
+                values[param] = [w for t in default for w in (values[t.text] if t.kind == "name" and t.text in values else [t])]
+            else:
+                self.fail(angle, f"template argument '{param}' of '{name}' is missing")
+        end = close
+        while end < len(self.tokens) and c.text(end) != ";":
+            end += 1
+        self._copy(copied, i)
+        spelled = tuple("".join(t.text for t in value) for value in values.values())
+        special = self.special.get((name, spelled))
+        at = self.tokens[j].start
+        if special is not None:
+            self._emit(special, host or f"{name}<{', '.join(spelled)}>", {}, template=name, at=at)
+        else:
+            self._emit(function, host or f"{name}<{', '.join(spelled)}>", values, template=name, at=at)
+        return end + 1
+
+    def _template_parameter(self, a: int, b: int) -> tuple[str, list[Token] | None]:
+        """(name, default) of a template parameter: `typename T`, `int N = 2`, `void (*f)(int)`."""
+        c = self.c
+        default, end = None, b
+        for i in range(a, b):
+            if c.text(i) == "=":
+                default, end = _trimmed(self.tokens[i + 1 : b]), i
+                break
+        pointer = next((i for i in range(a, end) if c.text(i) == "(" and c.text(c.after(i)) == "*"), None)
+        if pointer is not None:
+            return c.text(c.after(c.after(pointer))), default
+        return c.text(c.skip(end - 1, -1)), default
+
+    def _emit(
+        self, f: Function, host: str, values: dict[str, list[Token]], *, template: str | None = None, at: int | None = None
+    ) -> None:
+        """One OpenCL kernel. The template's parameters are replaced by the arguments' tokens, wherever they stand."""
+        out, whole = self.out, (self.tokens, self.c, self.depth, self.outer)
+        if host in out.kernels:
+            self.fail(f.name, f"kernel '{host}' is defined twice")
+        entry = "fl_kernel_" + re.sub(r"\W", "_", host)
+        while any(info.entry == entry for info in out.kernels.values()):
+            entry += "_"
+        info = KernelInfo(host, entry, f.width, template=template)
+        start = self.tokens[f.first].start if at is None else at
+        last = self.tokens[min(f.last, len(self.tokens) - 1)].start
+        with out.kernel(host):
+            out.put(f"__kernel __attribute__((intel_reqd_sub_group_size({SIMD_WIDTH}))) void {entry}(", start)
+            prologue: list[tuple[str, int]] = []
+            taken: dict[int, str] = {}
+            self._focus(self._substituted(*f.params, values, whole[0]))
+            first = True
+            for a, b in self.c.split(0, len(self.tokens)):
+                piece = self._parameter(a, b, info, taken, prologue)
+                if piece:
+                    out.put(("" if first else ", ") + piece[0], piece[1])
+                    first = False
+            out.put(") {", last)
+            for text, origin in prologue:
+                out.put(" " + text, origin)
+            self._focus(self._substituted(*f.body, values, whole[0]))
+            self.depth, self.outer = 1, set()
+            self._copy(0, len(self.tokens))
+            self.tokens, self.c, self.depth, self.outer = whole
+            out.put("}", last)
+        out.kernels[host] = info
+
+    def _focus(self, tokens: list[Token]) -> None:
+        """Make `tokens` what everything else works on."""
+        self.tokens, self.c = tokens, Cursor(tokens)
+
+    def _substituted(self, a: int, b: int, values: dict[str, list[Token]], source: list[Token]) -> list[Token]:
+        if not values:
+            return source[a:b]
+        out: list[Token] = []
+        previous = ""
+        for token in source[a:b]:
+            value = values.get(token.text) if token.kind == "name" and previous not in (".", "->", "::") else None
+            if value is None:
+                out.append(token)
+            elif len(value) == 1 or _is_type(value):
+                out += [Token(t.kind, t.text, t.start) for t in value]
+            else:
+                out += [Token("punct", "(", value[0].start), *value, Token("punct", ")", value[-1].start)]
+            if token.kind not in ("space", "comment"):
+                previous = token.text
+        return out
+
+    def _words(self, a: int, b: int) -> str:
+        return "".join(t.text for t in _trimmed(self.tokens[a:b]))
+
+
+def _is_type(tokens: list[Token]) -> bool:
+    """Whether a template argument of several tokens is a type (`metal::uchar4`, `vec<T, 4>`, `unsigned int`), not a value."""
+    return tokens[0].kind == "name" and all(
+        t.kind in ("name", "space", "number") or t.text in ("<", ">", ",", "::", "*") for t in tokens
+    )
+
+
+def _trimmed(tokens: list[Token]) -> list[Token]:
+    kept = [t for t in tokens if t.kind not in ("comment", "directive")]
+    while kept and kept[0].kind == "space":
+        kept = kept[1:]
+    while kept and kept[-1].kind == "space":
+        kept = kept[:-1]
+    return kept
+
+
+def _literal(text: str) -> str:
+    """The text of one or several string literals side by side."""
+    return "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', text))
+
+
+def c_kernel(c: Cursor, i: int) -> bool:
+    """Whether `[[` at `i` opens `[[kernel]]`, or attributes that stand before a kernel."""
+    if c.text(c.after(i)) == "kernel":
+        return True
+    j = c.after(c.match(i))
+    return c.text(j) == "kernel" or (c.text(j) == "[[" and c_kernel(c, j))
