@@ -21,7 +21,6 @@ _OURS = re.compile(
     r"metal_\w+|simd/\w+(\.h)?|TargetConditionals\.h"
 )  # what <metal_stdlib> and its parts stand for is always there
 _KEPT_PRAGMA = re.compile(r"(unroll|nounroll|clang\s+loop|clang\s+fp)\b")
-_NAME, _SPACE = {"name"}, {"space", "comment"}
 MAX_DEPTH = 64  # of includes in includes
 
 

@@ -145,7 +145,7 @@ class _Lowering(Kernels):
     # --- everything else ------------------------------------------------------------------------------------------
     def _copy(self, a: int, b: int) -> None:
         """Copy tokens [a, b), rewriting constructors and blanking what means nothing to OpenCL."""
-        c, i = self.c, a
+        i = a
         while i < b:
             token = self.tokens[i]
             if token.kind == "comment":
