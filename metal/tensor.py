@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,11 +52,20 @@ class Gpu:
     """A device with compiled kernels, and the run handles of the step in flight (a dropped handle waits, so they are kept).
 
     `width` bounds every kernel's threadgroup (specs run at several). With `poison`, a new tensor is filled with NaN
-    (integers: 0xCD bytes), so that a kernel which writes nothing cannot pass for one that does.
+    (integers: 0xCD bytes), so that a kernel which writes nothing cannot pass for one that does. `compiling` is told how many
+    kernels are ready whenever another one is about to be made: the first time, each takes a third of a second or more.
     """
 
-    def __init__(self, device: Any = None, *, width: int | None = None, poison: bool = False):
+    def __init__(
+        self,
+        device: Any = None,
+        *,
+        width: int | None = None,
+        poison: bool = False,
+        compiling: Callable[[int], None] | None = None,
+    ):
         self.device = metal.Device() if device is None else device
+        self._compiling = compiling or (lambda done: None)
         self.width, self.poison = width, poison
         self._functions: dict[tuple[str, str, str], Any] = {}
         self._constants: dict[bytes, Any] = {}
@@ -66,6 +75,7 @@ class Gpu:
         """The kernel function `name` (default: as the file) of `milestone/file.metal`, compiled on first use."""
         key = (milestone, file, name or file)
         if key not in self._functions:
+            self._compiling(len(self._functions))
             compiled = self.device.kernel(source.read(milestone, file, self.width))
             self._functions[key] = compiled.function(name or file)
         return self._functions[key]

@@ -32,10 +32,11 @@ DTYPES = {"f32": "float32", "f16": "float16"}
 QUIET = click.option("--quiet", is_flag=True, help="No progress bars, no figures.")
 
 
-def sampling(temperature: float) -> Callable[[Any], Any]:
-    """The options of sampling, as one parameter `settings`; `temperature` is the command's default."""
+def sampling(temperature: float, *, draws: bool = True) -> Callable[[Any], Any]:
+    """The options of sampling; `temperature` is the command's default. A command that draws nothing takes no seed."""
+    lowest = "0 is greedy." if draws else "Above 0."
     options = [
-        click.option("--temperature", type=float, default=temperature, show_default=True, help="0 is greedy."),
+        click.option("--temperature", type=float, default=temperature, show_default=True, help=lowest),
         click.option("--top-k", type=int, default=0, show_default=True, help="Keep the K likeliest tokens; 0 keeps all."),
         click.option("--top-p", type=float, default=1.0, show_default=True, help="Keep the likeliest that reach P together."),
         click.option("--min-p", type=float, default=0.0, show_default=True, help="Keep those at least P times the likeliest."),
@@ -44,7 +45,7 @@ def sampling(temperature: float) -> Callable[[Any], Any]:
     ]
 
     def decorate(command: Any) -> Any:
-        for option in reversed(options):
+        for option in reversed(options if draws else options[:-1]):
             command = option(command)
         return command
 
@@ -57,7 +58,7 @@ def cli() -> None:
     """A language model, every tensor operation a Metal kernel of ours."""
 
 
-@cli.command()
+@cli.command(short_help="Continue a prompt.")
 @click.argument("prompt")
 @click.option("--max-tokens", type=click.IntRange(min=1), default=64, show_default=True, help="At most so many new tokens.")
 @click.option("--stop", multiple=True, help="End before this text appears; may be given several times.")
@@ -102,14 +103,22 @@ def generate(
         click.echo(engine.figures.line() + seed, err=True)
 
 
-@cli.command()
+@cli.command(short_help="A text's tokens (m0).")
 @click.argument("text")
 @click.option("--ids", "ids_only", is_flag=True, help="Print the ids alone, on one line.")
-@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON: ids, pieces, characters, bytes.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="One line of JSON: ids, pieces, their bytes in hexadecimal, …",
+)
 @SPECIAL
 @MODEL
 def tokenize(text: str, ids_only: bool, as_json: bool, special: bool, model: Path | None) -> None:
-    """Show the tokens of TEXT: id and piece, one a line (m0). `-` reads it from standard input, to the byte."""
+    """The tokens of TEXT (m0); `-` reads it from standard input, to the byte.
+
+    At a terminal the text in colours that change from token to token, with the ids below; elsewhere a line for each token.
+    """
     from metal.tensor import Gpu
     from milestones.m0.show import as_json_line, coloured, table
     from milestones.m0.tokenizer import Tokenizer
@@ -124,16 +133,17 @@ def tokenize(text: str, ids_only: bool, as_json: bool, special: bool, model: Pat
         write(" ".join(map(str, ids)) + "\n")
     elif as_json:
         write(as_json_line(tokenizer, text, ids))
-    elif sys.stdout is not None and sys.stdout.isatty():
-        coloured(tokenizer, ids)
+    elif sys.stdout is not None and sys.stdout.isatty() and coloured(tokenizer, ids):
+        pass
     else:
         write(table(tokenizer, ids))
     if not (ids_only or as_json):
         size = len(text.encode("utf-8", "surrogateescape"))
-        click.echo(f"{len(text)} characters, {size} bytes, {len(ids)} tokens", err=True)
+        counts = ((len(text), "character"), (size, "byte"), (len(ids), "token"))
+        click.echo(", ".join(f"{n} {word}{'s' if n != 1 else ''}" for n, word in counts), err=True)
 
 
-@cli.command()
+@cli.command(short_help="What a model holds (m1).")
 @click.argument("model", type=click.Path(path_type=Path), required=False)
 def inspect(model: Path | None) -> None:
     """What a model file holds: architecture, tensors, tokenizer (m1). Default: the model that `fetch` gets."""
@@ -144,7 +154,7 @@ def inspect(model: Path | None) -> None:
     show(_model(model), Console())
 
 
-@cli.command()
+@cli.command(short_help="The likeliest next tokens (m2).")
 @click.argument("prompt")
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="How many of the likeliest tokens.")
 @click.option("--checkpoints", type=click.Path(path_type=Path), help="Write every layer's output to this .npz file, for study.")
@@ -162,10 +172,10 @@ def logits(prompt: str, top: int, checkpoints: Path | None, special: bool, model
     write(next_tokens(engine, ids, top))
 
 
-@cli.command()
+@cli.command(short_help="What each sampling setting does (m3).")
 @click.argument("prompt")
 @click.option("--top", type=click.IntRange(min=1), default=12, show_default=True, help="How many of the likeliest tokens.")
-@sampling(temperature=1.0)
+@sampling(temperature=1.0, draws=False)
 @SPECIAL
 @MODEL
 def sample(prompt: str, top: int, special: bool, model: Path | None, **sampling: Any) -> None:
@@ -181,7 +191,7 @@ def sample(prompt: str, top: int, special: bool, model: Path | None, **sampling:
     show_stages(engine, ids, settings, top, Console())
 
 
-@cli.command()
+@cli.command(short_help="Talk with the model (m7).")
 @click.option("--system", help="What the model is told before the conversation. Default: what its template says.")
 @click.option("--max-tokens", type=click.IntRange(min=1), default=1024, show_default=True, help="At most so many in an answer.")
 @sampling(temperature=0.2)
@@ -201,9 +211,12 @@ def chat(system: str | None, max_tokens: int, cache_type: str, quiet: bool, mode
     talk(conversation, max_tokens, quiet)
 
 
-@cli.command()
+@cli.command(short_help="What is here, what is missing.")
 def doctor() -> None:
-    """What is here and what is not: device, runtime, versions, cache, memory, checks that would be "not run here"."""
+    """What is here and what is not: device, runtime, versions, cache, memory, checks that would be "not run here".
+
+    Exit status 2 if something that `generate` needs is missing and cannot be fetched.
+    """
     from milestones.doctor import report
 
     lines, well = report()
@@ -212,7 +225,7 @@ def doctor() -> None:
         raise UserError("something that is needed is missing: see above")
 
 
-@cli.command()
+@cli.command(short_help="Get the default model.")
 def fetch() -> None:
     """Get the default model (93 MB, once) into the cache and print where it is."""
     from milestones.m1.fetch import fetch as get
@@ -220,7 +233,7 @@ def fetch() -> None:
     write(f"{get()}\n")
 
 
-def _settings(seed: int | None, **others: Any) -> Settings:
+def _settings(seed: int | None = None, **others: Any) -> Settings:
     """The sampling options, checked; a seed nobody gave is drawn by the system."""
     from milestones.m3.sampler import Settings
 
@@ -281,7 +294,7 @@ def main() -> None:
 
     def run() -> None:
         if not arguments:
-            click.echo(cli.get_help(click.Context(cli, info_name="firstlight")))
+            cli.main(args=["--help"], prog_name="firstlight", standalone_mode=False)
         else:
             cli.main(args=arguments, prog_name="firstlight", standalone_mode=False)
 

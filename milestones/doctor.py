@@ -35,7 +35,11 @@ def report() -> tuple[list[str], bool]:
 
 
 def _line(fine: bool, name: str, what: str, mend: str = "") -> str:
-    return f"{'ok ' if fine else 'NOT'} {name:<12} {what}{'' if fine or not mend else f': {mend}'}"
+    return f"{'ok' if fine else 'MISSING':<8} {name:<8} {what}{'' if fine or not mend else f': {mend}'}"
+
+
+def _skipped(what: str, mend: str) -> str:
+    return f"{'skipped':<8} {'':<8} {what}: {mend}"
 
 
 def _device() -> tuple[list[str], bool]:
@@ -71,7 +75,7 @@ def _memory() -> tuple[list[str], bool]:
 
 def _model() -> list[str]:
     path = cached_model()
-    return [_line(path is not None, "model", str(path) if path else "the default model is not fetched", "firstlight fetch")]
+    return [_line(path is not None, "model", str(path) if path else "the default model is not here yet", "firstlight fetch")]
 
 
 def _not_run_here() -> list[str]:
@@ -83,11 +87,11 @@ def _not_run_here() -> list[str]:
     else:
         lines.append(_line(True, "tests", "every package of the test extra is installed"))
     if missing_device():
-        lines.append(_line(False, "not run here", "every spec of a kernel", "see device"))
+        lines.append(_skipped("every spec of a kernel is not run here", "see device"))
     if cached_model() is None:
-        lines.append(_line(False, "not run here", "checks on the default model, unless it can be fetched", "firstlight fetch"))
+        lines.append(_skipped("checks on the default model are not run here unless it can be fetched", "firstlight fetch"))
     if device_name().startswith("portable"):
-        lines.append("    not run here any spec on an Apple GPU: what passes here passed on the portable device")
+        lines.append(_skipped("no spec is run on an Apple GPU here", "what passes here has passed on the portable device"))
     return lines
 
 

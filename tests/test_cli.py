@@ -129,7 +129,7 @@ def test_an_argument_that_is_no_utf8_is_kept_to_the_byte(model_path):
     assert done.returncode == 0 and "".join(json.loads(done.stdout)["bytes"]) == b"caf\xe9".hex()
 
 
-@pytest.mark.parametrize("delay", [0.3, 1.5, 3.0])
+@pytest.mark.parametrize("delay", [0.5, 1.5, 3.0])
 def test_ctrl_c_ends_cleanly(model_path, delay):
     process = subprocess.Popen(
         [COMMAND, "generate", "Count: 1 2 3 4 5", "--max-tokens", "2000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 
 import pytest
 
@@ -63,17 +64,21 @@ def test_a_conversation_at_a_terminal(cache, tmp_path):
         terminal.type("Say yes.\r")
         terminal.wait_for("new (")
         terminal.type("/frobnicate\r")
-        terminal.wait_for("there is no command /frobnicate")
+        terminal.wait_for("there is no command /frobnicate: /help names them")
         terminal.wait_for(PROMPT)
         terminal.type("Write a long story about a lighthouse.\r")
         terminal.wait_for(" the ")
+        terminal.type("#typed#")
+        time.sleep(0.3)
         terminal.type("\x03")  # the terminal makes a signal of it
-        assert "new (" not in terminal.wait_for(PROMPT, 30), "the answer went on to its end"
+        shown = terminal.wait_for(PROMPT, 30)
+        assert "new (" not in shown and "(stopped" in shown, "the answer went on to its end"
+        assert "#typed#" not in shown.partition("(stopped")[0], "what is typed must not stand in an answer"
         assert terminal.process.poll() is None, "Ctrl-C ends the answer, not the program"
-        terminal.type(f"/save {path}\r")
-        while not path.exists():
-            terminal.wait_for(PROMPT, 30)
+        terminal.type(f"\x15/save {path}\r")  # Ctrl-U: away with what was typed meanwhile
+        terminal.wait_for("4 messages saved to")
         terminal.type("/reset\r")
+        terminal.wait_for("forgotten")
         terminal.type("/quit\r")
         terminal.rest()
         assert terminal.process.wait(20) == 0

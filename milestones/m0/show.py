@@ -37,22 +37,26 @@ def as_json_line(tokenizer: Tokenizer, text: str, ids: Sequence[int]) -> str:
     return json.dumps({**found, "characters": len(text), "size": size}) + "\n"
 
 
-def coloured(tokenizer: Tokenizer, ids: Sequence[int], console: Console | None = None) -> None:
-    """The text in colours that change from token to token, then the ids in the same colours.
-
-    Spaces show as ·, line ends as ⏎, bytes that are no whole character as \\xNN.
+def coloured(tokenizer: Tokenizer, ids: Sequence[int], console: Console | None = None) -> bool:
+    """The text in colours that change from token to token, then the ids in the same colours; False, and nothing, without
+    colours. Spaces show as ·, line ends as ⏎, bytes that are no whole character as \\xNN.
     """
     console = console or Console()
+    if console.color_system is None or console.no_color:
+        return False
     shown, numbers = Text(), Text()
     for index, token in enumerate(ids):
         data, style = tokenizer.token_bytes(token), _STYLES[index % len(_STYLES)]
         text = _text(data)
-        seen = "".join(f"\\x{b:02x}" for b in data) if text is None else text.translate(_VISIBLE)
+        seen = "".join(chr(b) if 32 < b < 127 else "·" if b == 32 else f"\\x{b:02x}" for b in data)
+        if text is not None:
+            seen = text.translate(_VISIBLE)
         shown.append("".join(c if c.isprintable() else repr(c)[1:-1] for c in seen), style)
         shown.append("\n" if data.endswith(b"\n") else "")
         numbers.append(f" {token} ", style)
     console.print(shown, soft_wrap=True)
     console.print(numbers)
+    return True
 
 
 def _text(data: bytes) -> str | None:

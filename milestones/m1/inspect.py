@@ -21,8 +21,8 @@ def show(path: Path, console: Console) -> None:
 
 
 def describe(file: ModelFile) -> Group:
-    """Summary, tensors, bytes by type and a verdict. All text from the file is shown as it is, never as markup."""
-    return Group(_summary(file), _tensors(file), _totals(file), _verdict(file))
+    """Tensors, bytes by type, summary, verdict: what matters most last. The file's text is shown as it is, never as markup."""
+    return Group(_tensors(file), _totals(file), _summary(file), _verdict(file))
 
 
 def _summary(file: ModelFile) -> Table:
@@ -36,8 +36,14 @@ def _summary(file: ModelFile) -> Table:
         pass
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for key, value in facts.items():
-        table.add_row(Text(key), Text(quoted(value), overflow="fold"))
+        table.add_row(Text(key), Text(_said(value), overflow="fold"))
     return table
+
+
+def _said(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else quoted(value)
 
 
 def _tensors(file: ModelFile) -> Table:

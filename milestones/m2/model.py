@@ -74,6 +74,7 @@ class Model:
             table, kind, shape = weights.stored("token_embd.weight")
             self._embed = partial(self._get_rows, table, kind=kind, shape=shape)
         self._scratch = Scratch(gpu)
+        gpu.kernel("m1", "get_rows", "get_rows_f32")  # for the last row: compiled now, not in the first step's time
         gpu.sync()
 
     def attend_uncached(self, layer: int, q: Tensor, k: Tensor, v: Tensor, out: Tensor) -> Tensor:

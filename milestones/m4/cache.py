@@ -27,6 +27,8 @@ class KvCache:
         self._keys = [gpu.empty((capacity, kv_heads, head_dim), self.dtype) for _ in range(layers)]
         self._values = [gpu.empty((capacity, kv_heads, head_dim), self.dtype) for _ in range(layers)]
         self.capacity, self.length, self.rows_stored = capacity, 0, 0
+        for name in ("kv_store", "decode_attention"):  # compiled now, not in the first step's time
+            gpu.kernel("m4", name, name + SUFFIX[self.dtype])
 
     @property
     def nbytes(self) -> int:

@@ -100,6 +100,8 @@ class CacheMachine(RuleBasedStateMachine):
     @invariant()
     def every_cache_holds_exactly_its_own_rows(self):
         """What one cache is told, another never sees; what was never written is still poison."""
+        if hasattr(self, "gpu"):
+            self.gpu.sync()  # a fork only queues its copies
         for which, (cache, rows) in enumerate(getattr(self, "alive", [])):
             assert cache.length == len(rows[0][0]) and cache.rows_stored == self.stored[which]
             for layer in range(LAYERS):

@@ -18,7 +18,7 @@ from milestones.m3.sampler import GREEDY, Settings
 from milestones.m7.loop import Loop
 from milestones.m7.stream import StopText
 
-Progress = Callable[[str, int, int], None]  # (what, done, of how many)
+Progress = Callable[[str, int, int], None]  # (what, done, of how many: 0 if that is not known)
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ class Figures:
             rates.append(f"prefill {self.prompt_tokens / self.prefill_seconds:.1f} tok/s")
         if self.decode_seconds:  # none if the first token was the last
             rates.append(f"decode {(self.new_tokens - 1) / self.decode_seconds:.1f} tok/s")
-        return f"{self.prompt_tokens} prompt tokens, {self.new_tokens} new ({self.reason}); " + ", ".join(rates)
+        prompt = f"{self.prompt_tokens} prompt token{'s' if self.prompt_tokens != 1 else ''}"
+        return f"{prompt}, {self.new_tokens} new ({self.reason}); " + ", ".join(rates)
 
 
 class Engine:
@@ -60,8 +61,8 @@ class Engine:
 
     def __init__(self, path: Path | str | None = None, *, gpu: Gpu | None = None, progress: Progress | None = None):
         self.path = Path(path) if path is not None else default_model()
-        self.gpu = gpu or Gpu()
         self._progress = progress or (lambda what, done, total: None)
+        self.gpu = gpu or Gpu(compiling=lambda done: self._progress("preparing kernels", done, 0))
         self.file = open_model(self.path)
         self.tokenizer = Tokenizer(self.gpu, self.file.vocabulary())
         weights = Weights(self.gpu, self.file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,19 +18,19 @@ from milestones.terminal import check_interrupt, forget_interrupt, write
 if TYPE_CHECKING:
     from prompt_toolkit.history import History
 
-HELP = "/reset forgets the conversation, /save FILE writes it down, /quit (or Ctrl-D) ends; Ctrl-C ends an answer"
+HELP = "/reset forgets the conversation, /save FILE writes it down as JSON,\n/quit (or Ctrl-D) ends; Ctrl-C ends an answer"
 
 
 def talk(chat: Chat, max_tokens: int, quiet: bool) -> None:
     """Read messages until there are no more. Answers go to standard output, all else to standard error."""
     terminal = sys.stdin is not None and sys.stdin.isatty()
-    _say(HELP, terminal and not quiet)
+    _say(f"{chat.engine.path.name}: type a message and press Enter.\n{HELP}", terminal and not quiet)
     for line in _typed() if terminal else _piped():
         try:
             if not line.strip():
                 continue
             if line.startswith("/"):
-                if not _command(chat, line):
+                if not _command(chat, line, terminal and not quiet):
                     return
                 continue
             _answer(chat, line, max_tokens)
@@ -37,6 +38,7 @@ def talk(chat: Chat, max_tokens: int, quiet: bool) -> None:
         except KeyboardInterrupt:
             forget_interrupt()
             write("\n")
+            _say("(stopped: what you see counts as said)", terminal and not quiet)
         except UserError as problem:
             if not terminal:
                 raise
@@ -44,27 +46,48 @@ def talk(chat: Chat, max_tokens: int, quiet: bool) -> None:
 
 
 def _answer(chat: Chat, text: str, max_tokens: int) -> None:
-    for token in chat.reply(text, max_tokens=max_tokens):
-        check_interrupt()
-        write(token.text)
+    with _no_echo():
+        for token in chat.reply(text, max_tokens=max_tokens):
+            write(token.text)  # first: what counts as said is what was shown
+            check_interrupt()
     write("\n")
 
 
-def _command(chat: Chat, line: str) -> bool:
-    """Carry out a line that begins with a slash; False to end."""
+@contextmanager
+def _no_echo() -> Iterator[None]:
+    """What is typed while an answer is written must not stand in the middle of it."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        yield
+        return
+    import termios
+
+    before = termios.tcgetattr(sys.stdin)
+    quiet = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+    try:
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, quiet)
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
+
+
+def _command(chat: Chat, line: str, told: bool) -> bool:
+    """Carry out a line that begins with a slash, and say so if `told`; False to end."""
     name, _, rest = line.strip().partition(" ")
     if name == "/quit":
         return False
     if name == "/reset":
         chat.reset()
+        _say("forgotten", told)
     elif name == "/save":
         if not rest.strip():
             raise UserError("/save needs a file's name: /save FILE")
-        chat.save(Path(rest.strip()))
+        path = Path(rest.strip()).expanduser()
+        chat.save(path)
+        _say(f"{len(chat.messages)} messages saved to {path}", told)
     elif name == "/help":
         _say(HELP, True)
     else:
-        raise UserError(f"there is no command {name}: {HELP}")
+        raise UserError(f"there is no command {name}: /help names them")
     return True
 
 
