@@ -2,7 +2,7 @@
 
 libclang reads the lowered text as C++ for OpenCL together with the library, so types, overloads and address spaces are
 checked by a real compiler front end before the device's compiler sees anything. What Apple refuses and OpenCL allows is
-refused here on the tree.
+refused here on the found.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 from . import library
 from .errors import SourceError
 from .lowered import Lowered
+from .rules import Rules
 
 _FILE = "fl_program.cl"
 _LIBRARY = str(library.INCLUDE / "library-as-needed.h")  # never on disk: given to libclang with the program
@@ -33,33 +34,38 @@ def check(lowered: Lowered) -> None:
     unit = ci.Index.create().parse(
         _FILE, args=_ARGUMENTS, unsaved_files=[(_FILE, text), (_LIBRARY, library.text(lowered.text))]
     )
-    tree = _Tree(lowered, text)
+    found = _Diagnostics(lowered, text)
     for d in unit.diagnostics:
         if d.severity >= ci.Diagnostic.Error:
-            tree.report(d)
+            found.report(d)
+    rules = Rules({k.entry: k for k in lowered.kernels.values()})
     for node in unit.cursor.get_children():
         if node.location.file and node.location.file.name == _FILE:
-            tree.walk(node)
-    if tree.findings:
-        unique = sorted(set(tree.findings))
+            rules.walk(node)
+    rules.finish()
+    for offset, finding in rules.findings:
+        found.add(offset, finding)
+    if found.findings:
+        unique = sorted(set(found.findings))
         raise SourceError(lowered.where, unique)
 
 
 def reword(message: str) -> str:
     """A Clang message in Metal's words: address spaces by their Metal names, our own names left out."""
     message = re.sub(r"^static assertion failed due to requirement '.*': (.*)$", r"\1", message)
-    message = message.replace("the local address space", "the threadgroup address space")
+    message = message.replace("local address space", "threadgroup address space")
     for opencl, metal in _WORDS.items():
         message = re.sub(rf"\b{opencl}\b", metal, message)
     message = re.sub(r"\s*\*thread\b", " *", message)
     return message.replace("fl_ref_", "").replace("fl_kernel_", "").replace("metal::", "")
 
 
-class _Tree:
+class _Diagnostics:
+    """What was found, brought back from the translated text to the source."""
+
     def __init__(self, lowered: Lowered, text: str):
         self.lowered, self.text, self.shift = lowered, text, len(PROLOGUE)
         self.findings: list[tuple[int, str]] = []
-        self.entries = {k.entry: k for k in lowered.kernels.values()}
 
     def add(self, offset: int, text: str) -> None:
         """A finding at libclang's `offset`, which counts bytes where we count characters."""
@@ -75,39 +81,3 @@ class _Tree:
                 if note.location.file and note.location.file.name == _FILE:
                     location = note.location
         self.add(location.offset if location.file and location.file.name == _FILE else 0, reword(text))
-
-    def walk(self, node, kernel=None) -> None:
-        from clang.cindex import CursorKind as K
-
-        kind = node.kind
-        if kind == K.FUNCTION_DECL and node.spelling in self.entries:
-            kernel = self.entries[node.spelling]
-        if kind in (K.VAR_DECL, K.PARM_DECL, K.FIELD_DECL, K.TYPEDEF_DECL, K.TYPE_ALIAS_DECL):
-            self._declaration(node, kernel)
-        elif kind == K.LAMBDA_EXPR:
-            self.add(node.location.offset, "lambda expressions are not supported in Metal")
-        for child in node.get_children():
-            self.walk(child, kernel)
-
-    def _declaration(self, node, kernel) -> None:
-        import clang.cindex as ci
-
-        alias = node.kind in (ci.CursorKind.TYPEDEF_DECL, ci.CursorKind.TYPE_ALIAS_DECL)
-        kind = (node.underlying_typedef_type if alias else node.type).get_canonical()
-        spelled = kind.spelling
-        pointee = kind.get_pointee()
-        if pointee.kind != ci.TypeKind.INVALID and "auto" not in spelled:
-            target = pointee
-            while target.kind == ci.TypeKind.CONSTANTARRAY:
-                target = target.element_type
-            space = target.spelling
-            if "__generic" in space or not re.search(r"__(global|local|constant|private)\b", space):
-                what = "reference" if kind.kind in (ci.TypeKind.LVALUEREFERENCE, ci.TypeKind.RVALUEREFERENCE) else "pointer"
-                name = node.spelling or "parameter"
-                self.add(
-                    node.location.offset,
-                    f"{what} type of '{name}' must have an explicit address space: device, constant, threadgroup or thread",
-                )
-        elif kernel is not None and node.kind == ci.CursorKind.VAR_DECL and "__local" in spelled:
-            align = max(1, kind.get_align())
-            kernel.threadgroup_bytes = -(-kernel.threadgroup_bytes // align) * align + max(0, kind.get_size())

@@ -15,7 +15,8 @@ from .conditions import evaluate
 from .errors import SourceError, SourceMap
 from .lexer import Token, tokenize
 
-Include = Callable[[str, bool], tuple[str, str] | None]  # (name, written in quotes) → (path for messages, text)
+# (name, the path of the file that includes it if it is written in quotes) → (path, text)
+Include = Callable[[str, str | None], tuple[str, str] | None]
 
 _OURS = re.compile(
     r"metal_\w+|simd/\w+(\.h)?|TargetConditionals\.h"
@@ -36,7 +37,7 @@ class Preprocessor:
     def __init__(self, where: SourceMap, version: int, include: Include | None, known: frozenset[str]):
         self._where, self._include, self._known = where, include, known
         self._once: set[str] = set()
-        self._depth = 0
+        self._files = [where.locate(0)[0]]  # being read: the program, and the files that include one another
         self.macros: dict[str, Macro] = {}
         features = {"__METAL_VERSION__": f"{version // 100}{version % 100}0", "__METAL__": "1", "__METAL_MACOS__": "1"}
         features |= {
@@ -124,7 +125,9 @@ class Preprocessor:
         return name in self.macros or name in self._known
 
     def _finds(self, name: str, opening: str) -> bool:
-        return bool(_OURS.fullmatch(name)) or (self._include is not None and self._include(name, opening == '"') is not None)
+        return bool(_OURS.fullmatch(name)) or (
+            self._include is not None and self._include(name, self._files[-1] if opening == '"' else None) is not None
+        )
 
     def _directive(self, name: str, rest: str, at: int, token: Token) -> list[Token]:
         if name == "define":
@@ -133,7 +136,7 @@ class Preprocessor:
             self.macros.pop(rest.split()[0] if rest else "", None)
         elif name == "pragma":
             if rest.startswith("once"):
-                self._once.add(self._where.locate(token.start)[0])
+                self._once.add(self._files[-1])
             elif _KEPT_PRAGMA.match(rest):
                 return [Token("directive", f"\n#pragma {rest}\n", token.start)]
         else:
@@ -158,18 +161,17 @@ class Preprocessor:
             self._fail(at, '#include expects "file" or <file>')
         if _OURS.fullmatch(match[2]):
             return []
-        found = self._include(match[2], match[1] == '"') if self._include else None
+        found = self._include(match[2], self._files[-1] if match[1] == '"' else None) if self._include else None
         if found is None:
             self._fail(at, f"'{match[2]}' file not found")
         path, text = found
         if path in self._once:
             return []
-        if self._depth >= MAX_DEPTH:
+        if len(self._files) > MAX_DEPTH:
             self._fail(at, f"#include of '{match[2]}' goes more than {MAX_DEPTH} files deep")
-        self._depth += 1
-        base = self._where.add(path, text)
-        tokens = self._file(text, base)
-        self._depth -= 1
+        self._files.append(path)
+        tokens = self._file(text, self._where.add(path, text))
+        self._files.pop()
         return [Token("space", "\n", at), *tokens, Token("space", "\n", at)]
 
     # --- macros ---------------------------------------------------------------------------------------------------------

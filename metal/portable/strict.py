@@ -22,13 +22,22 @@ _LEFT_OUT = {
     **{f"double{n}": "'double' is not supported in Metal" for n in ("", "2", "3", "4")},
     **{
         w: f"'{w}' is not supported in Metal"
-        for w in ("goto", "virtual", "dynamic_cast", "typeid", "new", "delete", "throw", "try")
+        for w in ("goto", "virtual", "dynamic_cast", "typeid", "new", "delete", "throw", "try", "catch", "asm", "thread_local")
     },
 }
 
 
-def refuse(tokens: list[Token], where: SourceMap) -> None:
-    """Raises SourceError with everything in the program that Metal has no such thing as, at its place."""
+# what came with a later version of the language → that version
+_LATER = {
+    **{name: 301 for name in ("bfloat", "bfloat2", "bfloat3", "bfloat4", "simdgroup_bfloat8x8", "nextafter")},
+    **{name: 300 for name in ("atomic_float",)},
+    **{name: 204 for name in ("atomic_ulong", "simd_shuffle_and_fill_up", "simd_shuffle_and_fill_down")},
+    **{name: 204 for name in ("quad_shuffle_and_fill_up", "quad_shuffle_and_fill_down")},
+}
+
+
+def refuse(tokens: list[Token], where: SourceMap, version: int) -> None:
+    """Raises SourceError with everything in the program that this version of Metal has no such thing as, at its place."""
     c, found = Cursor(tokens), []
     names = [i for i, token in enumerate(tokens) if token.kind == "name"]
     # `float mad(…`: a name after a type and before a parenthesis is the program's own function
@@ -37,6 +46,11 @@ def refuse(tokens: list[Token], where: SourceMap) -> None:
         text, offset = c.text(i), tokens[i].start
         if text in _LEFT_OUT:
             found.append((offset, _LEFT_OUT[text]))
+        elif text == "std" and c.text(c.after(i)) == "::":
+            found.append((offset, "'std' is not supported in Metal: its library is namespace metal"))
+        elif _LATER.get(text, 0) > version and text not in own:
+            needs, asked = (f"{v // 100}.{v % 100}" for v in (_LATER[text], version))
+            found.append((offset, f"'{text}' came with Metal {needs}; this is compiled as {asked}"))
         elif _OPENCL.fullmatch(text) and text not in own and c.text(c.before(i)) not in (".", "->"):
             found.append((offset, f"'{text}' is OpenCL's, Metal has no such name"))
         elif text in VECTORS and c.text(c.before(i)) == "(" and c.text(c.after(i)) == ")":

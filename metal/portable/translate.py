@@ -28,6 +28,11 @@ DEFAULT_VERSION = 203  # MSL 2.3, what metalcompute compiles as
 # names that are free in Metal and keywords of C++ for OpenCL
 _TAKEN = {"local", "global", "generic", "pipe", "read_only", "write_only", "read_write", "event_t", "queue_t", "reserve_id_t"}
 
+_CPP = {"maybe_unused", "fallthrough", "nodiscard", "likely", "unlikely", "noreturn", "deprecated"}
+# Metal's attributes that may stand on what is no kernel and none of its parameters
+_METAL = {"id", "position", "attribute", "user", "color", "flat", "point_size", "clip_distance", "function_constant", "visible"}
+_METAL |= {"stitchable", "unroll", "buffer", "texture", "sampler", "center_perspective", "center_no_perspective", "depth"}
+
 
 def lower(
     source: str, file: str = "program_source", *, version: int = DEFAULT_VERSION, include: Include | None = None
@@ -41,10 +46,11 @@ class _Lowering(Kernels):
         where = SourceMap(source, file)
         super().__init__(where, Preprocessor(where, version, include, library.macros()).run())
         self.types = VECTORS | {"vec"}
+        self.version = version
 
     # --- the whole file -------------------------------------------------------------------------------------------
     def run(self) -> Lowered:
-        refuse(self.tokens, self.out.where)
+        refuse(self.tokens, self.out.where, self.version)
         self._collect_type_names()
         i, copied = 0, 0
         while i < len(self.tokens):
@@ -207,7 +213,12 @@ class _Lowering(Kernels):
         """An attribute outside a kernel's head: those of C++ stay, Metal's say nothing to OpenCL. Returns its last token."""
         end = self.c.match(i)
         names = [name for name, _, _ in self._attributes(i)]
-        if all(name in ("maybe_unused", "fallthrough", "nodiscard", "likely", "unlikely", "noreturn") for name in names):
+        unknown = next(
+            (at for name, _, at in self._attributes(i) if name not in _CPP | _METAL and "::" not in self._words(at, end)), None
+        )
+        if unknown is not None:
+            self.fail(unknown, f"unknown attribute '{self.c.text(unknown)}'")
+        if all(name in _CPP for name in names):
             for token in self.tokens[i : end + 1]:
                 self.out.put(token.text, token.start, verbatim=True)
         return end

@@ -57,6 +57,32 @@ REFUSED = {
     "OpenCL's keywords": ("/*!*/__global float *g(device float *x) { return x; }\n" + K + "}", "__global"),
     "OpenCL's wide vectors": (K + "/*!*/float8 v; }", "float8"),
     "OpenCL's vector literals": (K + "float4 v = /*!*/(float4)(1, 2, 3, 4); x[i] = v.x; }", "float4(…)"),
+    "recursion": ("int g(int n) { return n ? /*!*/g(n - 1) : 0; }\n" + K + "x[i] = g(3); }", "recursion is not supported"),
+    "recursion by way of another": (
+        "int h(int n);\nint g(int n) { return n ? /*!*/h(n - 1) : 0; }\nint h(int n) { return g(n); }\n" + K + "x[i] = g(3); }", "recursion"),
+    "program-scope variable": ("int /*!*/counter = 0;\n" + K + "}", "must reside in the constant address space"),
+    "program-scope static": ("static float /*!*/table[2] = {1, 2};\n" + K + "}", "must reside in the constant address space"),
+    "threadgroup initialised": (K + "threadgroup float /*!*/t[2] = {1, 2}; x[i] = t[0]; }", "cannot have an initializer"),
+    "threadgroup outside a kernel": ("float g() { threadgroup float /*!*/t[4]; return t[0]; }\n" + K + "}", "threadgroup address space"),
+    "variable length": (K + "float a[/*!*/i]; x[i] = a[0]; }", "not a constant expression"),
+    "std": (K + "x[i] = /*!*/std::min(1, 2); }", "'std' is not supported"),
+    "catch": (K + "/*!*/try { x[i] = 1; } catch (int e) {} }", "'try' is not supported"),
+    "goto": (K + "/*!*/goto end; end: x[i] = 1; }", "'goto' is not supported"),
+    "new": (K + "x[i] = */*!*/new float; }", "'new' is not supported"),
+    "virtual": ("struct S { /*!*/virtual void f(); };\n" + K + "}", "'virtual' is not supported"),
+    "bfloat before 3.1": (K + "/*!*/bfloat b; x[i] = 0; }", "'bfloat' came with Metal 3.1; this is compiled as 2.3"),
+    "atomic_float before 3.0": ("kernel void f(device /*!*/atomic_float *x [[buffer(0)]]) {}", "came with Metal 3.0"),
+    "attribute nobody knows": ("struct S { float a [[/*!*/frobnicate]]; };\n" + K + "}", "unknown attribute 'frobnicate'"),
+    "function constant twice": (
+        "constant int a [[function_constant(0)]];\nconstant int b [[/*!*/function_constant(0)]];\n" + K + "}", "declared twice"),
+    "#error": ("#if __METAL_VERSION__ < 300\n/*!*/#error needs 3.0\n#endif\n" + K + "}", "#error needs 3.0"),
+    "#include of nothing": ("#include /*!*/\"nowhere.h\"\n" + K + "}", "'nowhere.h' file not found"),
+    "#if of nonsense": ("/*!*/#if 1 +\n#endif\n" + K + "}", "an expression is missing"),
+    "#endif missing": ("#if 1\n" + K + "}", "#endif is missing"),
+    "#else alone": ("/*!*/#else\n" + K + "}", "#else without #if"),
+    "macro with too few arguments": ("#define TWO(a, b) a + b\n" + K + "x[i] = /*!*/TWO(1); }", "takes 2 arguments, 1 given"),
+    "error inside a macro": ("#define BAD(a) a + nope\n" + K + "x[i] = /*!*/BAD(1); }", "undeclared identifier 'nope'"),
+    "kernel out of a macro": ("#define MAKE(n) kernel void n(device float *x [[buffer(0)]]) { x[0] = nope; }\n/*!*/MAKE(f)", "'nope'"),
 }  # fmt: skip
 
 

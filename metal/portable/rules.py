@@ -1,0 +1,85 @@
+"""Metal's rules that need types, on libclang's tree of a translated program: what OpenCL takes and Apple's compiler refuses."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from .lowered import KernelInfo
+
+Finding = tuple[int, str]  # (libclang's offset, what is wrong)
+
+
+class Rules:
+    """Walks the program's own declarations; `findings` holds what it refused. Fills in each kernel's threadgroup_bytes."""
+
+    def __init__(self, kernels: dict[str, KernelInfo]):
+        self.findings: list[Finding] = []
+        self._kernels = kernels  # by entry
+        self._calls: dict[str, dict[str, int]] = {}  # function → the functions it calls, and where
+        self._names: dict[str, str] = {}
+
+    def walk(self, node: Any, kernel: KernelInfo | None = None, function: str | None = None, outside: bool = True) -> None:
+        """Look at `node` and all below it. `outside`: at program scope, not inside a function or class."""
+        from clang.cindex import CursorKind as K
+
+        kind = node.kind
+        if kind in (K.FUNCTION_DECL, K.CXX_METHOD, K.FUNCTION_TEMPLATE):
+            kernel, function = self._kernels.get(node.spelling, kernel), node.get_usr()
+            self._names[function] = node.spelling
+        elif kind in (K.VAR_DECL, K.PARM_DECL, K.FIELD_DECL, K.TYPEDEF_DECL, K.TYPE_ALIAS_DECL):
+            self._declaration(node, kernel)
+            if kind == K.VAR_DECL:
+                self._variable(node, outside)
+        elif kind == K.LAMBDA_EXPR:
+            self._add(node, "lambda expressions are not supported in Metal")
+        elif kind == K.CALL_EXPR and function is not None and node.referenced is not None:
+            self._calls.setdefault(function, {}).setdefault(node.referenced.get_usr(), node.location.offset)
+        for child in node.get_children():
+            self.walk(child, kernel, function, outside and kind == K.NAMESPACE)
+
+    def finish(self) -> None:
+        """What only the whole program shows: functions that come back to themselves."""
+        for function in self._calls:
+            seen, todo = set(), list(self._calls[function])
+            while todo:
+                other = todo.pop()
+                if other == function:
+                    at = min(where for callee, where in self._calls[function].items() if callee == function or callee in seen)
+                    self.findings.append((at, f"recursion is not supported in Metal: '{self._names[function]}' calls itself"))
+                    break
+                if other not in seen:
+                    seen.add(other)
+                    todo += self._calls.get(other, {})
+
+    def _add(self, node: Any, text: str) -> None:
+        self.findings.append((node.location.offset, text))
+
+    def _variable(self, node: Any, outside: bool) -> None:
+        spelled = node.type.get_canonical().spelling
+        if outside and "__constant" not in spelled and "auto" not in spelled:
+            self._add(node, f"program scope variable '{node.spelling}' must reside in the constant address space")
+
+    def _declaration(self, node: Any, kernel: KernelInfo | None) -> None:
+        import clang.cindex as ci
+
+        alias = node.kind in (ci.CursorKind.TYPEDEF_DECL, ci.CursorKind.TYPE_ALIAS_DECL)
+        kind = (node.underlying_typedef_type if alias else node.type).get_canonical()
+        spelled = kind.spelling
+        pointee = kind.get_pointee()
+        functions = (ci.TypeKind.FUNCTIONPROTO, ci.TypeKind.FUNCTIONNOPROTO)
+        if pointee.kind not in (ci.TypeKind.INVALID, *functions) and "auto" not in spelled:
+            target = pointee
+            while target.kind == ci.TypeKind.CONSTANTARRAY:
+                target = target.element_type
+            space = target.spelling
+            if "__generic" in space or not re.search(r"__(global|local|constant|private)\b", space):
+                what = "reference" if kind.kind in (ci.TypeKind.LVALUEREFERENCE, ci.TypeKind.RVALUEREFERENCE) else "pointer"
+                name = node.spelling or "parameter"
+                self._add(
+                    node,
+                    f"{what} type of '{name}' must have an explicit address space: device, constant, threadgroup or thread",
+                )
+        elif kernel is not None and node.kind == ci.CursorKind.VAR_DECL and "__local" in spelled:
+            align = max(1, kind.get_align())
+            kernel.threadgroup_bytes = -(-kernel.threadgroup_bytes // align) * align + max(0, kind.get_size())
