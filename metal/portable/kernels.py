@@ -189,14 +189,39 @@ class Kernels(Parameters):
                     out.put(("" if first else ", ") + piece[0], piece[1])
                     first = False
             out.put(") {", last)
-            for text, origin in prologue:
-                out.put(" " + text, origin)
             self._focus(self._substituted(*f.body, values, whole[0]))
             self.depth, self.outer = 1, set()
-            self._copy(0, len(self.tokens))
+            begin = self._leading_pragmas()
+            for text, origin in prologue:
+                out.put(" " + text, origin)
+            self._body(begin)
             self.tokens, self.c, self.depth, self.outer = whole
             out.put("}", last)
         out.kernels[host] = info
+
+    def _leading_pragmas(self) -> int:
+        """`#pragma clang fp …` must stand at the very beginning of a body. Returns the token after those."""
+        i = 0
+        while i < len(self.tokens) and self.tokens[i].kind in ("space", "comment", "directive"):
+            self.out.put(self.tokens[i].text if self.tokens[i].kind == "directive" else "\n", self.tokens[i].start)
+            i += 1
+        return i
+
+    def _body(self, begin: int) -> None:
+        """A kernel's body. OpenCL takes `threadgroup` variables at its outermost level only: inner blocks' move there."""
+        c, depth, moved = self.c, 0, []
+        for i in range(begin, len(self.tokens)):
+            text = self.tokens[i].text
+            depth += {"{": 1, "}": -1}.get(text, 0)
+            if text == "threadgroup" and depth > 0 and c.text(c.before(i)) in ("{", "}", ";"):
+                end = next((j for j in range(i, len(self.tokens)) if self.tokens[j].text in (";", "=", "*", "&", "(")), i)
+                if self.tokens[end].text == ";":
+                    moved.append((i, end + 1))
+        for a, b in moved:
+            self._copy(a, b)
+        for a, b in [*moved, (len(self.tokens), 0)]:
+            self._copy(begin, a)
+            begin = b
 
     def _focus(self, tokens: list[Token]) -> None:
         """Make `tokens` what everything else works on."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import NoReturn
 
+from .conditions import evaluate
 from .errors import SourceError, SourceMap
-from .lexer import Cursor, Token
+from .lexer import Cursor, Token, tokenize
 from .lowered import Buffer, KernelInfo, Lowered
 
 SIMD_WIDTH = 32
@@ -93,9 +94,7 @@ class Parameters:
         for name, args, where in attributes:
             if name != "buffer":
                 self.fail(where, f"attribute '{name}' does not fit a buffer parameter")
-            if not args.strip().isdigit():
-                self.fail(where, "'buffer' takes one index, a whole number")
-            index = int(args)
+            index = self._number(args, where, "'buffer' takes one index, a whole number")
             if index in taken:
                 self.fail(where, f"buffer index {index} is already used by parameter '{taken[index]}'")
         if index is None:
@@ -130,9 +129,20 @@ class Parameters:
         return found
 
     def _width(self, args: str, at: int) -> int:
-        if not args.strip().isdigit() or not 1 <= int(args) <= MAX_THREADS:
-            self.fail(at, f"max_total_threads_per_threadgroup takes a whole number from 1 to {MAX_THREADS}")
-        return max(int(args) // SIMD_WIDTH * SIMD_WIDTH, SIMD_WIDTH)
+        wanted = f"max_total_threads_per_threadgroup takes a whole number from 1 to {MAX_THREADS}"
+        number = self._number(args, at, wanted)
+        if not 1 <= number <= MAX_THREADS:
+            self.fail(at, wanted)
+        return max(number // SIMD_WIDTH * SIMD_WIDTH, SIMD_WIDTH)
+
+    def _number(self, text: str, at: int, wanted: str) -> int:
+        """The value of a constant expression of numbers, as an attribute takes one."""
+        try:
+            if not re.search(r"\b[A-Za-z_]", text):  # a name is no number here, though 0 to #if
+                return evaluate(tokenize(text))
+        except ValueError:
+            pass
+        self.fail(at, wanted)
 
     def _source(self, a: int, b: int) -> str:
         return "".join(t.text for t in self.tokens[a:b] if t.kind != "comment")

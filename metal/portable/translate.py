@@ -136,11 +136,13 @@ class _Lowering(Kernels):
         if not found:
             return None
         args, at = found[0]
-        if not args.strip().isdigit() or int(args) > 65535:
-            self.fail(at, "'function_constant' takes one index, a whole number from 0 to 65535")
+        wanted = "'function_constant' takes one index, a whole number from 0 to 65535"
+        index = self._number(args, at, wanted)
+        if not 0 <= index <= 65535:
+            self.fail(at, wanted)
         name = c.text(c.before(end))
         kind = " ".join(c.text(j) for j in range(c.after(i), c.before(end)) if self.tokens[j].kind not in ("space", "comment"))
-        known = Constant(int(args), name, kind)
+        known = Constant(index, name, kind)
         if any(known.index == other.index for other in self.out.constants.values()):
             self.fail(at, f"function constant {known.index} is declared twice")
         self.out.constants[name] = known

@@ -50,6 +50,7 @@ EXPANDED = {
     "continued lines": ("#define F(x) \\\n  x + \\\n  1\nF(2)", "2 + 1"),
     "comment in a body": ("#define N /* one\n*/ 1 // and only\nN;", "1;"),
     "string is no place for macros": ('#define N 1\n"N" N', '"N" 1'),
+    "indented": ("int a;\n\n    #define N 1\n  int b = N;\n\t# if N\n c\n  #endif", "int a; int b = 1; c"),
     "else": ("#if 0\na\n#elif 0\nb\n#else\nc\n#endif", "c"),
     "first true branch": ("#if 0\na\n#elif 1\nb\n#elif 1\nc\n#else\nd\n#endif", "b"),
     "nested in what is left out": ("#if 0\n#if 1\na\n#else\nb\n#endif\n#error no\n#else\nc\n#endif", "c"),
