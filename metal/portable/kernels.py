@@ -201,11 +201,15 @@ class Kernels(Parameters):
 
     def _leading_pragmas(self) -> int:
         """`#pragma clang fp …` must stand at the very beginning of a body. Returns the token after those."""
-        i = 0
+        i = begin = 0
         while i < len(self.tokens) and self.tokens[i].kind in ("space", "comment", "directive"):
-            self.out.put(self.tokens[i].text if self.tokens[i].kind == "directive" else "\n", self.tokens[i].start)
+            if self.tokens[i].kind == "directive":
+                if "clang fp" not in self.tokens[i].text:
+                    break
+                self.out.put(self.tokens[i].text, self.tokens[i].start)
+                begin = i + 1
             i += 1
-        return i
+        return begin
 
     def _body(self, begin: int) -> None:
         """A kernel's body. OpenCL takes `threadgroup` variables at its outermost level only: inner blocks' move there."""
