@@ -140,7 +140,7 @@ def tokenize(text: str, ids_only: bool, as_json: bool, special: bool, model: Pat
     if not (ids_only or as_json):
         size = len(text.encode("utf-8", "surrogateescape"))
         counts = ((len(text), "character"), (size, "byte"), (len(ids), "token"))
-        click.echo(", ".join(f"{n} {word}{'s' if n != 1 else ''}" for n, word in counts), err=True)
+        click.echo(", ".join(_count(*pair) for pair in counts), err=True)
 
 
 @cli.command(short_help="What a model holds (m1).")
@@ -225,12 +225,46 @@ def doctor() -> None:
         raise UserError("something that is needed is missing: see above")
 
 
+@cli.command(short_help="Check Metal files.")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--std", type=click.Choice(["2.3", "2.4", "3.0", "3.1"]), default="2.3", show_default=True, help="Metal's version."
+)
+@click.option("-I", "folders", multiple=True, type=click.Path(path_type=Path), help="Look here for #include, too.")
+@click.option("--json", "as_json", is_flag=True, help="A line of JSON for each finding.")
+def check(files: tuple[Path, ...], std: str, folders: tuple[Path, ...], as_json: bool) -> None:
+    """Read every kernel of each Metal file and say what is wrong with it, one finding a line: file:line:column: message.
+
+    Nothing is run. Exit status 1 if there is a finding. The reader is the portable Metal device's, not Apple's compiler.
+    """
+    from metal.check import check_file
+
+    wrong = kernels = 0
+    for path in files:
+        try:
+            findings, found = check_file(path, std=std, folders=folders)
+        except UnicodeDecodeError as problem:
+            raise UserError(f"{str(path)!r} is not UTF-8 text: byte {problem.start:,} is none: give a .metal file") from None
+        except OSError as problem:
+            raise UserError(f"{str(path)!r} cannot be read ({problem.strerror}): give a .metal file") from None
+        for finding in findings:
+            write(f"{json.dumps(asdict(finding)) if as_json else finding}\n")
+        wrong, kernels = wrong + len(findings), kernels + found
+    if not as_json:
+        click.echo(f"{_count(len(files), 'file')}, {_count(kernels, 'kernel')}, {_count(wrong, 'finding')}", err=True)
+    sys.exit(1 if wrong else 0)
+
+
 @cli.command(short_help="Get the default model.")
 def fetch() -> None:
     """Get the default model (93 MB, once) into the cache and print where it is."""
     from milestones.m1.fetch import fetch as get
 
     write(f"{get()}\n")
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'s' if number != 1 else ''}"
 
 
 def _settings(seed: int | None = None, **others: Any) -> Settings:

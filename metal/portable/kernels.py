@@ -174,8 +174,8 @@ class Kernels(Parameters):
         entry = "fl_kernel_" + re.sub(r"\W", "_", host)
         while any(info.entry == entry for info in out.kernels.values()):
             entry += "_"
-        info = KernelInfo(host, entry, f.width, template=template)
         start = self.tokens[f.first].start if at is None else at
+        info = KernelInfo(host, entry, f.width, template=template, at=self.tokens[f.name].start if at is None else at)
         last = self.tokens[min(f.last, len(self.tokens) - 1)].start
         with out.kernel(host):
             out.put(f"__kernel __attribute__((intel_reqd_sub_group_size({SIMD_WIDTH}))) void {entry}(", start)

@@ -30,6 +30,7 @@ class KernelInfo:
     buffers: list[Buffer] = field(default_factory=list)
     threadgroup_bytes: int = 0
     template: str | None = None  # what it is an instantiation of
+    at: int = 0  # where its name stands in the source
 
 
 @dataclass
