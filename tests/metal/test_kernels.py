@@ -1,0 +1,91 @@
+"""Kernels in every spelling: out of macros, as templates in all their forms, in namespaces, beside other kinds of function."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+# name → (program, function, what x = [0, 1, 2, 3] becomes)
+KERNELS = {
+    "out of a macro": (
+        "#define MAKE(n, body) kernel void n##_kernel(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { if (i < 4) { body } }\n"
+        "MAKE(a, x[i] += 1;) MAKE(b, x[i] *= 2;)",
+        "b_kernel", [0, 2, 4, 6]),
+    "instantiated by a macro": (
+        "template <typename T, int N> kernel void add(device T *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { if (i < 4) x[i] += T(N); }\n"
+        '#define EACH(M) M(float, 3) M(half, 4)\n#define INST(T, N) template [[host_name("add_" #T "_" #N)]] [[kernel]] void add<T, N>(device T *, uint);\n'
+        "EACH(INST)", "add_float_3", [3, 4, 5, 6]),
+    "by decltype": (
+        "template <typename T> kernel void twice(device T *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { if (i < 4) x[i] *= 2; }\n"
+        'template [[host_name("t")]] [[kernel]] decltype(twice<float>) twice<float>;', "t", [0, 2, 4, 6]),
+    "by a typedef of decltype": (
+        "template <typename T> kernel void twice(device T *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { if (i < 4) x[i] *= 2; }\n"
+        'typedef decltype(twice<float>) twice_t;\ntemplate [[host_name("t")]] kernel twice_t twice<float>;', "t", [0, 2, 4, 6]),
+    "defaults that hang on other parameters": (
+        "template <typename T, typename U = T, int N = 5> kernel void f(device T *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { U y = N; if (i < 4) x[i] = x[i] + y; }\n"
+        'template [[host_name("f5")]] kernel void f<float>(device float *, uint);', "f5", [5, 6, 7, 8]),
+    "a value of several tokens": (
+        "template <int N> kernel void f(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { if (i < 4) x[i] = N * 2; }\n"
+        'template [[host_name("f")]] kernel void f<1 + 2>(device float *, uint);', "f", [6, 6, 6, 6]),
+    "a function as a parameter": (
+        "inline float square(float v) { return v * v; }\n"
+        "template <float (*fn)(float)> kernel void map(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { if (i < 4) x[i] = fn(x[i]); }\n"
+        'template [[host_name("sq")]] kernel void map<square>(device float *, uint);', "sq", [0, 1, 4, 9]),
+    "a type with a template of its own": (
+        "template <typename T> struct Op { static T go(T v) { return v + T(10); } };\n"
+        "template <typename T, typename F> kernel void map(device T *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { if (i < 4) x[i] = F::go(x[i]); }\n"
+        'template [[host_name("m")]] kernel void map<float, Op<float>>(device float *, uint);', "m", [10, 11, 12, 13]),
+    "an explicit specialisation": (
+        "template <typename T> kernel void f(device T *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { if (i < 4) x[i] = 1; }\n"
+        "template <> kernel void f<float>(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { if (i < 4) x[i] = 7; }\n"
+        'template [[host_name("f")]] kernel void f<float>(device float *, uint);', "f", [7, 7, 7, 7]),
+    "in a namespace": (
+        "namespace a { namespace b { constant float K[2] = {3, 4}; inline float g(float v) { return v + K[1]; }\n"
+        "kernel void f(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { if (i < 4) x[i] = g(x[i]); } } }",
+        "f", [4, 5, 6, 7]),
+    "a program's own part of namespace metal": (
+        "namespace metal { inline float extra(float v) { return metal::exp(v) * 0 + v + 1; } }\n"
+        "kernel void f(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { if (i < 4) x[i] = metal::extra(x[i]); }",
+        "f", [1, 2, 3, 4]),
+    "beside vertex and fragment functions": (
+        "struct V { float4 at [[position]]; float2 uv [[user(uv)]]; };\n"
+        "vertex V show(uint id [[vertex_id]]) { V v; v.at = float4(0); return v; }\n"
+        "fragment float4 paint(V in [[stage_in]]) { return float4(in.uv, 0, 1); }\n"
+        "kernel void f(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { if (i < 4) x[i] += 1; }",
+        "f", [1, 2, 3, 4]),
+    "names that OpenCL keeps for itself": (
+        "kernel void f(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) {\n"
+        "  float local = 1, global = 2, generic = 3; struct { float pipe; } s = {4}; if (i < 4) x[i] = local + global + generic + s.pipe; }",
+        "f", [10, 10, 10, 10]),
+    "threadgroup variables of inner blocks": (
+        "kernel void f(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]], uint t [[thread_index_in_threadgroup]]) {\n"
+        "  for (int n = 0; n < 2; n++) { threadgroup float s[1024]; s[t] = float(t) + n; threadgroup_barrier(mem_flags::mem_threadgroup);\n"
+        "    if (i < 4) { x[i] = s[i] + s[3]; } threadgroup_barrier(mem_flags::mem_threadgroup); } }",
+        "f", [5, 6, 7, 8]),
+    "pragmas": (
+        "kernel void f(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) {\n"
+        "  // exact\n  #pragma clang fp contract(off)\n  #pragma METAL internals : enable\n  float s = 0;\n"
+        "  #pragma unroll\n  for (int n = 0; n < 3; n++)\n    s += n;\n  if (i < 4) x[i] = s; }", "f", [3, 3, 3, 3]),
+    "constants at program scope": (
+        "constant uint3 SIZE [[maybe_unused]] = uint3(8u, 1u, 1u);\nconstant float4 TABLE[2] = {float4(1, 2, 3, 4), float4(float2(5), 6, 7)};\n"
+        "constant float HALF = 0.5;\n"
+        "kernel void f(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { if (i < 4) x[i] = TABLE[1][i] + SIZE.x + HALF; }",
+        "f", [13.5, 13.5, 14.5, 15.5]),
+    "attributes behind the head": (
+        "kernel void f(device float *x [[buffer(2 - 2)]], uint i [[thread_position_in_grid]]) [[max_total_threads_per_threadgroup(32 * 2)]] { if (i < 4) x[i] = 1; }",
+        "f", [1, 1, 1, 1]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_kernel_is_found_and_right(run, name):
+    program, function, expected = KERNELS[name]
+    assert run(program, 4, np.float32([0, 1, 2, 3]), name=function)[0].tolist() == expected
+
+
+def test_a_literal_without_a_suffix_is_a_float(run):
+    """Metal has no double: 0.1 is the float nearest to it."""
+    program = (
+        "kernel void f(device float *x [[buffer(0)]]) { x[0] = sizeof(0.1); x[1] = 0.1 == 0.1f; x[2] = sizeof(1e-3 * 2); }"
+    )
+    assert run(program, 1, np.zeros(3, np.float32))[0].tolist() == [4, 1, 4]
