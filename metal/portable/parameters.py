@@ -7,9 +7,8 @@ from typing import NoReturn
 
 from .errors import SourceError, SourceMap
 from .lexer import Cursor, tokenize
-from .lowered import Buffer, KernelInfo, Lowered
+from .lowered import SIMD_WIDTH, Buffer, KernelInfo, Lowered, ThreadgroupArgument
 
-SIMD_WIDTH = 32
 MAX_THREADS = 1024
 MAX_BUFFERS = 31
 
@@ -21,7 +20,7 @@ _POSITIONS = {
     "threadgroups_per_grid": "get_num_groups({n})",
     "thread_position_in_threadgroup": "get_local_id({n})",
     "threads_per_threadgroup": "get_local_size({n})",
-    "dispatch_threads_per_threadgroup": "get_local_size({n})",
+    "dispatch_threads_per_threadgroup": "get_enqueued_local_size({n})",
 }
 _SCALARS = {
     "thread_index_in_threadgroup": "get_local_linear_id()",
@@ -30,8 +29,8 @@ _SCALARS = {
     "simdgroup_index_in_threadgroup": "sub_group_broadcast((uint)get_sub_group_id(), 0)",
     "threads_per_simdgroup": str(SIMD_WIDTH),
     "thread_execution_width": str(SIMD_WIDTH),
-    "simdgroups_per_threadgroup": f"(get_local_size(0) / {SIMD_WIDTH})",
-    "dispatch_simdgroups_per_threadgroup": f"(get_local_size(0) / {SIMD_WIDTH})",
+    "simdgroups_per_threadgroup": "get_num_sub_groups()",
+    "dispatch_simdgroups_per_threadgroup": "get_enqueued_num_sub_groups()",
 }
 ADDRESS_SPACES = {"device", "constant", "threadgroup", "thread", "const"}
 
@@ -70,14 +69,20 @@ class Parameters:
         marks = [c.text(i) for i in plain if c.text(i) in ("&", "*")]
         if marks:
             space = next((c.text(i) for i in plain if c.text(i) in ADDRESS_SPACES - {"const", "thread"}), None)
-            if space == "threadgroup":
-                self.fail(plain[0], "threadgroup kernel arguments cannot be given by this host (metalcompute cannot either)")
             if space is None:
-                self.fail(plain[0], f"parameter '{name}' must be a pointer or reference to device or constant memory")
-            index = self._buffer_index(attributes, taken, plain[-1])
-            taken[index] = name
-            writable = space == "device" and "const" not in kind.split("*")[0].split()
-            info.buffers.append(Buffer(index, name, writable))
+                self.fail(
+                    plain[0], f"parameter '{name}' must be a pointer or reference to device, constant or threadgroup memory"
+                )
+            position = len(info.buffers) + len(info.threadgroups)
+            if space == "threadgroup":
+                others = {argument.index: argument.name for argument in info.threadgroups}
+                index = self._index("threadgroup", attributes, others, plain[-1])
+                info.threadgroups.append(ThreadgroupArgument(index, name, position))
+            else:
+                index = self._index("buffer", attributes, taken, plain[-1])
+                taken[index] = name
+                writable = space == "device" and "const" not in kind.split("*")[0].split()
+                info.buffers.append(Buffer(index, name, writable, position))
             if marks[-1] == "*":
                 return f"{kind} {name}", origin
             base = kind[: kind.rindex("&")]
@@ -89,20 +94,21 @@ class Parameters:
         self.fail(plain[-1], f"parameter '{name}' needs an attribute such as [[buffer(0)]] or [[thread_position_in_grid]]")
         return None
 
-    def _buffer_index(self, attributes: list[tuple[str, str, int]], taken: dict[int, str], at: int) -> int:
+    def _index(self, kind: str, attributes: list[tuple[str, str, int]], taken: dict[int, str], at: int) -> int:
+        """The index in `[[buffer(n)]]` or `[[threadgroup(n)]]`; without one, the first that is free."""
         index = None
         for name, args, where in attributes:
-            if name != "buffer":
-                self.fail(where, f"attribute '{name}' does not fit a buffer parameter")
+            if name != kind:
+                self.fail(where, f"attribute '{name}' does not fit a {kind} parameter")
             if not args.strip().isdigit():
-                self.fail(where, "'buffer' takes one index, a whole number")
+                self.fail(where, f"'{kind}' takes one index, a whole number")
             index = int(args)
             if index in taken:
-                self.fail(where, f"buffer index {index} is already used by parameter '{taken[index]}'")
+                self.fail(where, f"{kind} index {index} is already used by parameter '{taken[index]}'")
         if index is None:
             index = next(n for n in range(MAX_BUFFERS + 1) if n not in taken)
         if index >= MAX_BUFFERS:
-            self.fail(at, f"buffer index {index} is out of range: Metal has {MAX_BUFFERS} (0 to {MAX_BUFFERS - 1})")
+            self.fail(at, f"{kind} index {index} is out of range: Metal has {MAX_BUFFERS} (0 to {MAX_BUFFERS - 1})")
         return index
 
     def _builtin(self, attribute: str, type_token: int, at: int) -> str:
@@ -133,7 +139,7 @@ class Parameters:
     def _width(self, args: str, at: int) -> int:
         if not args.strip().isdigit() or not 1 <= int(args) <= MAX_THREADS:
             self.fail(at, f"max_total_threads_per_threadgroup takes a whole number from 1 to {MAX_THREADS}")
-        return max(int(args) // SIMD_WIDTH * SIMD_WIDTH, SIMD_WIDTH)
+        return int(args)
 
     def _source(self, a: int, b: int) -> str:
         return "".join(t.text for t in self.tokens[a:b] if t.kind != "comment")

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from metal.portable import cache as disk
 from metal.portable import opencl
 
 SOURCE = "kernel void f(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) {{ if (i == 0) x[0] = {value}; }}"
@@ -36,7 +37,7 @@ def builds(monkeypatch):
     """Counts how often the device's compiler was asked."""
     count = []
     original = opencl.Runtime.build
-    monkeypatch.setattr(opencl.Runtime, "build", lambda self, lowered: count.append(1) or original(self, lowered))
+    monkeypatch.setattr(opencl.Runtime, "build", lambda self, *lowered: count.append(1) or original(self, *lowered))
     return count
 
 
@@ -78,9 +79,9 @@ def test_a_cache_that_cannot_be_written_only_costs_time(device, tmp_path, monkey
 
 def test_the_key_holds_source_device_and_translator(monkeypatch):
     """An entry of another translator, device or processor must never be taken for this one's."""
-    keys = {opencl.cache_key("a", "cpu 1"), opencl.cache_key("b", "cpu 1"), opencl.cache_key("a", "cpu 2")}
-    monkeypatch.setattr(opencl, "_translator_mark", lambda: "another")
-    keys.add(opencl.cache_key("a", "cpu 1"))
+    keys = {disk.key("a", "cpu 1"), disk.key("b", "cpu 1"), disk.key("a", "cpu 2")}
+    monkeypatch.setattr(disk, "translator_mark", lambda: "another")
+    keys.add(disk.key("a", "cpu 1"))
     assert len(keys) == 4
 
 
