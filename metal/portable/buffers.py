@@ -19,7 +19,8 @@ _ALIGNED = 128  # a copy's first byte: more than any Metal type asks for
 class Buffer(mmap.mmap):
     """Memory shared by host and device, zero copy in both directions, with the Python buffer protocol.
 
-    It is an anonymous memory map: zeroed, page-aligned, and alive as long as the last view (NumPy's, say) of it.
+    It is an anonymous memory map: zeroed, page-aligned, and alive as long as the last view (NumPy's, say) of it. Private: after
+    a fork, parent and child each have their own.
     """
 
     _memory: Any
@@ -35,7 +36,7 @@ class Buffer(mmap.mmap):
         if length <= 0:
             raise error(f"Could not make buffer of {length} bytes")
         try:
-            self = super().__new__(cls, -1, length)
+            self = super().__new__(cls, -1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         except (OSError, OverflowError, ValueError, MemoryError):
             raise error(f"Could not make buffer of {length} bytes: not enough memory") from None
         if data is not None:
@@ -112,4 +113,4 @@ def _bytes_of(given: Any) -> memoryview | None:
     try:
         return data.cast("B")
     except (TypeError, ValueError):  # no dimension, an empty one, or items of a struct
-        return memoryview(np.frombuffer(given, np.uint8) if data.nbytes else b"")
+        return memoryview(np.frombuffer(given, np.uint8).data if data.nbytes else b"")

@@ -14,6 +14,7 @@ from .lowered import KernelInfo
 from .opencl import Runtime
 
 THREADGROUP_MEMORY = 32768  # bytes, the limit of every Apple GPU that MSL 2.3 knows
+_NONE: list[int] = []  # no threadgroup arguments
 
 
 class Run:
@@ -70,10 +71,12 @@ class Function:
     def __init__(self, kernel: Any, info: KernelInfo):
         self._kernel, self._info = kernel, info
         self._run: Runtime = kernel._device._runtime
-        self._width = info.width
+        self._group = (info.width,)
         self._writable = {b.index for b in info.buffers if b.writable}
         self._reads = max((b.index for b in info.buffers), default=-1) + 1
-        self._entries: dict[bool, Entry] = {}
+        self._plain = Entry(self._run, kernel._program(False), info)
+        self._shaped: Entry | None = None
+        self._enqueue = self._run.cl.enqueue_nd_range_kernel
 
     def __str__(self) -> str:
         return f"metal.portable.Function({self._info.name})"
@@ -84,7 +87,13 @@ class Function:
         A buffer is a Buffer of this device or any bytes-like object, which is copied. Raises `metal.error` where
         metalcompute does, and also where it would run with an index left unbound (undefined on a GPU).
         """
-        return self._queue(self._called(count, buffers))
+        bound, size = self._called(count, buffers)
+        if not size:
+            return Run(None, bound)
+        run, entry = self._run, self._plain  # written out, not through _queue: this is every kernel's way
+        with run.lock:
+            entry.give(bound, _NONE)
+            return Run(self._enqueue(run.queue, entry.kernel, (size,), self._group), bound)
 
     def dispatch(
         self,
@@ -109,18 +118,19 @@ class Function:
         with run.lock:
             entry = self._ready(what)
             for offset, size, group in what.launches:
-                event = run.cl.enqueue_nd_range_kernel(run.queue, entry.kernel, size, group, offset)
+                event = self._enqueue(run.queue, entry.kernel, size, group, offset)
         return Run(event, what.bound)
 
     def _ready(self, what: Prepared) -> Entry:
         """The OpenCL kernel with its arguments set. Call it, and use what it returns, under the runtime's lock."""
-        entry = self._entries.get(what.shaped)
+        entry = self._shaped if what.shaped else self._plain
         if entry is None:
-            entry = self._entries[what.shaped] = Entry(self._run, self._kernel._program(what.shaped), self._info)
+            entry = self._shaped = Entry(self._run, self._kernel._program(True), self._info)
         entry.give(what.bound, what.lengths)
         return entry
 
-    def _called(self, count: int, buffers: tuple) -> Prepared:
+    def _called(self, count: int, buffers: tuple) -> tuple[list, int]:
+        """A call's arguments, checked: what the buffers are to the device, and how many threads run."""
         info, run = self._info, self._run
         if not buffers:
             raise error("Buffer not found")
@@ -139,9 +149,13 @@ class Function:
         bound = [b if type(b) is Buffer else argument(run, b, n in self._writable) for n, b in enumerate(buffers)]
         if len(bound) < self._reads or info.threadgroup_bytes > THREADGROUP_MEMORY:
             self._check(bound, 0)
-        width = self._width
-        size = -(-threads // width) * width
-        return Prepared(False, [Launch(None, (size,), (width,))] if size else [], bound, [])
+        width = self._group[0]
+        return bound, -(-threads // width) * width
+
+    def _prepared(self, count: int, buffers: tuple) -> Prepared:
+        """A call as a dispatch."""
+        bound, size = self._called(count, buffers)
+        return Prepared(False, [Launch(None, (size,), self._group)] if size else [], bound, _NONE)
 
     def _dispatched(self, threadgroup, grid, threadgroups, buffers, threadgroup_memory) -> Prepared:
         info, align = self._info, {b.index: b.align for b in self._info.buffers}
@@ -152,7 +166,7 @@ class Function:
                 bound.append(place(given, align.get(n, 1), f"buffer({n})"))
             else:
                 bound.append(None if given is None else argument(self._run, given, n in self._writable))
-        lengths = []
+        lengths: list[int] = []
         for wanted in info.threadgroups:
             length = threadgroup_memory[wanted.index] if wanted.index < len(threadgroup_memory) else None
             if not isinstance(length, int) or length <= 0 or length % 16:

@@ -28,7 +28,7 @@ class Launch(NamedTuple):
 def shape(value: Shape, what: str, least: int) -> tuple[int, int, int]:
     """One, two or three numbers as three. Raises `metal.error` naming `what` if they are no such thing."""
     try:
-        given = [operator.index(value)] if not isinstance(value, Sequence) else [operator.index(n) for n in value]  # type: ignore[arg-type]
+        given = [operator.index(value)] if not isinstance(value, Sequence) else [operator.index(n) for n in value]
     except TypeError:
         given = []
     if not 1 <= len(given) <= 3 or isinstance(value, (str, bytes)):

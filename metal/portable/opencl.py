@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import os
 import re
 import threading
 import warnings
@@ -31,7 +32,11 @@ class Runtime:
         self.context = cl.Context([self.device])
         self.queue = cl.CommandQueue(self.context)
         self.lock = threading.RLock()
+        os.register_at_fork(after_in_child=self._unlock)
         self.fingerprint = f"{self.device.name} {self.device.version} {self.device.driver_version} {_cpu_flags()}"
+
+    def _unlock(self) -> None:
+        self.lock = threading.RLock()  # another thread of the parent may have held it
 
     def build(self, lowered: Lowered, before: str = ""):
         """Compile a lowered program, `before` it. Raises SourceError with the compiler's findings."""

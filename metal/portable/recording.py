@@ -39,7 +39,7 @@ class Recording:
 
     def __call__(self, function: Function, count: int, *buffers) -> None:
         """Add `function(count, *buffers)`."""
-        self._add(function, function._called(count, buffers))
+        self._add(function, function._prepared(count, buffers))
 
     def dispatch(
         self, function: Function, *, threadgroup, grid=None, threadgroups=None, buffers=(), threadgroup_memory=()
