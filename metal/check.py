@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-VERSIONS = {"2.3": 203, "2.4": 204, "3.0": 300, "3.1": 301}
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -27,10 +25,10 @@ def check_file(path: Path, *, std: str = "2.3", folders: Sequence[Path] = ()) ->
 
     Nothing is run, and no device is needed. Raises OSError if the file cannot be read, UnicodeDecodeError if it is not UTF-8.
     """
-    from metal.portable.device import THREADGROUP_MEMORY
     from metal.portable.errors import SourceError
     from metal.portable.frontend import check
-    from metal.portable.translate import lower
+    from metal.portable.function import THREADGROUP_MEMORY
+    from metal.portable.translate import VERSIONS, lower
 
     def include(name: str, includer: str | None) -> tuple[str, str] | None:
         beside = [Path(includer).parent] if includer is not None else []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from importlib import metadata
 
 import numpy as np
@@ -35,6 +38,20 @@ def device_name() -> str:
         return metal.get_devices()[0].deviceName
     except (metal.error, IndexError) as problem:
         return f"none ({problem})"
+
+
+def opencl_devices() -> list[str]:
+    """Every OpenCL device here with what was decided about it, asked in a process of its own: a bad driver may crash."""
+    if sys.platform == "darwin":
+        return []
+    command = [sys.executable, "-m", "metal.portable.choice"]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    try:
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+    except subprocess.TimeoutExpired:
+        return ["the OpenCL drivers do not answer"]
+    lines = [line for line in done.stdout.splitlines() if line]
+    return lines if done.returncode == 0 else [(done.stderr.strip().splitlines() or ["the OpenCL drivers crashed"])[-1]]
 
 
 def packages() -> dict[str, str]:

@@ -11,7 +11,7 @@ from importlib import metadata
 import numpy as np
 import psutil
 
-from metal.health import device_name, missing_device, packages
+from metal.health import device_name, missing_device, opencl_devices, packages
 from metal.paths import cache_dir
 from milestones.m1.fetch import cached_model
 
@@ -48,6 +48,7 @@ def _device() -> tuple[list[str], bool]:
     lines = [
         _line(not problem, "device", problem or device_name(), "pip install -e . (Linux x86-64, or macOS on Apple silicon)"),
         _line(bool(packages()), "runtime", below),
+        *(f"    opencl       {line}" for line in opencl_devices()),
     ]
     return lines, not problem
 

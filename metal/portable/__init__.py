@@ -1,6 +1,9 @@
 """The portable Metal device: metalcompute's API on Linux, over OpenCL. Emulation, labelled so everywhere."""
 
-from .device import Buffer, Device, Function, Kernel, Run, get_devices
+from .buffers import Buffer
+from .device import Device, Kernel, get_devices
 from .errors import SourceError, error
+from .function import Function, Run
+from .recording import Recording
 
-__all__ = ["Buffer", "Device", "Function", "Kernel", "Run", "SourceError", "error", "get_devices"]
+__all__ = ["Buffer", "Device", "Function", "Kernel", "Recording", "Run", "SourceError", "error", "get_devices"]

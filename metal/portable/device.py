@@ -1,28 +1,29 @@
 """metalcompute's API over OpenCL: Device, Kernel, Function, Buffer and the run handle.
 
-Same names, arguments and behaviour as metalcompute 0.2.9; what differs is written in metal/README.md.
+Same names, arguments and behaviour as metalcompute 0.2.9; what differs is written in metal/README.md. Three things are ours,
+for kernels written for other hosts, and not there on a Mac: `Function.dispatch`, `Device.recording` and function constants.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import mmap
-import operator
-import sys
 from collections import namedtuple
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import cache
 from typing import Any
 
-import numpy as np
-
+from . import cache as disk
 from . import frontend, opencl
+from .buffers import Buffer
+from .constants import spelled
 from .errors import error
+from .function import Function, Part
+from .library import INCLUDE
 from .lowered import Buffer as BufferParameter
-from .lowered import KernelInfo
-from .translate import lower
+from .lowered import Constant, KernelInfo, Lowered, ThreadgroupArgument
+from .recording import Recording
+from .translate import VERSIONS, lower
 
-THREADGROUP_MEMORY = 32768  # bytes, the limit of every Apple GPU that MSL 2.3 knows
+MANY = 16  # kernels: a source with more is compiled function by function
 
 DeviceInfo = namedtuple("DeviceInfo", "deviceName recommendedWorkingSetSize maxTransferRate hasUnifiedMemory")
 
@@ -44,148 +45,147 @@ class Device:
     def __str__(self) -> str:
         return f"metal.portable.Device({self._runtime.device.name.strip()})"
 
-    def kernel(self, source: str) -> Kernel:
-        """Compile Metal source. Raises `metal.error` with file, line, column and the line itself."""
+    def kernel(self, source: str, *, std: str = "2.3") -> Kernel:
+        """Compile Metal source. Raises `metal.error` with file, line, column and the line itself.
+
+        `std` is ours: the language's version, one of 2.3 (what metalcompute compiles as), 2.4, 3.0 and 3.1.
+        """
         if not isinstance(source, str):
             raise TypeError(f"kernel source must be str, not {type(source).__name__}")
-        return Kernel(self, source)
+        if std not in VERSIONS:
+            raise error(f"Metal {std} is not a version that is known here: {', '.join(VERSIONS)}")
+        return Kernel(self, source, VERSIONS[std])
 
     def buffer(self, length_or_data) -> Buffer:
         """A buffer of so many zero bytes, or holding a copy of a bytes-like object."""
-        return Buffer(self, length_or_data)
+        return Buffer(self._runtime, length_or_data)
+
+    def recording(self) -> Recording:
+        """Ours, not metalcompute's: an empty recording of dispatches, to be replayed as often as one likes."""
+        return Recording(self._runtime)
 
 
 class Kernel:
-    """A compiled Metal source: one or more kernel functions."""
+    """A compiled Metal source: one or more kernel functions.
 
-    def __init__(self, device: Device, source: str):
-        self._device = device
-        run = device._runtime
-        key = opencl.cache_key(source, run.fingerprint)
-        entry = opencl.read_entry(key)
-        if entry is not None:
-            try:
-                self._program = run.load(entry[1])
-                self._kernels = {name: _info(fields) for name, fields in entry[0].items()}
-                return
-            except Exception:
-                pass
-        lowered = lower(source)
-        frontend.check(lowered)
-        self._program = run.build(lowered)
-        self._kernels = lowered.kernels
-        binary = self._program.get_info(run.cl.program_info.BINARIES)[0]
-        opencl.write_entry(key, {name: asdict(info) for name, info in self._kernels.items()}, binary)
+    A source with many kernels, a library of instantiations, is read whole, but of each template only one instantiation is
+    checked at once; every function is compiled on its own when it is asked for.
+    """
+
+    def __init__(self, device: Device, source: str, version: int):
+        self._device, self._source, self._version = device, source, version
+        self._programs: dict[tuple, Any] = {}
+        self._lowered: Lowered | None = None
+        self._kernels: dict[str, KernelInfo] = {}
+        self._constants: dict[str, Constant] = {}
+        whole = Part((), "", False)
+        if not self._load(whole):
+            self._read()
+            if self._many():
+                disk.write(self._key(whole), self._description(self._kernels), b"")
+            else:
+                self._build(whole)
 
     def __str__(self) -> str:
         return "metal.portable.Kernel"
 
-    def function(self, name: str) -> Function:
-        """A kernel function by name (or by its `host_name`). Raises `metal.error` if there is none."""
+    def function(self, name: str, constants: dict[int | str, Any] | None = None) -> Function:
+        """A kernel function by name (or by its `host_name`). Raises `metal.error` if there is none.
+
+        `constants` (ours, not metalcompute's) gives values to `[[function_constant(n)]]`, by index or by name: a bool, a
+        number, or a sequence of numbers for a vector. One without a value is not defined, and 0.
+        """
         if name not in self._kernels:
             known = ", ".join(sorted(self._kernels)) or "none"
             raise error(f"Failed to find function '{name}'; this source has: {known}")
-        return Function(self, self._kernels[name])
+        if constants and not self._constants:
+            raise error(f"'{name}' takes no function constants, {len(constants)} given")
+        values = spelled(self._constants, constants or {})
+        if not self._many() and not values:
+            return Function(self, self._present(self._kernels[name], values), Part((), "", False))
+        part = Part((name,), "; ".join(f"{n} = {v}" for n, v in values.items()), False, tuple(values.items()))
+        self._program(part)
+        return Function(self, self._present(self._kernels[name], values), part)
+
+    def _many(self) -> bool:
+        return len(self._kernels) > MANY
+
+    def _present(self, info: KernelInfo, values: dict[str, str]) -> KernelInfo:
+        """The kernel without the buffers that are there only for a function constant which is false."""
+        off = [b for b in info.buffers if b.when is not None and values.get(b.when, "false") in ("false", "(bool)(0)")]
+        if not off:
+            return info
+        return replace(info, buffers=[b for b in info.buffers if b not in off], absent=[b.position for b in off])
+
+    def _program(self, part: Part) -> Any:
+        """The OpenCL program of a part, from the disk or made now."""
+        with self._device._runtime.lock:
+            if part not in self._programs and not self._load(part):
+                self._build(part)
+            return self._programs[part]
+
+    def _key(self, part: Part) -> str:
+        marks = (str(self._version), *part.names, part.values, "shaped" if part.shaped else "")
+        return disk.key(self._source, self._device._runtime.fingerprint, *opencl.OPTIONS, *marks)
+
+    def _load(self, part: Part) -> bool:
+        """Whether the disk has the part; an entry without a binary is a library's table of contents."""
+        entry = disk.read(self._key(part))
+        if entry is None:
+            return False
+        try:
+            if entry[1]:
+                self._programs[part] = self._device._runtime.load(entry[1])
+            if not self._kernels:
+                self._kernels = {name: _info(fields) for name, fields in entry[0]["kernels"].items()}
+                self._constants = {name: Constant(**fields) for name, fields in entry[0]["constants"].items()}
+        except Exception:  # an entry that this driver cannot use is made again
+            return False
+        return bool(entry[1]) or part == Part((), "", False)
+
+    def _read(self) -> Lowered:
+        """Translate and check the source. Raises SourceError."""
+        if self._lowered is None:
+            lowered = lower(self._source, version=self._version)
+            self._kernels, self._constants = lowered.kernels, lowered.constants
+            frontend.check(lowered.only(_one_of_each(lowered.kernels)) if self._many() else lowered)
+            self._lowered = lowered
+        return self._lowered
+
+    def _build(self, part: Part) -> None:
+        run, lowered = self._device._runtime, self._read()
+        if part.names:
+            lowered = lowered.only(part.names, dict(part.given))
+            frontend.check(lowered)
+            self._kernels |= lowered.kernels
+        program = run.build(lowered, _shaped() if part.shaped else "")
+        self._programs[part] = program
+        disk.write(self._key(part), self._description(lowered.kernels), program.get_info(run.cl.program_info.BINARIES)[0])
+
+    def _description(self, kernels: dict[str, KernelInfo]) -> dict[str, Any]:
+        constants = {name: asdict(constant) for name, constant in self._constants.items()}
+        return {"kernels": {name: asdict(info) for name, info in kernels.items()}, "constants": constants}
+
+
+def _one_of_each(kernels: dict[str, KernelInfo]) -> list[str]:
+    """The kernels that are no instantiations, and one instantiation of each template."""
+    seen: set[str] = set()
+    found = []
+    for name, info in kernels.items():
+        if info.template is None or info.template not in seen:
+            found.append(name)
+        seen.add(info.template or "")
+    return found
+
+
+@cache
+def _shaped() -> str:
+    return (INCLUDE / "grid.h").read_text(encoding="utf-8")
 
 
 def _info(fields: dict) -> KernelInfo:
-    return KernelInfo(**{**fields, "buffers": [BufferParameter(**b) for b in fields["buffers"]]})
-
-
-class Function:
-    """A kernel function, ready to run: `function(count, *buffers)` queues it and returns a run handle at once."""
-
-    def __init__(self, kernel: Kernel, info: KernelInfo):
-        self._kernel, self._info = kernel, info
-        self._run = kernel._device._runtime
-        self._cl_kernel = self._run.cl.Kernel(kernel._program, info.entry)
-
-    def __str__(self) -> str:
-        return f"metal.portable.Function({self._info.name})"
-
-    def __call__(self, count: int, *buffers) -> Run:
-        """Queue `count` threads, rounded up to whole threadgroups, over `buffers` at indices 0, 1, 2, …
-
-        A buffer is a Buffer of this device or any bytes-like object, which is copied. Raises `metal.error` where
-        metalcompute does, and also where it would run with an index left unbound (undefined on a GPU).
-        """
-        info, device = self._info, self._kernel._device
-        if not buffers:
-            raise error("Buffer not found")
-        try:
-            threads = operator.index(count)
-        except TypeError:
-            raise error("First argument should be an integer kernel count") from None
-        if threads < 0:
-            raise error(f"kernel count must not be negative, got {threads}")
-        if info.threadgroup_bytes > THREADGROUP_MEMORY:
-            raise error(
-                f"Cannot create pipeline state: '{info.name}' uses {info.threadgroup_bytes} bytes of threadgroup memory, "
-                f"the limit is {THREADGROUP_MEMORY}"
-            )
-        bound = [b if isinstance(b, Buffer) else Buffer(device, b) for b in buffers]
-        for parameter in info.buffers:
-            if parameter.index >= len(bound):
-                raise error(
-                    f"'{info.name}' reads buffer({parameter.index}) ('{parameter.name}'), but only {len(bound)} were given"
-                )
-        groups = -(-threads // info.width)
-        if groups == 0:
-            return Run(None, bound)
-        run = self._run
-        with run.lock:
-            for position, parameter in enumerate(info.buffers):
-                self._cl_kernel.set_arg(position, bound[parameter.index]._memory)
-            event = run.cl.enqueue_nd_range_kernel(run.queue, self._cl_kernel, (groups * info.width,), (info.width,))
-        return Run(event, bound)
-
-
-class Run:
-    """A queued run. Dropping it waits until the run is done; it keeps the run's buffers alive until then."""
-
-    def __init__(self, event, buffers: list[Buffer]):
-        self._event, self._buffers = event, buffers
-
-    def __del__(self) -> None:
-        event = getattr(self, "_event", None)
-        if event is not None and not sys.is_finalizing():
-            event.wait()
-
-
-class Buffer(mmap.mmap):
-    """Memory shared by host and device, zero copy in both directions, with the Python buffer protocol.
-
-    It is an anonymous memory map: zeroed, page-aligned, and alive as long as the last view (NumPy's, say) of it.
-    """
-
-    _memory: Any
-    _device: Device
-
-    def __new__(cls, device: Device, length_or_data):
-        data = None
-        if not isinstance(length_or_data, int):
-            with contextlib.suppress(TypeError):
-                data = memoryview(length_or_data)
-        if data is not None and not data.c_contiguous:
-            raise error("Unsupported input format: the data must be C-contiguous")
-        try:
-            length = data.nbytes if data is not None else operator.index(length_or_data)
-        except TypeError:
-            raise error("Unsupported input format: give a length in bytes or a bytes-like object") from None
-        if length <= 0:
-            raise error(f"Could not make buffer of {length} bytes")
-        try:
-            self = super().__new__(cls, -1, length)
-        except (OSError, OverflowError, ValueError, MemoryError):
-            raise error(f"Could not make buffer of {length} bytes: not enough memory") from None
-        if data is not None:
-            np.frombuffer(self, np.uint8)[:] = np.frombuffer(data.cast("B") if data.ndim else bytes(data), np.uint8)
-        run, address = device._runtime, ctypes.addressof(ctypes.c_char.from_buffer(self))
-        flags = run.cl.mem_flags.READ_WRITE | run.cl.mem_flags.USE_HOST_PTR
-        # from_address holds no reference to self: a cycle would keep the memory until the next garbage collection
-        self._memory = run.cl.Buffer(run.context, flags, hostbuf=(ctypes.c_char * length).from_address(address))
-        self._device = device
-        return self
-
-    def __str__(self) -> str:
-        return f"metal.portable.Buffer(length={len(self)})"
+    lists = {
+        "buffers": [BufferParameter(**b) for b in fields["buffers"]],
+        "threadgroups": [ThreadgroupArgument(**t) for t in fields["threadgroups"]],
+    }
+    return KernelInfo(**{**fields, **lists})

@@ -9,28 +9,53 @@ from dataclasses import dataclass, field, replace
 
 from .errors import SourceMap
 
+SIMD_WIDTH = 32
+
 
 @dataclass
 class Buffer:
-    """One buffer parameter of a kernel: its index in metalcompute's order, its name, whether the kernel may write it."""
+    """One buffer parameter of a kernel: its index in metalcompute's order, its name, whether the kernel may write it.
+
+    `position` is the OpenCL argument's; `align` what an offset into the buffer must be a multiple of (frontend.py knows it).
+    """
 
     index: int
     name: str
     writable: bool
+    position: int = 0
+    align: int = 1
     when: str | None = None  # the function constant that it is there for; None: always
 
 
 @dataclass
+class ThreadgroupArgument:
+    """A `threadgroup T *x [[threadgroup(index)]]` parameter: its memory's length is given at the dispatch."""
+
+    index: int
+    name: str
+    position: int
+
+
+@dataclass
 class KernelInfo:
-    """A kernel function as the host sees it. `entry` is the OpenCL kernel's name; buffers stand in parameter order."""
+    """A kernel function as the host sees it. `entry` is the OpenCL kernel's name; buffers stand in parameter order.
+
+    `most` is how many threads a threadgroup may have; `width` how many metalcompute's dispatch makes it of.
+    """
 
     name: str
     entry: str
-    width: int
+    most: int
     buffers: list[Buffer] = field(default_factory=list)
     threadgroup_bytes: int = 0
+    threadgroups: list[ThreadgroupArgument] = field(default_factory=list)
+    absent: list[int] = field(default_factory=list)  # positions of buffers that a function constant leaves out
     template: str | None = None  # what it is an instantiation of
     at: int = 0  # where its name stands in the source
+
+    @property
+    def width(self) -> int:
+        return max(self.most // SIMD_WIDTH, 1) * SIMD_WIDTH
 
 
 @dataclass

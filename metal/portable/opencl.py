@@ -1,26 +1,18 @@
-"""The OpenCL runtime under the portable device: found, opened once, asked to build programs, its binaries kept on disk.
-
-The runtime comes from PyPI (`intel-opencl-rt`) and is found through the installed package's own file list, so neither a
-system package nor an environment variable is needed.
-"""
+"""The OpenCL runtime under the portable device: opened once, asked to build programs, its functions that pyopencl lacks."""
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
-import importlib.metadata
-import json
 import os
 import re
-import sys
-import tempfile
 import threading
 import warnings
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from metal.paths import cache_dir
-
-from . import library
+from . import choice, library
 from .errors import SourceError, error
 from .frontend import EPILOGUE, PROLOGUE
 from .lowered import Lowered
@@ -28,44 +20,27 @@ from .lowered import Lowered
 # Metal's fast math: reassociation, no NaN, no infinity. Not -cl-fast-relaxed-math, which would also take sin and cos (precise::
 # ones too) to 2500 ulp and leave out the rounding of float(half(x)).
 OPTIONS = ["-cl-std=CLC++2021", "-cl-single-precision-constant", "-cl-unsafe-math-optimizations", "-cl-finite-math-only"]
-_LIBRARY = "libintelocl.so"
-
-
-def _library_path() -> Path:
-    try:
-        files = importlib.metadata.files("intel-opencl-rt") or []
-    except importlib.metadata.PackageNotFoundError:
-        files = []
-    for file in files:
-        if file.name == _LIBRARY:
-            return Path(str(file.locate())).resolve()
-    raise error(
-        "no OpenCL runtime: the portable Metal device needs the package intel-opencl-rt (Linux x86-64): "
-        "pip install intel-opencl-rt"
-    )
 
 
 class Runtime:
     """One OpenCL device with its context and its in-order queue."""
 
     def __init__(self) -> None:
-        cl = _import_pyopencl()
+        cl = choice.open_loader()
         self.cl = cl
-        devices = [d for p in cl.get_platforms() for d in p.get_devices() if _fits(d)]
-        if not devices:
-            raise error(
-                "the OpenCL runtime offers no device with sub-groups of 32 and half precision; if this program imported "
-                "pyopencl before metal, import metal first"
-            )
-        self.device = devices[0]
+        self.device = choice.choose(cl)
         self.context = cl.Context([self.device])
         self.queue = cl.CommandQueue(self.context)
         self.lock = threading.RLock()
+        os.register_at_fork(after_in_child=self._unlock)
         self.fingerprint = f"{self.device.name} {self.device.version} {self.device.driver_version} {_cpu_flags()}"
 
-    def build(self, lowered: Lowered):
-        """Compile a lowered program, or load its binary from the cache. Raises SourceError with the compiler's findings."""
-        cl, text = self.cl, library.text(lowered.text) + PROLOGUE + lowered.text + EPILOGUE
+    def _unlock(self) -> None:
+        self.lock = threading.RLock()  # another thread of the parent may have held it
+
+    def build(self, lowered: Lowered, before: str = ""):
+        """Compile a lowered program, `before` it. Raises SourceError with the compiler's findings."""
+        cl, text = self.cl, library.text(lowered.text) + before + PROLOGUE + lowered.text + EPILOGUE
         with self.lock, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = cl._cl._Program(self.context, text)
@@ -77,12 +52,24 @@ class Runtime:
         return program
 
     def load(self, binary: bytes):
+        """A program from its binary."""
         cl = self.cl
         with self.lock, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = cl._cl._Program(self.context, [self.device], [binary])
             program._build(b"", [self.device])
         return program
+
+    def shared(self, address: int, length: int) -> Any:
+        """Host memory as a kernel's argument. It holds no reference: whoever owns the memory must outlive the run."""
+        return self.cl.SVM((ctypes.c_char * length).from_address(address))
+
+    def extension(self, name: str, result: Any, *arguments: Any) -> Any:
+        """An OpenCL function that pyopencl does not wrap; None if the platform has none of that name."""
+        find = ctypes.CDLL(self.cl._cl.__file__).clGetExtensionFunctionAddressForPlatform
+        find.restype, find.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_char_p]
+        address = find(self.device.platform.int_ptr, name.encode())
+        return ctypes.CFUNCTYPE(result, *arguments)(address) if address else None
 
 
 def _findings(log: str, lowered: Lowered, text: str) -> error:
@@ -109,78 +96,7 @@ def _cpu_flags() -> str:
     return hashlib.sha256(flags.group(1).encode()).hexdigest()[:8] if flags else ""
 
 
-def _fits(device) -> bool:
-    needed = ("cl_intel_required_subgroup_size", "cl_khr_fp16", "cl_khr_subgroup_non_uniform_arithmetic")
-    return all(name in device.extensions for name in needed)
-
-
-def _import_pyopencl():
-    """Import pyopencl with its loader pointed at the runtime that pip installed, leaving the environment as it was."""
-    before = os.environ.get("OCL_ICD_VENDORS")
-    with tempfile.TemporaryDirectory(prefix="firstlight-icd-") as folder:
-        if "pyopencl" not in sys.modules:
-            Path(folder, "intel.icd").write_text(f"{_library_path()}\n")
-            os.environ["OCL_ICD_VENDORS"] = folder
-        try:
-            import pyopencl
-
-            pyopencl.get_platforms()  # the loader reads the folder now, once
-        except Exception as problem:
-            raise error(f"the OpenCL runtime could not be loaded: {problem}") from problem
-        finally:
-            if before is None:
-                os.environ.pop("OCL_ICD_VENDORS", None)
-            else:
-                os.environ["OCL_ICD_VENDORS"] = before
-    return pyopencl
-
-
 @cache
 def runtime() -> Runtime:
     """The process's one runtime, opened on first use."""
     return Runtime()
-
-
-# --- the cache on disk ------------------------------------------------------------------------------------------------
-@cache
-def _translator_mark() -> str:
-    """Changes whenever the translator does, so that an entry made by another version is never used."""
-    digest = hashlib.sha256()
-    for path in sorted([*Path(__file__).parent.glob("*.py"), *library.INCLUDE.glob("*.h")]):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def cache_key(source: str, fingerprint: str) -> str:
-    parts = (source, fingerprint, _translator_mark(), " ".join(OPTIONS))
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-def read_entry(key: str) -> tuple[dict, bytes] | None:
-    """(description, binary) of a cached program; None if there is none or it is damaged (it is then made again)."""
-    try:
-        blob = (cache_dir() / "programs" / key[:2] / key).read_bytes()
-        digest, rest = blob[:32], blob[32:]
-        if hashlib.sha256(rest).digest() != digest:
-            return None
-        head, binary = rest.split(b"\n", 1)
-        return json.loads(head), binary
-    except (OSError, ValueError):
-        return None
-
-
-def write_entry(key: str, description: dict, binary: bytes) -> None:
-    """Keep a compiled program. Moved into place whole; a folder that cannot be written means only a slower next start."""
-    rest = json.dumps(description).encode() + b"\n" + binary
-    folder = cache_dir() / "programs" / key[:2]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=folder)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(hashlib.sha256(rest).digest() + rest)
-            os.replace(name, folder / key)
-        except OSError:
-            os.unlink(name)
-    except OSError:
-        pass

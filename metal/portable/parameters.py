@@ -8,9 +8,8 @@ from typing import NoReturn
 from .conditions import evaluate
 from .errors import SourceError, SourceMap
 from .lexer import Cursor, Token, tokenize
-from .lowered import Buffer, KernelInfo, Lowered
+from .lowered import SIMD_WIDTH, Buffer, KernelInfo, Lowered, ThreadgroupArgument
 
-SIMD_WIDTH = 32
 MAX_THREADS = 1024
 MAX_BUFFERS = 31
 
@@ -22,7 +21,7 @@ _POSITIONS = {
     "threadgroups_per_grid": "get_num_groups({n})",
     "thread_position_in_threadgroup": "get_local_id({n})",
     "threads_per_threadgroup": "get_local_size({n})",
-    "dispatch_threads_per_threadgroup": "get_local_size({n})",
+    "dispatch_threads_per_threadgroup": "get_enqueued_local_size({n})",
 }
 _SCALARS = {
     "thread_index_in_threadgroup": "get_local_linear_id()",
@@ -31,8 +30,8 @@ _SCALARS = {
     "simdgroup_index_in_threadgroup": "sub_group_broadcast((uint)get_sub_group_id(), 0)",
     "threads_per_simdgroup": str(SIMD_WIDTH),
     "thread_execution_width": str(SIMD_WIDTH),
-    "simdgroups_per_threadgroup": f"(get_local_size(0) / {SIMD_WIDTH})",
-    "dispatch_simdgroups_per_threadgroup": f"(get_local_size(0) / {SIMD_WIDTH})",
+    "simdgroups_per_threadgroup": "get_num_sub_groups()",
+    "dispatch_simdgroups_per_threadgroup": "get_enqueued_num_sub_groups()",
 }
 ADDRESS_SPACES = {"device", "constant", "threadgroup", "thread", "const"}
 
@@ -70,14 +69,21 @@ class Parameters:
         marks = [c.text(i) for i in plain if c.text(i) in ("&", "*")]
         if marks:
             space = next((c.text(i) for i in plain if c.text(i) in ADDRESS_SPACES - {"const", "thread"}), None)
-            if space == "threadgroup":
-                self.fail(plain[0], "threadgroup kernel arguments cannot be given by this host (metalcompute cannot either)")
             if space is None:
-                self.fail(plain[0], f"parameter '{name}' must be a pointer or reference to device or constant memory")
-            index = self._buffer_index(attributes, taken, plain[-1])
-            taken[index] = name
-            writable = space == "device" and "const" not in kind.split("*")[0].split()
-            info.buffers.append(Buffer(index, name, writable))
+                self.fail(
+                    plain[0], f"parameter '{name}' must be a pointer or reference to device, constant or threadgroup memory"
+                )
+            position = len(info.buffers) + len(info.threadgroups)
+            if space == "threadgroup":
+                others = {argument.index: argument.name for argument in info.threadgroups}
+                index = self._index("threadgroup", attributes, others, plain[-1])
+                info.threadgroups.append(ThreadgroupArgument(index, name, position))
+            else:
+                index = self._index("buffer", attributes, taken, plain[-1])
+                taken[index] = name
+                writable = space == "device" and "const" not in kind.split("*")[0].split()
+                when = next((args.strip() for attribute, args, _ in attributes if attribute == "function_constant"), None)
+                info.buffers.append(Buffer(index, name, writable, position, when=when))
             if marks[-1] == "*":
                 return f"{kind} {name}", origin
             base = kind[: kind.rindex("&")]
@@ -89,18 +95,21 @@ class Parameters:
         self.fail(plain[-1], f"parameter '{name}' needs an attribute such as [[buffer(0)]] or [[thread_position_in_grid]]")
         return None
 
-    def _buffer_index(self, attributes: list[tuple[str, str, int]], taken: dict[int, str], at: int) -> int:
+    def _index(self, kind: str, attributes: list[tuple[str, str, int]], taken: dict[int, str], at: int) -> int:
+        """The index in `[[buffer(n)]]` or `[[threadgroup(n)]]`; without one, the first that is free."""
         index = None
         for name, args, where in attributes:
-            if name != "buffer":
-                self.fail(where, f"attribute '{name}' does not fit a buffer parameter")
-            index = self._number(args, where, "'buffer' takes one index, a whole number")
+            if name == "function_constant" and kind == "buffer":
+                continue
+            if name != kind:
+                self.fail(where, f"attribute '{name}' does not fit a {kind} parameter")
+            index = self._number(args, where, f"'{kind}' takes one index, a whole number")
             if index in taken:
-                self.fail(where, f"buffer index {index} is already used by parameter '{taken[index]}'")
+                self.fail(where, f"{kind} index {index} is already used by parameter '{taken[index]}'")
         if index is None:
             index = next(n for n in range(MAX_BUFFERS + 1) if n not in taken)
         if index >= MAX_BUFFERS:
-            self.fail(at, f"buffer index {index} is out of range: Metal has {MAX_BUFFERS} (0 to {MAX_BUFFERS - 1})")
+            self.fail(at, f"{kind} index {index} is out of range: Metal has {MAX_BUFFERS} (0 to {MAX_BUFFERS - 1})")
         return index
 
     def _builtin(self, attribute: str, type_token: int, at: int) -> str:
@@ -133,7 +142,7 @@ class Parameters:
         number = self._number(args, at, wanted)
         if not 1 <= number <= MAX_THREADS:
             self.fail(at, wanted)
-        return max(number // SIMD_WIDTH * SIMD_WIDTH, SIMD_WIDTH)
+        return number
 
     def _number(self, text: str, at: int, wanted: str) -> int:
         """The value of a constant expression of numbers, as an attribute takes one."""

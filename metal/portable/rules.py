@@ -80,6 +80,10 @@ class Rules:
                     node,
                     f"{what} type of '{name}' must have an explicit address space: device, constant, threadgroup or thread",
                 )
+            elif kernel is not None and node.kind == ci.CursorKind.PARM_DECL:
+                for buffer in kernel.buffers:
+                    if node.spelling in (buffer.name, f"fl_ref_{buffer.name}"):
+                        buffer.align = max(1, target.get_align())
         elif kernel is not None and node.kind == ci.CursorKind.VAR_DECL and "__local" in spelled:
             align = max(1, kind.get_align())
             kernel.threadgroup_bytes = -(-kernel.threadgroup_bytes // align) * align + max(0, kind.get_size())

@@ -24,7 +24,8 @@ from .parameters import ADDRESS_SPACES
 from .preprocess import Include, Preprocessor
 from .strict import VECTORS, refuse
 
-DEFAULT_VERSION = 203  # MSL 2.3, what metalcompute compiles as
+VERSIONS = {"2.3": 203, "2.4": 204, "3.0": 300, "3.1": 301}
+DEFAULT_VERSION = 203  # what metalcompute compiles as
 # names that are free in Metal and keywords of C++ for OpenCL
 _TAKEN = {"local", "global", "generic", "pipe", "read_only", "write_only", "read_write", "event_t", "queue_t", "reserve_id_t"}
 

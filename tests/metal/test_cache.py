@@ -9,6 +9,8 @@ import sys
 import numpy as np
 import pytest
 
+import metal
+from metal.portable import cache as disk
 from metal.portable import opencl
 
 SOURCE = "kernel void f(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) {{ if (i == 0) x[0] = {value}; }}"
@@ -36,7 +38,7 @@ def builds(monkeypatch):
     """Counts how often the device's compiler was asked."""
     count = []
     original = opencl.Runtime.build
-    monkeypatch.setattr(opencl.Runtime, "build", lambda self, lowered: count.append(1) or original(self, lowered))
+    monkeypatch.setattr(opencl.Runtime, "build", lambda self, *lowered: count.append(1) or original(self, *lowered))
     return count
 
 
@@ -78,9 +80,9 @@ def test_a_cache_that_cannot_be_written_only_costs_time(device, tmp_path, monkey
 
 def test_the_key_holds_source_device_and_translator(monkeypatch):
     """An entry of another translator, device or processor must never be taken for this one's."""
-    keys = {opencl.cache_key("a", "cpu 1"), opencl.cache_key("b", "cpu 1"), opencl.cache_key("a", "cpu 2")}
-    monkeypatch.setattr(opencl, "_translator_mark", lambda: "another")
-    keys.add(opencl.cache_key("a", "cpu 1"))
+    keys = {disk.key("a", "cpu 1"), disk.key("b", "cpu 1"), disk.key("a", "cpu 2")}
+    monkeypatch.setattr(disk, "translator_mark", lambda: "another")
+    keys.add(disk.key("a", "cpu 1"))
     assert len(keys) == 4
 
 
@@ -97,6 +99,57 @@ assert numpy.frombuffer(buffer, numpy.float32)[0] == 9
     for process in processes:
         assert process.wait(timeout=60) == 0, process.stderr.read().decode()
     assert len(entries(cache)) == 1
+
+
+def test_the_cache_is_bounded_and_what_was_used_last_stays(cache, monkeypatch):
+    """FIRSTLIGHT_CACHE_MB: when it is full, what nobody read for longest goes first."""
+    monkeypatch.setenv("FIRSTLIGHT_CACHE_MB", "0.1")
+    names = [disk.key(str(n)) for n in range(12)]
+    for n, name in enumerate(names[:9]):
+        disk.write(name, {}, bytes(10_000))
+        os.utime(cache / "programs" / name[:2] / name, (1000 + n, 1000 + n))
+    assert len(entries(cache)) == 9
+    assert disk.read(names[0]) == ({}, bytes(10_000))  # read: now the newest
+    for name in names[9:]:
+        disk.write(name, {}, bytes(10_000))
+        assert sum(p.stat().st_size for p in entries(cache)) <= 100_000
+    kept = [n for n, name in enumerate(names) if disk.read(name)]
+    assert kept[0] == 0 and kept[-3:] == [9, 10, 11] and 1 not in kept and 7 < len(kept) < 10
+
+
+def test_a_folder_that_other_processes_filled_is_bounded_too(cache, monkeypatch):
+    old = cache / "programs" / "ab" / "tmpleft-behind"
+    old.parent.mkdir(parents=True)
+    old.write_bytes(bytes(900_000))
+    os.utime(old, (1, 1))
+    monkeypatch.setenv("FIRSTLIGHT_CACHE_MB", "0.5")
+    disk.write(disk.key("new"), {}, b"binary")
+    assert disk.read(disk.key("new")) == ({}, b"binary") and not old.exists()
+
+
+def test_the_bound_may_be_nothing_and_must_be_a_number(device, cache, monkeypatch, builds):
+    monkeypatch.setenv("FIRSTLIGHT_CACHE_MB", "0")
+    for _ in range(2):
+        assert value(device, SOURCE.format(value=10)) == 10
+    assert len(builds) == 2 and not entries(cache)
+    for bad in ("much", "-1", "nan", "inf"):
+        monkeypatch.setenv("FIRSTLIGHT_CACHE_MB", bad)
+        with pytest.raises(metal.error, match=f"FIRSTLIGHT_CACHE_MB must be a number of megabytes, 0 or more, got '{bad}'"):
+            value(device, SOURCE.format(value=11))
+    monkeypatch.delenv("FIRSTLIGHT_CACHE_MB")
+    assert disk.limit() == 256_000_000
+
+
+def test_dispatches_that_need_the_other_program_are_cached_too(device, cache, builds):
+    """Threadgroups whose rows are no whole SIMD-groups have a program of their own, made when first needed."""
+    for _ in range(2):
+        function = device.kernel(SOURCE.format(value=12)).function("f")
+        for group in (32, (3, 5), (5, 3)):
+            buffer = device.buffer(4)
+            run = function.dispatch(grid=(15, 15), threadgroup=group, buffers=[buffer])
+            del run
+            assert np.frombuffer(buffer, np.float32)[0] == 12
+    assert len(builds) == 2 and len(entries(cache)) == 2
 
 
 def test_no_environment_variable_is_left_behind(device):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import metal
+
 # name → (program, function, what x = [0, 1, 2, 3] becomes)
 KERNELS = {
     "out of a macro": (
@@ -89,3 +91,99 @@ def test_a_literal_without_a_suffix_is_a_float(run):
         "kernel void f(device float *x [[buffer(0)]]) { x[0] = sizeof(0.1); x[1] = 0.1 == 0.1f; x[2] = sizeof(1e-3 * 2); }"
     )
     assert run(program, 1, np.zeros(3, np.float32))[0].tolist() == [4, 1, 4]
+
+
+CONSTANTS = """
+constant int times [[function_constant(0)]];
+constant bool shifted [[function_constant(1)]];
+constant float4 table [[function_constant(1 + 1)]];
+constant float by = is_function_constant_defined(times) ? float(times) : 0.5;
+kernel void f(device float *x [[buffer(0)]], device const float *shift [[buffer(1), function_constant(shifted)]],
+              uint i [[thread_position_in_grid]]) {
+    if (i >= 4) return;
+    x[i] = x[i] * by + table[i];
+    if (shifted) x[i] += shift[0];
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("constants", "expected"),
+    [
+        (None, [0.5, 1, 1.5, 2]),
+        ({"times": 3}, [3, 6, 9, 12]),
+        ({0: 3, "table": (10, 20, 30, 40)}, [13, 26, 39, 52]),
+        ({0: -1, 1: True}, [99, 98, 97, 96]),
+    ],
+)
+def test_function_constants_have_the_values_that_are_given(device, constants, expected):
+    """By index or by name. A buffer that is there for one of them need not be bound while it is false."""
+    function = device.kernel(CONSTANTS).function("f", constants=constants)
+    x = device.buffer(np.float32([1, 2, 3, 4]))
+    run = function(4, x, *([np.float32([100])] if constants and constants.get(1) else []))
+    del run
+    assert np.frombuffer(x, np.float32).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("constants", "words"),
+    [
+        ({7: 1}, "no function constant 7; this source has: 0 ('times'), 1 ('shifted'), 2 ('table')"),
+        ({"nope": 1}, "no function constant 'nope'"),
+        ({0: 1.5}, "function constant 0 ('times') is a int: give a whole number from -2147483648 to 2147483647, got 1.5"),
+        ({0: 2**31}, "give a whole number"),
+        ({1: 2}, "give true or false"),
+        ({2: 1.0}, "give a sequence of 4 numbers"),
+        ({2: (1, 2, 3, float("nan"))}, "give a finite number"),
+    ],
+)
+def test_a_function_constant_that_does_not_fit_is_named(device, constants, words):
+    with pytest.raises(metal.error) as caught:
+        device.kernel(CONSTANTS).function("f", constants=constants)
+    assert words in str(caught.value)
+
+
+def test_a_buffer_that_a_function_constant_calls_for_must_be_bound(device):
+    function = device.kernel(CONSTANTS).function("f", constants={"shifted": True})
+    with pytest.raises(metal.error, match=r"reads buffer\(1\) \('shift'\)"):
+        function(4, np.zeros(4, np.float32))
+
+
+def test_of_a_large_library_only_the_function_asked_for_is_compiled(device, monkeypatch):
+    """A hundred instantiations: one is built when it is asked for, and an error in another one is told only then."""
+    lines = [f'template [[host_name("f{n}")]] kernel void f<{n}>(device float *);' for n in range(100)]
+    template = "template <int N> kernel void f(device float *x [[buffer(0)]]) { BODY x[0] = N; }\n"
+    built = []
+    real = type(device._runtime).build
+
+    def build(self, lowered, before=""):
+        built.append(list(lowered.kernels))
+        return real(self, lowered, before)
+
+    monkeypatch.setattr(type(device._runtime), "build", build)
+    seed = f"// {np.random.default_rng().integers(1 << 62)}\n"  # not in the cache
+    kernel = device.kernel(seed + template.replace("BODY", "") + "\n".join(lines))
+    assert built == []
+    x = device.buffer(4)
+    run = kernel.function("f42")(1, x)
+    del run
+    assert np.frombuffer(x, np.float32)[0] == 42 and built == [["f42"]]
+    again = device.kernel(seed + template.replace("BODY", "") + "\n".join(lines))
+    again.function("f42")
+    assert built == [["f42"]], "the second time it comes from the cache"
+    wrong = device.kernel(seed + template.replace("BODY", "typename fits<(N < 50)>::yes a = 0; x[1] = a;").replace(
+        "template <int", "template <bool> struct fits {}; template <> struct fits<true> { typedef float yes; };\ntemplate <int"
+    ) + "\n".join(lines))  # fmt: skip
+    wrong.function("f7")
+    with pytest.raises(metal.error, match="yes"):
+        wrong.function("f77")
+
+
+def test_the_language_version_is_ours_to_choose(device):
+    source = "kernel void f(device int *x [[buffer(0)]]) { x[0] = __METAL_VERSION__; }"
+    x = device.buffer(4)
+    run = device.kernel(source, std="3.1").function("f")(1, x)
+    del run
+    assert np.frombuffer(x, np.int32)[0] == 310
+    with pytest.raises(metal.error, match=r"Metal 9\.9 is not a version"):
+        device.kernel(source, std="9.9")

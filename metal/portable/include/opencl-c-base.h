@@ -30,5 +30,6 @@ uint sub_group_ballot_find_lsb(uint4 x);
 void sub_group_barrier(cl_mem_fence_flags flags);
 uint get_sub_group_size(void);
 uint get_num_sub_groups(void);
+uint get_enqueued_num_sub_groups(void);
 uint get_sub_group_id(void);
 uint get_sub_group_local_id(void);

@@ -1,0 +1,77 @@
+"""The shape of a dispatch: what the caller gives, checked, and the OpenCL launches that make it.
+
+Metal's `dispatchThreads` cuts smaller threadgroups at the far edges of a grid that is no multiple of the threadgroup. OpenCL
+wants one size a launch (this runtime refuses others where the SIMD width is prescribed), so each edge is a launch of its own:
+two in one dimension, at most eight in three.
+"""
+
+from __future__ import annotations
+
+import itertools
+import operator
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .errors import error
+from .parameters import SIMD_WIDTH
+
+Shape = int | Sequence[int]
+MOST = 0xFFFFFFFF  # a grid's length is a uint
+
+
+class Launch(NamedTuple):
+    offset: tuple[int, ...] | None
+    size: tuple[int, ...]
+    group: tuple[int, ...]
+
+
+def shape(value: Shape, what: str, least: int) -> tuple[int, int, int]:
+    """One, two or three numbers as three. Raises `metal.error` naming `what` if they are no such thing."""
+    try:
+        given = [operator.index(value)] if not isinstance(value, Sequence) else [operator.index(n) for n in value]
+    except TypeError:
+        given = []
+    if not 1 <= len(given) <= 3 or isinstance(value, (str, bytes)):
+        raise error(f"{what} must be a whole number, or (x, y, z) of one to three, got {value!r}")
+    if min(given) < least or max(given) > MOST:
+        raise error(f"{what} must be from {least} to {MOST} in each dimension, got {value!r}")
+    x, y, z = [*given, 1, 1][:3]
+    return x, y, z
+
+
+def launches(grid: Shape | None, threadgroups: Shape | None, threadgroup: Shape, most: int) -> tuple[bool, list[Launch]]:
+    """(whether the kernel must work out its positions, the launches): by threads (`grid`) or by whole threadgroups."""
+    if (grid is None) == (threadgroups is None):
+        raise error("a dispatch takes either grid= (in threads) or threadgroups= (in whole threadgroups)")
+    group = shape(threadgroup, "threadgroup", 1)
+    threads = group[0] * group[1] * group[2]
+    if threads > most:
+        raise error(f"a threadgroup of {'×'.join(map(str, group))} is {threads} threads, the limit is {most}")
+    if grid is None:
+        counts = shape(threadgroups, "threadgroups", 0)  # type: ignore[arg-type]
+        whole = [count * length for count, length in zip(counts, group, strict=True)]
+        if max(whole) > MOST:
+            raise error(f"threadgroups={threadgroups!r} of {group} are more than {MOST} threads in one dimension")
+    else:
+        whole = list(shape(grid, "grid", 0))
+    if 0 in whole:
+        return False, []
+    return _cut(tuple(whole), group)
+
+
+def _cut(grid: tuple[int, ...], group: tuple[int, ...]) -> tuple[bool, list[Launch]]:
+    rest = [whole % length for whole, length in zip(grid, group, strict=True)]
+    # Rows of whole SIMD-groups, or a single row: here OpenCL’s order is Metal’s, and the program stays as it is.
+    if not any(rest) and (group[0] % SIMD_WIDTH == 0 or group[1] == group[2] == 1):
+        dimensions = 3 if grid[2] > 1 or group[2] > 1 else 2 if grid[1] > 1 or group[1] > 1 else 1
+        return False, [Launch(None, grid[:dimensions], group[:dimensions])]
+    found = []
+    for edge in itertools.product(*((False, True) if r else (False,) for r in rest)):
+        counts = [1 if e else whole // length for e, whole, length in zip(edge, grid, group, strict=True)]
+        if 0 in counts:
+            continue  # nothing but edge along this axis
+        lengths = [r if e else length for e, r, length in zip(edge, rest, group, strict=True)]
+        row = lengths[0] * lengths[1] * lengths[2]
+        first = sum(length << 11 * n for n, length in enumerate(group)) + sum(e << 33 + n for n, e in enumerate(edge))
+        found.append(Launch((first, grid[0] | grid[1] << 32, grid[2]), (counts[0] * row, counts[1], counts[2]), (row, 1, 1)))
+    return True, found
