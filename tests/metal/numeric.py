@@ -26,30 +26,36 @@ def hard(dtype, size: int, seed: int = 0) -> np.ndarray:
     return np.concatenate([rng.permutation(fixed), some])[:size]
 
 
-def evaluate(run, kind: str, lanes: int, space: str, expressions, *inputs: np.ndarray, before: str = "") -> list[np.ndarray]:
-    """Each expression over vectors T of so many components x, y, z of the inputs; `$` is the namespace. One kernel for all.
+def program(kind: str, lanes: int, space: str, expressions, inputs: str, n: int = 1, before: str = "") -> str:
+    """A kernel f that puts the value of each expression over `n` vectors T (x, y, z: the inputs) into a row of its own.
 
-    An expression may leave something for the next one in `w` (a T) and `e` (an I: its int, or ints).
+    `$` stands for the namespace. An expression may leave something for the next one in `w` (a T) and `e` (an I: an int, or ints).
     """
-    vector, ints, at = (f"{kind}{lanes}", f"int{lanes}", "[j]") if lanes > 1 else (kind, "int", "")
-    names, n = "xyz"[: len(inputs)], inputs[0].size // lanes
-    rows = "\n".join(f"r = {text.replace('$', space)}; STORE({row});" for row, text in enumerate(expressions))
-    source = f"""
+    vector, ints = (f"{kind}{lanes}", f"int{lanes}") if lanes > 1 else (kind, "int")
+    rows = "\n".join(f"r = {text.replace('$', space)}; out[{row} * {n} + i] = r;" for row, text in enumerate(expressions))
+    return f"""
     typedef {vector} T;
     typedef {ints} I;
-    #define STORE(row) for (uint j = 0; j < {lanes}; j++) out[((row) * {n} + i) * {lanes} + j] = r{at}
-    kernel void f({"".join(f"device const {kind} *in_{v}, " for v in names)}device {kind} *out, uint i [[thread_position_in_grid]]) {{
+    kernel void f({"".join(f"device const T *in_{v}, " for v in inputs)}device T *out, uint i [[thread_position_in_grid]]) {{
         if (i >= {n}) return;
-        T r, w, {", ".join(names)};
+        T r, w, {", ".join(f"{v} = in_{v}[i]" for v in inputs)};
         I e;
         {before}
-        for (uint j = 0; j < {lanes}; j++) {{ {" ".join(f"{v}{at} = in_{v}[i * {lanes} + j];" for v in names)} }}
         {rows}
     }}
     """
-    dtype = inputs[0].dtype
-    poison = np.full(n * lanes * len(expressions) * dtype.itemsize, 0xFF if dtype.kind == "f" else 0xCD, np.uint8).view(dtype)
-    return list(run(source, n, *inputs, poison)[-1].reshape(len(expressions), -1))
+
+
+def evaluate(run, kind: str, lanes: int, space: str, expressions, *inputs: np.ndarray, before: str = "") -> list[np.ndarray]:
+    """The values of each expression of a `program`, taking `lanes` numbers of each input at a time."""
+    n, dtype, stride = inputs[0].size // lanes, inputs[0].dtype, 4 if lanes == 3 else lanes
+    source = program(kind, lanes, space, expressions, "xyz"[: len(inputs)], n, before)
+    padded = [np.pad(a.reshape(n, lanes), ((0, 0), (0, stride - lanes)), mode="edge") for a in inputs]
+    poison = np.frombuffer(
+        (b"\xff" if dtype.kind == "f" else b"\xcd") * (len(expressions) * n * stride * dtype.itemsize), dtype
+    )
+    out = run(source, n, *padded, poison)[-1].reshape(len(expressions), n, stride)
+    return list(out[..., :lanes].reshape(len(expressions), -1))
 
 
 def judge(name: str, got: np.ndarray, exact_of: Callable, bound, *inputs: np.ndarray, nonfinite: bool) -> None:

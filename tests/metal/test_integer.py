@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.metal.numeric import evaluate
+import metal
+from metal.portable.frontend import check
+from metal.portable.translate import lower
+from tests.metal.conftest import HEAD
+from tests.metal.numeric import evaluate, program
 
 KINDS = {"char": np.int8, "uchar": np.uint8, "short": np.int16, "ushort": np.uint16,
          "int": np.int32, "uint": np.uint32, "long": np.int64, "ulong": np.uint64}  # fmt: skip
@@ -81,12 +85,20 @@ def hard(kind: str, size: int, seed: int) -> np.ndarray:
     return rng.permutation(np.array(values, KINDS[kind]))
 
 
-@pytest.mark.parametrize("lanes", [1, 2, 3, 4])
-@pytest.mark.parametrize("kind", KINDS)
+# a compile costs a third of a second: scalars of every type and one width of vectors each are run, all the others are read
+RUN = [(kind, lanes) for n, kind in enumerate(KINDS) for lanes in (1, 2 + n % 3)]
+READ = [(kind, lanes) for kind in KINDS for lanes in (1, 2, 3, 4) if (kind, lanes) not in RUN]
+
+
+def table_of(kind: str) -> dict:
+    return FUNCTIONS | (FUNCTIONS_OF_32_BITS if Type(kind).width == 32 else {})
+
+
+@pytest.mark.parametrize("kind, lanes", RUN)
 def test_functions_are_exact_at_the_ends_and_between(run, kind, lanes):
     t, size = Type(kind), 12 * 32
     x, y, z = (hard(kind, size, seed) for seed in range(3))
-    table = FUNCTIONS | (FUNCTIONS_OF_32_BITS if t.width == 32 else {})
+    table = table_of(kind)
     field = f"const uint o = i * 7 % {t.width}, b = i * 5 % ({t.width} - o + 1);"
     thread = [i // lanes for i in range(size)]
     o = [i * 7 % t.width for i in thread]
@@ -95,3 +107,21 @@ def test_functions_are_exact_at_the_ends_and_between(run, kind, lanes):
     for (name, exact), got in zip(table.items(), rows, strict=True):
         for *given, result in zip(x.tolist(), y.tolist(), z.tolist(), o, b, got.tolist(), strict=True):
             assert result == exact(t, *given), f"{name} in {kind}{lanes} of {given}"
+
+
+@pytest.mark.parametrize("kind, lanes", READ)
+def test_every_function_is_there_for_every_width(kind, lanes):
+    check(lower(HEAD + program(kind, lanes, "", table_of(kind), "xyz", before="uint o = 0, b = 0;")))
+
+
+REFUSED = {
+    "24 bits of other widths": "short2 v = mul24(short2(1), short2(2));",
+    "a popcount of fractions": "float2 v = popcount(float2(1));",
+    "a vector and a vector of another width": "int2 v = max(int2(1), long2(2));",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_metal_lacks_is_refused(name):
+    with pytest.raises(metal.error):
+        check(lower(f"{HEAD}kernel void f(device float *x [[buffer(0)]]) {{ {REFUSED[name]} }}"))

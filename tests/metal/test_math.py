@@ -17,7 +17,7 @@ import metal
 from metal.portable.frontend import check
 from metal.portable.translate import lower
 from tests.metal.conftest import HEAD
-from tests.metal.numeric import evaluate, hard, judge
+from tests.metal.numeric import evaluate, hard, judge, program
 
 EXACT, ROUNDED = 0, 0.5  # "0 ulp" and "correctly rounded" in the tables
 PI = np.pi
@@ -38,6 +38,10 @@ def median(*v):
     """The middle one, or the only one that is no NaN; with one NaN among them either of the others is right."""
     nans = np.isnan(v).sum(axis=0)
     return np.ma.masked_array(np.where(nans == 0, np.median(v, axis=0), np.fmax(np.fmax(*v[:2]), v[2])), nans == 1)
+
+
+def binary(function: Callable) -> Callable:
+    return lambda x, y, z: function(x, y)
 
 
 def within(error: float, low: float, high: float, ulps: float = np.inf) -> Callable:
@@ -95,24 +99,30 @@ UNARY = {
     "T(e)": (lambda x: np.ma.masked_array(np.frexp(x)[1], ~np.isfinite(x)), EXACT),
     "T($ilogb(x))": (lambda x: np.ma.masked_array(np.frexp(x)[1] - 1, ~np.isfinite(x) | (x == 0)), EXACT),
 }
-BINARY = {
-    "$atan2(x, y)": (np.arctan2, 6, inside(6, lambda x, y: (x != 0) & (y != 0))),
-    "$copysign(x, y)": (np.copysign, EXACT),
-    "$divide(x, y)": (np.divide, ROUNDED, inside(2.5, lambda x, y: (np.abs(y) >= 2.0**-126) & (np.abs(y) <= 2.0**126))),
-    "$fdim(x, y)": (lambda x, y: np.where(x <= y, 0, x - y), ROUNDED),
-    "$fmax(x, y)": (np.fmax, EXACT),
-    "$max(x, y)": (np.fmax, EXACT),
-    "$fmin(x, y)": (np.fmin, EXACT),
-    "$min(x, y)": (np.fmin, EXACT),
-    "$fmod(x, y)": (np.fmod, EXACT),
-    "$pow(x, y)": (np.power, 16, inside(16, lambda x, y: x > 0)),  # exp2(y * log2(x))
+SEVERAL = {
+    "$atan2(x, y)": (binary(np.arctan2), 6, inside(6, lambda x, y, z: (x != 0) & (y != 0))),
+    "$copysign(x, y)": (binary(np.copysign), EXACT),
+    "$divide(x, y)": (
+        binary(np.divide),
+        ROUNDED,
+        inside(2.5, lambda x, y, z: (np.abs(y) >= 2.0**-126) & (np.abs(y) <= 2.0**126)),
+    ),
+    "$fdim(x, y)": (lambda x, y, z: np.where(x <= y, 0, x - y), ROUNDED),
+    "$fmax(x, y)": (binary(np.fmax), EXACT),
+    "$max(x, y)": (binary(np.fmax), EXACT),
+    "$fmin(x, y)": (binary(np.fmin), EXACT),
+    "$min(x, y)": (binary(np.fmin), EXACT),
+    "$fmod(x, y)": (binary(np.fmod), EXACT),
+    "$pow(x, y)": (binary(np.power), 16, inside(16, lambda x, y, z: x > 0)),  # exp2(y * log2(x))
     "$ldexp(x, I(clamp(y, T(-300), T(300))))": (
-        lambda x, y: np.ma.masked_array(np.ldexp(x, np.clip(np.nan_to_num(y), -300, 300).astype(int)), np.isnan(y)),
+        lambda x, y, z: np.ma.masked_array(np.ldexp(x, np.clip(np.nan_to_num(y), -300, 300).astype(int)), np.isnan(y)),
         ROUNDED,
     ),
-    "$powr(x, y)": (lambda x, y: np.where(np.isnan(y * np.log(x)), np.nan, np.power(x, y)), 16, inside(16, lambda x, y: x > 0)),
-}
-TERNARY = {
+    "$powr(x, y)": (
+        lambda x, y, z: np.where(np.isnan(y * np.log(x)), np.nan, np.power(x, y)),
+        16,
+        inside(16, lambda x, y, z: x > 0),
+    ),
     "$fmax3(x, y, z)": (lambda x, y, z: np.fmax(x, np.fmax(y, z)), EXACT),
     "$max3(x, y, z)": (lambda x, y, z: np.fmax(x, np.fmax(y, z)), EXACT),
     "$fmin3(x, y, z)": (lambda x, y, z: np.fmin(x, np.fmin(y, z)), EXACT),
@@ -171,40 +181,45 @@ def shuffled(dtype) -> list[np.ndarray]:
     return made
 
 
-@pytest.mark.parametrize("lanes", LANES)
-@pytest.mark.parametrize("space", SPACES)
+# A compile costs a third of a second: of fast:: and precise:: two widths are run, and all the others are read only.
+RUN = [*(("", n) for n in LANES), ("fast::", 1), ("fast::", 3), ("precise::", 1), ("precise::", 4)]
+
+
+@pytest.mark.parametrize("space, lanes", RUN)
 def test_functions_of_a_float_keep_to_their_table(run, space, lanes):
     prove(run, "float", lanes, space, UNARY | FRACT["float"], hard(np.float32, SIZE))
 
 
-@pytest.mark.parametrize("lanes", LANES)
-@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("space, lanes", RUN)
 def test_functions_of_several_floats_keep_to_their_table(run, space, lanes):
     x, y, z = shuffled(np.float32)
     x[1000:2000] = np.random.default_rng(4).uniform(0.9, 1.1, 1000)  # powers near 1, with large exponents
     y[1000:2000] = np.random.default_rng(5).uniform(-900, 900, 1000)
     y[2000:3000] = np.random.default_rng(6).integers(-9, 10, 1000)  # whole exponents of negative numbers
-    prove(run, "float", lanes, space, BINARY, x, y)
-    prove(run, "float", lanes, space, TERNARY, x, y, z)
+    prove(run, "float", lanes, space, SEVERAL, x, y, z)
 
 
-def test_functions_of_a_half_keep_to_their_table_for_every_half_there_is(run):
-    prove(run, "half", 1, "", UNARY | FRACT["half"], np.arange(65536, dtype=np.uint16).view(np.float16))
+@pytest.mark.parametrize("lanes", [1, 4])
+def test_functions_of_a_half_keep_to_their_table_for_every_half_there_is(run, lanes):
+    prove(run, "half", lanes, "", UNARY | FRACT["half"], np.arange(65536, dtype=np.uint16).view(np.float16))
 
 
-@pytest.mark.parametrize("lanes", LANES)
-def test_functions_of_halves_keep_to_their_table(run, lanes):
-    x, y, z = shuffled(np.float16)
-    prove(run, "half", lanes, "", UNARY | FRACT["half"], x)
-    prove(run, "half", lanes, "", BINARY, x, y)
-    prove(run, "half", lanes, "", TERNARY, x, y, z)
+@pytest.mark.parametrize("lanes", [1, 2, 3])
+def test_functions_of_several_halves_keep_to_their_table(run, lanes):
+    prove(run, "half", lanes, "", SEVERAL, *shuffled(np.float16))
 
 
-@pytest.mark.parametrize("lanes", LANES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind, lanes", [("float", 1), ("float", 3), ("half", 2), ("half", 4)])
 def test_common_functions_follow_their_formulas(run, kind, lanes):
     x, y, z = (np.clip(np.nan_to_num(v), -1000, 1000) for v in shuffled(KINDS[kind]))  # mix would overflow on the way
     prove(run, kind, lanes, "", common(float(np.finfo(KINDS[kind]).eps)), x, y, z)
+
+
+@pytest.mark.parametrize("lanes", LANES)
+@pytest.mark.parametrize("kind, space", [("half", ""), *(("float", space) for space in SPACES)])
+def test_every_function_is_there_for_every_width(kind, space, lanes):
+    everything = [*UNARY, *FRACT[kind], *SEVERAL, *(common(0) if space == "" else ())]
+    check(lower(HEAD + program(kind, lanes, space, everything, "xyz")))
 
 
 REFUSED = {

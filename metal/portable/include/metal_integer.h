@@ -18,7 +18,29 @@ namespace metal {
 #define FL_INT_CLAMP(T) inline T clamp(T x, T low, T high) { return ::min(::max(x, low), high); }
 #define FL_MULHI(T) inline T mulhi(T x, T y) { return ::mul_hi(x, y); }
 #define FL_MADHI(T) inline T madhi(T x, T y, T z) { return ::mad_hi(x, y, z); }
+// OpenCL's mad_sat is wrong here from 32 bits on (mad_sat(0, 42917, -1) is 2147483647): 64 bits, or two halves of 128
+#define FL_EACH_WIDTH(M, T, W) M(T, W) M(T##2, W##2) M(T##3, W##3) M(T##4, W##4)
 #define FL_MADSAT(T) inline T madsat(T x, T y, T z) { return ::mad_sat(x, y, z); }
+#define FL_MADSAT_INT(T, W)                                                                                             \
+    inline T madsat(T x, T y, T z) {                                                                                    \
+        const W wide = ::convert_##W(x) * ::convert_##W(y) + ::convert_##W(z);                                          \
+        return ::convert_##T(::clamp(wide, (W)(-0x7fffffffl - 1), (W)(0x7fffffffl)));                                   \
+    }
+#define FL_MADSAT_UINT(T, W)                                                                                            \
+    inline T madsat(T x, T y, T z) {                                                                                    \
+        return ::convert_##T(::min(::convert_##W(x) * ::convert_##W(y) + ::convert_##W(z), (W)(0xffffffffl)));          \
+    }
+#define FL_MADSAT_ULONG(T)                                                                                              \
+    inline T madsat(T x, T y, T z) {                                                                                    \
+        const T low = x * y, sum = low + z;                                                                             \
+        return ::mul_hi(x, y) == (T)(0) ? (sum < low ? ~(T)(0) : sum) : ~(T)(0);                                        \
+    }
+#define FL_MADSAT_LONG(T, U)                                                                                            \
+    inline T madsat(T x, T y, T z) {                                                                                    \
+        const U low = __builtin_astype(x, U) * __builtin_astype(y, U), sum = low + __builtin_astype(z, U);              \
+        const T high = ::mul_hi(x, y) + (z >> 63) + (sum < low ? (T)(1) : (T)(0)), v = __builtin_astype(sum, T);        \
+        return high == v >> 63 ? v : (T)(0x7fffffffffffffff) ^ (high >> 63);                                            \
+    }
 #define FL_MUL24(T) inline T mul24(T x, T y) { return ::mul24(x, y); }
 #define FL_MAD24(T) inline T mad24(T x, T y, T z) { return ::mad24(x, y, z); }
 /*abs*/ FL_EACH_INT(FL_INT_ABS)
@@ -35,7 +57,10 @@ namespace metal {
 /*clamp*/ FL_EACH_INT(FL_INT_CLAMP)
 /*mulhi*/ FL_EACH_INT(FL_MULHI)
 /*madhi*/ FL_EACH_INT(FL_MADHI)
-/*madsat*/ FL_EACH_INT(FL_MADSAT)
+/*madsat*/ FL_EACH_INT_OF(FL_MADSAT, char) FL_EACH_INT_OF(FL_MADSAT, uchar)
+/*madsat*/ FL_EACH_INT_OF(FL_MADSAT, short) FL_EACH_INT_OF(FL_MADSAT, ushort)
+/*madsat*/ FL_EACH_WIDTH(FL_MADSAT_INT, int, long) FL_EACH_WIDTH(FL_MADSAT_UINT, uint, ulong)
+/*madsat*/ FL_EACH_WIDTH(FL_MADSAT_LONG, long, ulong) FL_EACH_INT_OF(FL_MADSAT_ULONG, ulong)
 /*mul24*/ FL_EACH_INT32(FL_MUL24)
 /*mad24*/ FL_EACH_INT32(FL_MAD24)
 
