@@ -2,23 +2,25 @@
 // programs in which its name stands (library.py).
 //
 // Conversions are those of the specification's section 8.7, correctly rounded: products are exact in double, and quotients so
-// much finer there than float and half that one rounding is left. The saturating conversions turn NaN into 0, as it asks.
+// much finer there than float and half that one rounding is left. (OpenCL's saturating conversions would do, but the driver
+// lacks them for a SIMD-group of 32.)
 
 namespace metal {
 
+#define FL_STEPS(x, least, most) ::rint(::fmin(::fmax((x) * (most), least), most))
 inline uint fl_pack_unorm4x8(float4 x) {
-    return __builtin_astype(::convert_uchar4_sat_rte(::convert_double4(x) * 255.0), uint);
+    return __builtin_astype(::convert_uchar4(FL_STEPS(::convert_double4(x), 0.0, 255.0)), uint);
 }
 inline uint fl_pack_unorm2x16(float2 x) {
-    return __builtin_astype(::convert_ushort2_sat_rte(::convert_double2(x) * 65535.0), uint);
+    return __builtin_astype(::convert_ushort2(FL_STEPS(::convert_double2(x), 0.0, 65535.0)), uint);
 }
-inline uint fl_pack_snorm4x8(float4 x) {  // -128 is not a value of its own: -1 is -127
-    return __builtin_astype(::max(::convert_char4_sat_rte(::convert_double4(x) * 127.0), (char4)((char)-127)), uint);
+inline uint fl_pack_snorm4x8(float4 x) {
+    return __builtin_astype(::convert_char4(FL_STEPS(::convert_double4(x), -127.0, 127.0)), uint);
 }
 inline uint fl_pack_snorm2x16(float2 x) {
-    return __builtin_astype(::max(::convert_short2_sat_rte(::convert_double2(x) * 32767.0), (short2)((short)-32767)), uint);
+    return __builtin_astype(::convert_short2(FL_STEPS(::convert_double2(x), -32767.0, 32767.0)), uint);
 }
-inline uint fl_norm(double x, uint most) { return ::min(::convert_uint_sat_rte(x * most), most); }
+inline uint fl_norm(double x, double most) { return (uint)FL_STEPS(x, 0.0, most); }
 inline uint fl_pack_unorm10a2(float4 x) {
     return fl_norm(x.x, 1023) | fl_norm(x.y, 1023) << 10 | fl_norm(x.z, 1023) << 20 | fl_norm(x.w, 3) << 30;
 }
