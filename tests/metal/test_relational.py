@@ -106,6 +106,7 @@ def test_every_question_is_there_for_every_width(kind, lanes):
 REFUSED = {
     "a question about an integer vector": "bool b = all(isnan(int2(1)));",
     "conditions fewer than components": "float4 v = select(float4(1), float4(2), int2(1) == int2(1));",
+    "numbers for conditions": "float4 v = select(float4(1), float4(2), uint4(1));",
     "values of two types": "float2 v = select(float2(1), half2(2), true);",
     "all of a vector of fractions": "bool b = all(float2(1));",
 }

@@ -35,17 +35,17 @@ namespace metal {
 
 // OpenCL's own select wants a mask exactly as wide as the values; Metal has no such rule (a half4's comparison may choose
 // between int4s). One bool chooses for a whole vector, as it does in Metal, where it turns into a vector of bools.
-template <int lanes> struct fl_chosen {
-    template <typename T, typename M> static T of(T no, T yes, M c) {
-        static_assert(fl_shape<M>::size == lanes, "select needs as many conditions as the values have components");
-        for (int i = 0; i < lanes; i++) no[i] = c[i] ? yes[i] : no[i];
-        return no;
-    }
-    template <typename T> static T of(T no, T yes, bool c) { return c ? yes : no; }
-};
+template <typename M> struct fl_mask {};
+#define FL_MASK(T) template <> struct fl_mask<T> { typedef T type; };
+FL_EACH_MASK(FL_MASK)
 #define FL_CHOOSE(T) inline T select(T no, T yes, bool c) { return c ? yes : no; }
-#define FL_CHOOSE_EACH(T) \
-    template <typename M> inline T select(T no, T yes, M c) { return fl_chosen<fl_shape<T>::size>::of(no, yes, c); }
+#define FL_CHOOSE_EACH(T)                                                                                               \
+    FL_CHOOSE(T) template <typename M, typename = typename fl_mask<M>::type> inline T select(T no, T yes, M c) {        \
+        const int n = fl_shape<T>::size;                                                                                \
+        static_assert((int)fl_shape<M>::size == n, "select needs as many conditions as the values have components");    \
+        for (int i = 0; i < n; i++) no[i] = c[i] ? yes[i] : no[i];                                                      \
+        return no;                                                                                                      \
+    }
 #define FL_SELECT(T) FL_CHOOSE(T) FL_CHOOSE_EACH(T##2) FL_CHOOSE_EACH(T##3) FL_CHOOSE_EACH(T##4)
 /*select*/ FL_SELECT(float) FL_SELECT(half) FL_SELECT(char) FL_SELECT(uchar) FL_SELECT(short) FL_SELECT(ushort)
 /*select*/ FL_SELECT(int) FL_SELECT(uint) FL_SELECT(long) FL_SELECT(ulong) FL_CHOOSE(bool)
