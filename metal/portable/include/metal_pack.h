@@ -20,12 +20,13 @@ inline uint fl_pack_snorm4x8(float4 x) {
 inline uint fl_pack_snorm2x16(float2 x) {
     return __builtin_astype(::convert_short2(FL_STEPS(::convert_double2(x), -32767.0, 32767.0)), uint);
 }
-inline uint fl_norm(double x, double most) { return (uint)FL_STEPS(x, 0.0, most); }
+inline uint fl_norm(double x, double most) { return (uint)FL_STEPS(x, (double)0, most); }
 inline uint fl_pack_unorm10a2(float4 x) {
     return fl_norm(x.x, 1023) | fl_norm(x.y, 1023) << 10 | fl_norm(x.z, 1023) << 20 | fl_norm(x.w, 3) << 30;
 }
 inline ushort fl_pack_unorm565(float3 x) { return fl_norm(x.x, 31) | fl_norm(x.y, 63) << 5 | fl_norm(x.z, 31) << 11; }
-inline float fl_to_srgb(double x) { return x < 0.0031308 ? 12.92 * x : 1.055 * ::pow(x, 1.0 / 2.4) - 0.055; }
+// literals may be floats (an option of the compilers): near enough for the curves, and casts where a double is meant
+inline float fl_to_srgb(double x) { return x < 0.0031308 ? 12.92 * x : 1.055 * ::pow(x, (double)(1 / 2.4)) - 0.055; }
 inline uint fl_pack_srgb_unorm4x8(float4 x) {  // alpha is linear
     x.x = fl_to_srgb(x.x); x.y = fl_to_srgb(x.y); x.z = fl_to_srgb(x.z);
     return fl_pack_unorm4x8(x);
@@ -43,7 +44,7 @@ inline double3 fl_unpack_unorm565(uint x) {
     const uint3 v = {x & 31, x >> 5 & 63, x >> 11}, most = {31, 63, 31};
     return ::convert_double3(v) / ::convert_double3(most);
 }
-inline double fl_from_srgb(double c) { return c <= 0.04045 ? c / 12.92 : ::pow((c + 0.055) / 1.055, 2.4); }
+inline double fl_from_srgb(double c) { return c <= 0.04045 ? c / 12.92 : ::pow((c + 0.055) / 1.055, (double)2.4); }
 inline double4 fl_unpack_unorm4x8_srgb(uint x) {
     double4 c = fl_unpack_unorm4x8(x);
     c.x = fl_from_srgb(c.x); c.y = fl_from_srgb(c.y); c.z = fl_from_srgb(c.z);
