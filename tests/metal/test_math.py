@@ -233,7 +233,10 @@ REFUSED = {
     "a function of <metal_common> in fast": "float v = fast::mix(1.0f, 2.0f, 0.5f);",
     "integers of another width": "short e; float m = frexp(1.5f, e);",
     "references to device memory": "float m = modf(1.5f, x[0]);",
-    "nextafter, which came with Metal 3.1": "float v = metal::nextafter(1.0f, 2.0f);",
+    "nextafter, which came with Metal 3.1": "float v = nextafter(1.0f, 2.0f);",
+    "OpenCL's erf": "float v = erf(1.0f);",
+    "OpenCL's mad": "float v = mad(1.0f, 2.0f, 3.0f);",
+    "OpenCL's half_exp": "float v = half_exp(1.0f);",
 }
 
 
@@ -241,3 +244,9 @@ REFUSED = {
 def test_what_metal_lacks_is_refused(name):
     with pytest.raises(metal.error):
         check(lower(f"{HEAD}kernel void f(device float *x [[buffer(0)]]) {{ {REFUSED[name]} }}"))
+
+
+def test_a_program_may_call_its_own_things_what_opencl_calls_its_functions():
+    own = "#define hypot(a, b) ((a) + (b))\nfloat erf(float v) { return v; } struct S { float mad(float v) thread { return v; } };"
+    use = "float radians = hypot(erf(1), 2); S s; x[0] = s.mad(radians) * (radians);"
+    check(lower(f"{HEAD}{own}\nkernel void f(device float *x [[buffer(0)]]) {{ {use} }}"))
