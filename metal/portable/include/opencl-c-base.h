@@ -9,6 +9,7 @@ typedef __SIZE_TYPE__ size_t; typedef __PTRDIFF_TYPE__ ptrdiff_t; typedef __INTP
 FL_TYPES(char, char) FL_TYPES(unsigned char, uchar) FL_TYPES(short, short) FL_TYPES(unsigned short, ushort)
 FL_TYPES(int, int) FL_TYPES(unsigned int, uint) FL_TYPES(long, long) FL_TYPES(unsigned long, ulong)
 FL_TYPES(half, half) FL_TYPES(float, float) FL_TYPES(double, double)
+template <typename T> T bit_reverse(T x);
 typedef uint cl_mem_fence_flags;
 typedef enum memory_scope { memory_scope_work_item, memory_scope_work_group, memory_scope_device, memory_scope_all_svm_devices, memory_scope_sub_group } memory_scope;
 typedef enum memory_order { memory_order_relaxed, memory_order_acquire, memory_order_release, memory_order_acq_rel, memory_order_seq_cst } memory_order;
@@ -22,7 +23,6 @@ FL_SCAN(add) FL_SCAN(mul)
 #define FL_SHUFFLE(name) template <typename T> T sub_group_##name(T x, uint lane);
 FL_SHUFFLE(shuffle) FL_SHUFFLE(shuffle_xor) FL_SHUFFLE(shuffle_up) FL_SHUFFLE(shuffle_down) FL_SHUFFLE(broadcast) FL_SHUFFLE(non_uniform_broadcast)
 template <typename T> T sub_group_broadcast_first(T x);
-template <typename T> T bit_reverse(T x);
 int sub_group_non_uniform_all(int x);
 int sub_group_non_uniform_any(int x);
 int sub_group_elect(void);
