@@ -19,6 +19,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "metal_math.h": (),
     "metal_geometric.h": (),
     "metal_relational.h": (),
+    "metal_pack.h": (),
     "metal_simdgroup.h": (),
 }
 CORE = "metal_stdlib.h"

@@ -26,6 +26,15 @@ _LEFT_OUT = {
     },
 }
 
+# Names that a program may well use for something of its own: refused where they are called and nothing of its own is meant
+_CALLED = re.compile(
+    r"a(cos|sin|tan|tan2)pi|cbrt|erfc?|expm1|hypot|lgamma(_r)?|log1p|logb|mad|m(ax|in)mag|nan|nextafter|pown|remainder|remquo"
+    r"|rootn|tgamma|half_(cos|divide|exp|exp2|exp10|log|log2|log10|powr|recip|rsqrt|sin|sqrt|tan)|abs_diff|(add|sub|mad)_sat"
+    r"|(mad|mul)_hi|upsample|bit_reverse|bitfield_\w+|bitselect|degrees|radians|is(not)?equal|is(greater|less)(equal)?"
+    r"|islessgreater|fast_(distance|length|normalize)|shuffle2?|vec_step|async_\w+|prefetch|printf"
+)
+_MACRO = re.compile(r"#\s*define\s+(\w+)\(")
+
 
 # what came with a later version of the language → that version
 _LATER = {
@@ -42,6 +51,7 @@ def refuse(tokens: list[Token], where: SourceMap, version: int) -> None:
     names = [i for i, token in enumerate(tokens) if token.kind == "name"]
     # `float mad(…`: a name after a type and before a parenthesis is the program's own function
     own = {c.text(i) for i in names if c.text(c.after(i)) == "(" and _is_type(c, c.before(i))}
+    own |= {match[1] for token in tokens if token.kind == "directive" and (match := _MACRO.match(token.text.lstrip()))}
     for i in names:
         text, offset = c.text(i), tokens[i].start
         if text in _LEFT_OUT:
@@ -53,6 +63,10 @@ def refuse(tokens: list[Token], where: SourceMap, version: int) -> None:
             found.append((offset, f"'{text}' came with Metal {needs}; this is compiled as {asked}"))
         elif _OPENCL.fullmatch(text) and text not in own and c.text(c.before(i)) not in (".", "->"):
             found.append((offset, f"'{text}' is OpenCL's, Metal has no such name"))
+        elif (
+            _CALLED.fullmatch(text) and text not in own and c.text(c.before(i)) not in (".", "->") and c.text(c.after(i)) == "("
+        ):
+            found.append((offset, f"use of undeclared identifier '{text}': it is OpenCL's, Metal has no such function"))
         elif text in VECTORS and c.text(c.before(i)) == "(" and c.text(c.after(i)) == ")":
             opening = c.after(c.after(i))
             if c.text(opening) == "(" and len(c.split(opening + 1, c.match(opening), angles=False)) > 1:

@@ -8,7 +8,8 @@ typedef unsigned char uchar; typedef unsigned short ushort; typedef unsigned int
 typedef __SIZE_TYPE__ size_t; typedef __PTRDIFF_TYPE__ ptrdiff_t; typedef __INTPTR_TYPE__ intptr_t; typedef __UINTPTR_TYPE__ uintptr_t;
 FL_TYPES(char, char) FL_TYPES(unsigned char, uchar) FL_TYPES(short, short) FL_TYPES(unsigned short, ushort)
 FL_TYPES(int, int) FL_TYPES(unsigned int, uint) FL_TYPES(long, long) FL_TYPES(unsigned long, ulong)
-FL_TYPES(half, half) FL_TYPES(float, float)
+FL_TYPES(half, half) FL_TYPES(float, float) FL_TYPES(double, double)
+template <typename T> T bit_reverse(T x);
 typedef uint cl_mem_fence_flags;
 typedef enum memory_scope { memory_scope_work_item, memory_scope_work_group, memory_scope_device, memory_scope_all_svm_devices, memory_scope_sub_group } memory_scope;
 typedef enum memory_order { memory_order_relaxed, memory_order_acquire, memory_order_release, memory_order_acq_rel, memory_order_seq_cst } memory_order;
