@@ -18,6 +18,7 @@ _LIBRARY = str(library.INCLUDE / "library-as-needed.h")  # never on disk: given 
 # -I: the driver includes opencl-c-base.h by itself, and finds ours (libclang ships none)
 _ARGUMENTS = [
     *("-x", "cl", "-cl-std=clc++2021", "-target", "spir64", "-Wno-everything", "-ferror-limit=20"),
+    "-cl-single-precision-constant",
     *("-I", str(library.INCLUDE), "-include", _LIBRARY),
 ]
 PROLOGUE = "namespace metal {\n"

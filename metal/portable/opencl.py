@@ -27,7 +27,8 @@ from .lowered import Lowered
 
 # Metal's fast math: reassociation, no NaN, no infinity. Not -cl-fast-relaxed-math, which would also take sin and cos (precise::
 # ones too) to 2500 ulp and leave out the rounding of float(half(x)).
-OPTIONS = ["-cl-std=CLC++2021", "-cl-unsafe-math-optimizations", "-cl-finite-math-only"]
+# A literal without a suffix is a float: Metal has no double.
+OPTIONS = ["-cl-std=CLC++2021", "-cl-unsafe-math-optimizations", "-cl-finite-math-only", "-cl-single-precision-constant"]
 _LIBRARY = "libintelocl.so"
 
 
