@@ -6,12 +6,13 @@
 namespace metal {
 
 #define FL_EACH_SPACE(M) M(device) M(threadgroup) M(thread) M(const device) M(const threadgroup) M(const thread) M(const constant)
-#define FL_AT(space) space T &operator[](int i) space { return fl_all[i]; }
+#define FL_AT(space) space T &operator[](int i) space & { return fl_all[i]; }
+#define FL_ATS FL_EACH_SPACE(FL_AT) T operator[](int i) && { return fl_all[i]; }
 #define FL_GATHER vec<T, N> v; for (int i = 0; i < N; i++) v[i] = fl_all[i]; return v;
 // A swizzle of neighbours (.xy, .yzw) lies in the fields' own memory; any other would have to be a copy, and is not there.
 template <typename T, int N> struct fl_run {
     T fl_all[N];
-    FL_EACH_SPACE(FL_AT)
+    FL_ATS
     operator vec<T, N>() const { FL_GATHER }
     operator vec<T, N>() const constant { FL_GATHER }
     void operator=(vec<T, N> v) { for (int i = 0; i < N; i++) fl_all[i] = v[i]; }
@@ -27,7 +28,7 @@ template <typename T> struct fl_fields<T, 2> {
     constexpr fl_fields(T x, T y) constant : x(x), y(y) {}
     constexpr fl_fields(const constant fl_fields &o) : x(o.x), y(o.y) {}
     fl_fields(const fl_fields &) = default;
-    FL_EACH_SPACE(FL_AT)
+    FL_ATS
 };
 template <typename T> struct fl_fields<T, 3> {
     union {
@@ -39,7 +40,7 @@ template <typename T> struct fl_fields<T, 3> {
     constexpr fl_fields(T x, T y, T z) constant : x(x), y(y), z(z) {}
     constexpr fl_fields(const constant fl_fields &o) : x(o.x), y(o.y), z(o.z) {}
     fl_fields(const fl_fields &) = default;
-    FL_EACH_SPACE(FL_AT)
+    FL_ATS
 };
 template <typename T> struct fl_fields<T, 4> {
     union {
@@ -53,7 +54,7 @@ template <typename T> struct fl_fields<T, 4> {
     constexpr fl_fields(T x, T y, T z, T w) constant : x(x), y(y), z(z), w(w) {}
     constexpr fl_fields(const constant fl_fields &o) : x(o.x), y(o.y), z(o.z), w(o.w) {}
     fl_fields(const fl_fields &) = default;
-    FL_EACH_SPACE(FL_AT)
+    FL_ATS
 };
 
 }  // namespace metal
