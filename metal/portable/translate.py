@@ -4,7 +4,8 @@ What changes, and all that changes:
   * a `kernel` function becomes an OpenCL `__kernel`: buffers by reference become pointers, attribute parameters
     (`uint i [[thread_position_in_grid]]`) become local variables, threadgroup width and SIMD width become attributes;
   * a template kernel is copied once for each explicit instantiation, its parameters turned into local names;
-  * `float4(a, b)` becomes `fl_construct<float4>(a, b)`, for every type that may be a vector;
+  * `float4(a, b)` becomes `fl_construct<float4>(a, b)`, for every type that may be a vector, and `float4 v(a, b);` too; in it a
+    comparison `a < b` becomes `fl_truth(a < b)`, as OpenCL's true is −1 in vectors;
   * `#include <metal_…>`, `#line` and `using namespace metal` are blanked: everything stands inside namespace metal.
 Keywords (`device`, `threadgroup`, …) are macros of metal_stdlib.h, so they work inside a user's own macros too.
 Every piece of output remembers the offset it came from; that is how a message finds its line and column.
@@ -19,6 +20,11 @@ from .lexer import Cursor
 from .lowered import KernelInfo, Lowered
 from .parameters import ADDRESS_SPACES, MAX_THREADS, SIMD_WIDTH, Parameters
 from .strict import VECTORS, refuse
+
+
+_COMPARISONS = {"<", ">", "<=", ">=", "==", "!=", "&&", "||"}
+_SCALARS = {"bool", "char", "uchar", "short", "ushort", "int", "uint", "long", "ulong", "half", "float", "bfloat", "size_t", "void"}
+_BFLOAT = re.compile(r"((?!0[xX])[0-9.](?:[eE][+-]|[\w.])*?)[bB][fF]")  # 1.5bf; as hexadecimal, 0x1bf is a whole number
 
 
 @dataclass
@@ -42,6 +48,7 @@ class _Lowering(Parameters):
         super().__init__(source, file)
         self.templates: dict[str, _Function] = {}
         self.types = VECTORS | {"vec"}
+        self.before: dict[int, str] = {}  # token → text to put in front of it
 
     # --- the whole file -------------------------------------------------------------------------------------------
     def run(self) -> Lowered:
@@ -58,9 +65,12 @@ class _Lowering(Parameters):
         return self.out
 
     def _collect_type_names(self) -> None:
-        """Names that may turn out to be vector types: template type parameters, typedefs and aliases."""
+        """Names that may turn out to be vector types: template type parameters, typedefs, aliases and macros."""
         c = self.c
         for i, token in enumerate(self.tokens):
+            if alias := token.kind == "directive" and re.fullmatch(r"\s*#\s*define\s+(\w+)\s+(\w+)\s*", token.text):
+                if alias[2] in self.types:
+                    self.types.add(alias[1])
             if token.kind != "name":
                 continue
             if (token.text in ("typename", "class") and c.text(c.before(i)) in ("<", ",")) or (
@@ -216,6 +226,9 @@ class _Lowering(Parameters):
             for param, (kind, value) in names.items():
                 declared = f"typedef {value} {param}" if kind in ("typename", "class") else f"constant {kind} {param} = {value}"
                 out.put(declared + "; ", start)
+        for a, b in c.split(*f.params):
+            if whole := self._pointee(a, b):
+                out.put(f"FL_WHOLE({whole}) ", start)
         out.put(f"__kernel __attribute__((intel_reqd_sub_group_size({SIMD_WIDTH}))) void {entry}(", start)
         prologue: list[tuple[str, int]] = []
         taken: dict[int, str] = {}
@@ -234,12 +247,23 @@ class _Lowering(Parameters):
         out.put("}" + (" }" if names else ""), self.tokens[min(f.last, len(self.tokens) - 1)].start)
         out.kernels[host] = info
 
+    def _pointee(self, a: int, b: int) -> str | None:
+        """What a buffer parameter points to, if that may be a template's instance: Pair<float>, or a name for one."""
+        c, words, i = self.c, [], self._skip_attributes(self.c.skip(a))
+        while i < b and c.text(i) not in ("*", "&", "[["):
+            words.append(c.text(i))
+            i = c.after(i)
+        words = [w for w in words if w not in ADDRESS_SPACES | {"volatile"}]
+        return " ".join(words) if "<" in words or (len(words) == 1 and words[0] in self.types - VECTORS) else None
+
     # --- everything else ------------------------------------------------------------------------------------------
     def _copy(self, a: int, b: int) -> None:
         """Copy tokens [a, b), rewriting constructors and blanking directives that mean nothing to OpenCL."""
         c, i = self.c, a
         while i < b:
             token = self.tokens[i]
+            if i in self.before:
+                self.out.put(self.before.pop(i), token.start)
             if token.kind == "comment":
                 self.out.put(" " + "\n" * token.text.count("\n"), token.start)
             elif token.kind == "directive":
@@ -252,6 +276,9 @@ class _Lowering(Parameters):
                     self.out.put(token.text, token.start, verbatim=True)
             elif token.kind == "name" and token.text in self.types and c.text(c.before(i)) not in (".", "->"):
                 i = self._constructor(i, b)
+            elif token.kind == "number" and (literal := _BFLOAT.fullmatch(token.text)):
+                digits = literal[1] if re.search("[.eE]", literal[1]) else literal[1] + ".0"
+                self.out.put(f"bfloat({digits}f)", token.start)
             else:
                 self.out.put(token.text, token.start, verbatim=True)
             i += 1
@@ -269,13 +296,94 @@ class _Lowering(Parameters):
         inside = c.after(after)
         declarator = c.text(inside) in ("&", "*") and c.text(c.before(i)) in ADDRESS_SPACES
         if c.text(after) == "(" and after < end and not declarator and c.text(c.before(i)) != "operator":
-            self.out.put("fl_construct<", token.start)
-            for j in range(i, last + 1):
-                self.out.put(self.tokens[j].text, self.tokens[j].start, verbatim=True)
-            self.out.put(">", token.start)
+            self._truths(after)
+            self._put_construct(i, last, "fl_construct<", ">")
             return last
-        self.out.put(token.text, token.start, verbatim=True)
+        self._put_construct(i, last, "", "")
+        self._initialisers(after, f" = fl_construct<{self._source(i, last + 1)}>")
+        return last
+
+    def _put_construct(self, i: int, last: int, head: str, tail: str) -> None:
+        self.out.put(head, self.tokens[i].start)
+        for token in self.tokens[i : last + 1]:
+            self.out.put(token.text, token.start, verbatim=True)
+        self.out.put(tail, self.tokens[i].start)
+
+    def _initialisers(self, first: int, head: str) -> None:
+        """After a type's name, put `head` before each `(…)` that gives a variable its value: `float4 v(1, 2, 3, 4), w(0);`."""
+        c, end = self.c, first
+        while end < len(self.tokens) and c.text(end) not in (";", ")", "]", "}", ":"):
+            end = c.after(c.match(end) if c.text(end) in ("(", "[", "{", "[[") else end)
+        if c.text(end) != ";":
+            return
+        for a, b in self._split(first, end):
+            name = c.skip(a)
+            opening = c.after(name)
+            if self.tokens[name].kind != "name" or c.text(name) == "operator" or c.text(opening) != "(":
+                continue
+            close = c.match(opening)
+            arguments = self._split(opening + 1, close)
+            if c.after(close) == b and arguments and not any(self._is_parameter(x) for x, _ in arguments):
+                self._truths(opening)
+                self.before[opening] = head
+
+    def _is_parameter(self, a: int) -> bool:
+        """Whether a function's parameter starts here: two names in a row (`float x`), or a type by itself."""
+        c = self.c
+        first = c.skip(a)
+        second = c.after(first)
+        if self.tokens[first].kind != "name":
+            return False
+        by_itself = c.text(first) in self.types | _SCALARS and c.text(second) in (",", ")", "&", "*")
+        return by_itself or c.text(first) in ADDRESS_SPACES or self.tokens[min(second, len(self.tokens) - 1)].kind == "name"
+
+    def _truths(self, opening: int) -> None:
+        """Wrap the arguments between these parentheses that are comparisons."""
+        c, close = self.c, self.c.match(opening)
+        if close >= len(self.tokens):
+            return
+        for a, b in self._split(opening + 1, close):
+            if self._is_comparison(a, b):
+                self.before[a] = "fl_truth(" + self.before.get(a, "")
+                self.before[b] = ")" + self.before.get(b, "")
+
+    def _split(self, start: int, end: int) -> list[tuple[int, int]]:
+        """Like Cursor.split, for expressions: `<` may well mean less."""
+        parts, i, first = [], start, start
+        while i < end:
+            if self.c.text(i) == ",":
+                parts.append((first, i))
+                first = i + 1
+            i = self._over(i) + 1
+        return [*parts, (first, end)] if self.c.skip(first) < end else parts
+
+    def _over(self, i: int) -> int:
+        """The end of what opens at `i`: a bracket, or a template list `<…>`, by what follows it; `i` itself for anything else."""
+        c = self.c
+        if c.text(i) in ("(", "[", "{", "[["):
+            return c.match(i)
+        if c.text(i) == "<" and self.tokens[c.before(i)].kind == "name":
+            close = c.match_angle(i)
+            if c.text(c.after(close)) in ("(", "{", "::"):
+                return close
         return i
+
+    def _is_comparison(self, a: int, b: int) -> bool:
+        """Whether the expression is a comparison, or logic over some: by its operators outside brackets and template lists."""
+        c, i, found = self.c, self.c.skip(a), False
+        if c.text(i) == "(" and c.after(c.match(i)) >= b:
+            return self._is_comparison(i + 1, c.match(i))
+        found = c.text(i) == "!"
+        while i < b:
+            text, close = c.text(i), self._over(i)
+            if text == ">" and c.text(i + 1) == ">":  # a shift
+                close = i + 1
+            elif text in ("?", ":"):  # what is chosen counts, not the question
+                return self._is_comparison(i + 1, b)
+            elif text in _COMPARISONS and close == i:
+                found = True
+            i = c.after(close)
+        return found
 
 
 def c_kernel(c: Cursor, i: int) -> bool:

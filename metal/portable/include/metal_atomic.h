@@ -4,11 +4,11 @@
 namespace metal {
 
 template <typename T> struct atomic { T fl_value; };
-typedef atomic<int> atomic_int;
-typedef atomic<uint> atomic_uint;
-typedef atomic<bool> atomic_bool;
-typedef atomic<ulong> atomic_ulong;  // from MSL 2.4
-typedef atomic<float> atomic_float;  // from MSL 3.0
+typedef atomic<int> atomic_int; FL_WHOLE(atomic_int)
+typedef atomic<uint> atomic_uint; FL_WHOLE(atomic_uint)
+typedef atomic<bool> atomic_bool; FL_WHOLE(atomic_bool)
+typedef atomic<ulong> atomic_ulong; FL_WHOLE(atomic_ulong)  // from MSL 2.4
+typedef atomic<float> atomic_float; FL_WHOLE(atomic_float)  // from MSL 3.0
 enum memory_order { memory_order_relaxed };
 
 // What OpenCL calls the object: volatile or not, its own atomic type, at the scope of every thread of the device.

@@ -48,11 +48,8 @@ private:
     template <typename A> struct fl_bit<A, 0> { static bool of(A a) { return (bool)a; } };
 };
 template <int N> struct fl_shape<fl_bools<N>> { enum { size = N, native = 0 }; typedef bool scalar; };
-/*bool2 vec*/ typedef fl_bools<2> bool2;
-/*bool2 vec*/ template <> struct fl_vec<bool, 2> { typedef bool2 type; };
-/*bool3 vec*/ typedef fl_bools<3> bool3;
-/*bool3 vec*/ template <> struct fl_vec<bool, 3> { typedef bool3 type; };
-/*bool4 vec*/ typedef fl_bools<4> bool4;
-/*bool4 vec*/ template <> struct fl_vec<bool, 4> { typedef bool4 type; };
+#define FL_BOOLS(N) typedef fl_bools<N> bool##N; FL_WHOLE(bool##N) template <> struct fl_vec<bool, N> { typedef bool##N type; };
+FL_BOOLS(2) FL_BOOLS(3) FL_BOOLS(4)
+/*bool2 bool3 bool4 vec*/
 
 }  // namespace metal

@@ -12,13 +12,17 @@ namespace metal {
 // A swizzle of neighbours (.xy, .yzw) lies in the fields' own memory; any other would have to be a copy, and is not there.
 template <typename T, int N> struct fl_run {
     T fl_all[N];
+    fl_run() = default;
+    fl_run(const fl_run &) = default;
+    fl_run(const constant fl_run &o) { for (int i = 0; i < N; i++) fl_all[i] = o.fl_all[i]; }
     FL_ATS
     operator vec<T, N>() const { FL_GATHER }
     operator vec<T, N>() const constant { FL_GATHER }
+    fl_run &operator=(const fl_run &) = default;
     void operator=(vec<T, N> v) { for (int i = 0; i < N; i++) fl_all[i] = v[i]; }
 };
 template <typename T, int N> struct fl_shape<fl_run<T, N>> { enum { size = N, native = 0 }; typedef T scalar; };
-template <typename T, int N> constexpr auto fl_native(fl_run<T, N> v) { return fl_native((vec<T, N>)v); }
+template <typename T, int N> auto fl_native(fl_run<T, N> v) { vec<T, N> whole = v; return fl_native(whole); }
 
 template <typename T, int N> struct fl_fields;
 template <typename T> struct fl_fields<T, 2> {

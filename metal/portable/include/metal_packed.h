@@ -42,7 +42,8 @@ FL_PACKED_OP(<<) FL_PACKED_OP(>>) FL_PACKED_OP(<) FL_PACKED_OP(>) FL_PACKED_OP(<
 template <typename T, int N> auto operator-(fl_packed<T, N> a) { return -fl_native(a); }
 template <typename T, int N> auto operator~(fl_packed<T, N> a) { return ~fl_native(a); }
 
-#define FL_PACKED(T) typedef fl_packed<T, 2> packed_##T##2; typedef fl_packed<T, 3> packed_##T##3; typedef fl_packed<T, 4> packed_##T##4;
+#define FL_PACKED_N(T, N) typedef fl_packed<T, N> packed_##T##N; FL_WHOLE(packed_##T##N)
+#define FL_PACKED(T) FL_PACKED_N(T, 2) FL_PACKED_N(T, 3) FL_PACKED_N(T, 4)
 /*packed_char2 packed_char3 packed_char4*/ FL_PACKED(char)
 /*packed_uchar2 packed_uchar3 packed_uchar4*/ FL_PACKED(uchar)
 /*packed_short2 packed_short3 packed_short4*/ FL_PACKED(short)

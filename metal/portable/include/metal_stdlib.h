@@ -99,6 +99,9 @@ template <typename T, typename U> inline T as_type(U x) {
     return __builtin_astype(x, T);
 }
 
+// Makes a template's instance at once: a kernel's parameter may not point to one that nothing has needed yet.
+#define FL_WHOLE(...) static_assert(sizeof(__VA_ARGS__) != 0, "");
+
 // --- for the other parts: M once for each type -----------------------------------------------------------------------
 #define FL_EACH_FLOAT(M, name) M(name, float) M(name, float2) M(name, float3) M(name, float4) \
                                M(name, half) M(name, half2) M(name, half3) M(name, half4)

@@ -2,6 +2,7 @@
 
 namespace metal {
 
+struct bfloat;
 template <typename T, T v> struct integral_constant {
     static constexpr constant T value = v;
     typedef T value_type;
@@ -45,9 +46,9 @@ template <typename T, typename... U> struct fl_one_of : bool_constant<(is_same<t
 #define FL_ONE_OF(...) fl_one_of<T, __VA_ARGS__>::value
 FL_ASK(is_void, FL_ONE_OF(void))
 FL_ASK(is_integral, FL_ONE_OF(bool, char, signed char, uchar, short, ushort, int, uint, long, ulong))
-FL_ASK(is_floating_point, FL_ONE_OF(half, float))
+FL_ASK(is_floating_point, FL_ONE_OF(half, float, bfloat))
 FL_ASK(is_arithmetic, (is_integral<T>::value || is_floating_point<T>::value))
-FL_ASK(is_signed, FL_ONE_OF(char, signed char, short, int, long, half, float))
+FL_ASK(is_signed, FL_ONE_OF(char, signed char, short, int, long, half, float, bfloat))
 FL_ASK(is_unsigned, FL_ONE_OF(bool, uchar, ushort, uint, ulong))
 FL_ASK(is_const, __is_const(T))
 FL_ASK(is_volatile, __is_volatile(T))
