@@ -16,15 +16,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from .constructors import Constructors, bfloat_literal, directive
 from .lexer import Cursor
 from .lowered import KernelInfo, Lowered
-from .parameters import ADDRESS_SPACES, MAX_THREADS, SIMD_WIDTH, Parameters
-from .strict import VECTORS, refuse
-
-
-_COMPARISONS = {"<", ">", "<=", ">=", "==", "!=", "&&", "||"}
-_SCALARS = {"bool", "char", "uchar", "short", "ushort", "int", "uint", "long", "ulong", "half", "float", "bfloat", "size_t", "void"}
-_BFLOAT = re.compile(r"((?!0[xX])[0-9.](?:[eE][+-]|[\w.])*?)[bB][fF]")  # 1.5bf; as hexadecimal, 0x1bf is a whole number
+from .parameters import MAX_THREADS, SIMD_WIDTH
+from .strict import refuse
 
 
 @dataclass
@@ -43,12 +39,10 @@ def lower(source: str, file: str = "program_source") -> Lowered:
     return _Lowering(source, file).run()
 
 
-class _Lowering(Parameters):
+class _Lowering(Constructors):
     def __init__(self, source: str, file: str):
         super().__init__(source, file)
         self.templates: dict[str, _Function] = {}
-        self.types = VECTORS | {"vec"}
-        self.before: dict[int, str] = {}  # token → text to put in front of it
 
     # --- the whole file -------------------------------------------------------------------------------------------
     def run(self) -> Lowered:
@@ -63,26 +57,6 @@ class _Lowering(Parameters):
                 i = copied = done
         self._copy(copied, len(self.tokens))
         return self.out
-
-    def _collect_type_names(self) -> None:
-        """Names that may turn out to be vector types: template type parameters, typedefs, aliases and macros."""
-        c = self.c
-        for i, token in enumerate(self.tokens):
-            if alias := token.kind == "directive" and re.fullmatch(r"\s*#\s*define\s+(\w+)\s+(\w+)\s*", token.text):
-                if alias[2] in self.types:
-                    self.types.add(alias[1])
-            if token.kind != "name":
-                continue
-            if (token.text in ("typename", "class") and c.text(c.before(i)) in ("<", ",")) or (
-                token.text == "using" and c.text(c.after(c.after(i))) == "="
-            ):
-                self.types.add(c.text(c.after(i)))
-            elif token.text == "typedef":
-                j = i
-                while j < len(self.tokens) and c.text(j) not in (";", "{"):
-                    j += 1
-                if c.text(j) == ";" and self.tokens[c.before(j)].kind == "name":
-                    self.types.add(c.text(c.before(j)))
 
     def _item(self, i: int, copied: int) -> int | None:
         """Handle a construct that starts at token `i`: returns the token after it, or None to copy on."""
@@ -247,15 +221,6 @@ class _Lowering(Parameters):
         out.put("}" + (" }" if names else ""), self.tokens[min(f.last, len(self.tokens) - 1)].start)
         out.kernels[host] = info
 
-    def _pointee(self, a: int, b: int) -> str | None:
-        """What a buffer parameter points to, if that may be a template's instance: Pair<float>, or a name for one."""
-        c, words, i = self.c, [], self._skip_attributes(self.c.skip(a))
-        while i < b and c.text(i) not in ("*", "&", "[["):
-            words.append(c.text(i))
-            i = c.after(i)
-        words = [w for w in words if w not in ADDRESS_SPACES | {"volatile"}]
-        return " ".join(words) if "<" in words or (len(words) == 1 and words[0] in self.types - VECTORS) else None
-
     # --- everything else ------------------------------------------------------------------------------------------
     def _copy(self, a: int, b: int) -> None:
         """Copy tokens [a, b), rewriting constructors and blanking directives that mean nothing to OpenCL."""
@@ -267,7 +232,7 @@ class _Lowering(Parameters):
             if token.kind == "comment":
                 self.out.put(" " + "\n" * token.text.count("\n"), token.start)
             elif token.kind == "directive":
-                self.out.put(_directive(token.text, self.types), token.start, verbatim=True)
+                self.out.put(directive(token.text, self.types), token.start, verbatim=True)
             elif token.kind == "name" and token.text == "using" and c.text(c.after(i)) == "namespace":
                 j = c.after(c.after(i))
                 if c.text(j) == "metal" and c.text(c.after(j)) == ";":
@@ -276,114 +241,11 @@ class _Lowering(Parameters):
                     self.out.put(token.text, token.start, verbatim=True)
             elif token.kind == "name" and token.text in self.types and c.text(c.before(i)) not in (".", "->"):
                 i = self._constructor(i, b)
-            elif token.kind == "number" and (literal := _BFLOAT.fullmatch(token.text)):
-                digits = literal[1] if re.search("[.eE]", literal[1]) else literal[1] + ".0"
-                self.out.put(f"bfloat({digits}f)", token.start)
+            elif token.kind == "number" and (literal := bfloat_literal(token.text)):
+                self.out.put(literal, token.start)
             else:
                 self.out.put(token.text, token.start, verbatim=True)
             i += 1
-
-    def _constructor(self, i: int, end: int) -> int:
-        """At a type name: `T(` as an expression becomes `fl_construct<T>(`. Returns the last token dealt with."""
-        c, token, last = self.c, self.tokens[i], i
-        after = c.after(i)
-        if token.text == "vec":
-            if c.text(after) != "<":
-                self.out.put(token.text, token.start, verbatim=True)
-                return i
-            last = c.match_angle(after)
-            after = c.after(last)
-        inside = c.after(after)
-        declarator = c.text(inside) in ("&", "*") and c.text(c.before(i)) in ADDRESS_SPACES
-        if c.text(after) == "(" and after < end and not declarator and c.text(c.before(i)) != "operator":
-            self._truths(after)
-            self._put_construct(i, last, "fl_construct<", ">")
-            return last
-        self._put_construct(i, last, "", "")
-        self._initialisers(after, f" = fl_construct<{self._source(i, last + 1)}>")
-        return last
-
-    def _put_construct(self, i: int, last: int, head: str, tail: str) -> None:
-        self.out.put(head, self.tokens[i].start)
-        for token in self.tokens[i : last + 1]:
-            self.out.put(token.text, token.start, verbatim=True)
-        self.out.put(tail, self.tokens[i].start)
-
-    def _initialisers(self, first: int, head: str) -> None:
-        """After a type's name, put `head` before each `(…)` that gives a variable its value: `float4 v(1, 2, 3, 4), w(0);`."""
-        c, end = self.c, first
-        while end < len(self.tokens) and c.text(end) not in (";", ")", "]", "}", ":"):
-            end = c.after(c.match(end) if c.text(end) in ("(", "[", "{", "[[") else end)
-        if c.text(end) != ";":
-            return
-        for a, b in self._split(first, end):
-            name = c.skip(a)
-            opening = c.after(name)
-            if self.tokens[name].kind != "name" or c.text(name) == "operator" or c.text(opening) != "(":
-                continue
-            close = c.match(opening)
-            arguments = self._split(opening + 1, close)
-            if c.after(close) == b and arguments and not any(self._is_parameter(x) for x, _ in arguments):
-                self._truths(opening)
-                self.before[opening] = head
-
-    def _is_parameter(self, a: int) -> bool:
-        """Whether a function's parameter starts here: two names in a row (`float x`), or a type by itself."""
-        c = self.c
-        first = c.skip(a)
-        second = c.after(first)
-        if self.tokens[first].kind != "name":
-            return False
-        by_itself = c.text(first) in self.types | _SCALARS and c.text(second) in (",", ")", "&", "*")
-        return by_itself or c.text(first) in ADDRESS_SPACES or self.tokens[min(second, len(self.tokens) - 1)].kind == "name"
-
-    def _truths(self, opening: int) -> None:
-        """Wrap the arguments between these parentheses that are comparisons."""
-        c, close = self.c, self.c.match(opening)
-        if close >= len(self.tokens):
-            return
-        for a, b in self._split(opening + 1, close):
-            if self._is_comparison(a, b):
-                self.before[a] = "fl_truth(" + self.before.get(a, "")
-                self.before[b] = ")" + self.before.get(b, "")
-
-    def _split(self, start: int, end: int) -> list[tuple[int, int]]:
-        """Like Cursor.split, for expressions: `<` may well mean less."""
-        parts, i, first = [], start, start
-        while i < end:
-            if self.c.text(i) == ",":
-                parts.append((first, i))
-                first = i + 1
-            i = self._over(i) + 1
-        return [*parts, (first, end)] if self.c.skip(first) < end else parts
-
-    def _over(self, i: int) -> int:
-        """The end of what opens at `i`: a bracket, or a template list `<…>`, by what follows it; `i` itself for anything else."""
-        c = self.c
-        if c.text(i) in ("(", "[", "{", "[["):
-            return c.match(i)
-        if c.text(i) == "<" and self.tokens[c.before(i)].kind == "name":
-            close = c.match_angle(i)
-            if c.text(c.after(close)) in ("(", "{", "::"):
-                return close
-        return i
-
-    def _is_comparison(self, a: int, b: int) -> bool:
-        """Whether the expression is a comparison, or logic over some: by its operators outside brackets and template lists."""
-        c, i, found = self.c, self.c.skip(a), False
-        if c.text(i) == "(" and c.after(c.match(i)) >= b:
-            return self._is_comparison(i + 1, c.match(i))
-        found = c.text(i) == "!"
-        while i < b:
-            text, close = c.text(i), self._over(i)
-            if text == ">" and c.text(i + 1) == ">":  # a shift
-                close = i + 1
-            elif text in ("?", ":"):  # what is chosen counts, not the question
-                return self._is_comparison(i + 1, b)
-            elif text in _COMPARISONS and close == i:
-                found = True
-            i = c.after(close)
-        return found
 
 
 def c_kernel(c: Cursor, i: int) -> bool:
@@ -392,12 +254,3 @@ def c_kernel(c: Cursor, i: int) -> bool:
         return True
     j = c.after(c.match(i))
     return c.text(j) == "kernel" or (c.text(j) == "[[" and c_kernel(c, j))
-
-
-def _directive(text: str, types: set[str]) -> str:
-    body = text.lstrip()[1:].lstrip()
-    if body.startswith("line") or re.match(r"include\s*<(metal_|simd/)", body):
-        return " " * len(text) if "\n" not in text else re.sub(r"[^\n]", " ", text)
-    if body.startswith("define"):
-        return re.sub(r"\b(" + "|".join(sorted(types)) + r")\(", r"fl_construct<\1>(", text)
-    return text

@@ -33,7 +33,9 @@ def body(kind: str) -> str:
         one.append(f"{call}(y + {n}, x[i], {R});")
         many.append(f"{call}((volatile device atomic<{kind}> *)y + {places} + {n} * 5 + i % 5, x[i], {R});")
         group.append(f"{call}(&t[{n}], x[i], {R}); {call}((volatile threadgroup atomic_{kind} *)&v[{n}], x[i], {R});")
-        store.append(f"atomic_store_explicit(&t[{n}], {kind}({START[op]}), {R}); atomic_store_explicit(&v[{n}], {kind}({START[op]}), {R});")
+        store.append(
+            f"atomic_store_explicit(&t[{n}], {kind}({START[op]}), {R}); atomic_store_explicit(&v[{n}], {kind}({START[op]}), {R});"
+        )
     return f"""
     [[max_total_threads_per_threadgroup(256)]]
     kernel void f(device const {kind} *x [[buffer(0)]], device atomic_{kind} *y [[buffer(1)]], uint i [[thread_position_in_grid]]) {{

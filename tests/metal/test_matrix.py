@@ -28,7 +28,8 @@ def body(kind: str) -> str:
     kernels = []
     for c, r in SHAPES[kind]:
         m, t = f"{kind}{c}x{r}", f"{kind}{r}x{c}"
-        kernels.append(f"""
+        kernels.append(
+            f"""
         kernel void f{c}{r}(device {m} *in [[buffer(0)]], constant {kind}{c} &v [[buffer(1)]], constant {kind}{r} &w [[buffer(2)]],
                       device {kind}{r} *mv [[buffer(3)]], device {kind}{c} *vm [[buffer(4)]], device {m} *same [[buffer(5)]],
                       device {t} *turned [[buffer(6)]], device matrix<{kind}, {r}, {r}> *square [[buffer(7)]],
@@ -44,7 +45,8 @@ def body(kind: str) -> str:
             same[9] = {m}({", ".join(str(n) for n in range(c * r))}); same[10] = {m}(5);
             turned[0] = transpose(m); square[0] = m * transpose(n); square[1] = matrix<{kind}, {r}, {r}>(2); square[1] *= square[0];
             mv[3] = {kind}{r}(m == n, m != n, m == m{", 0" * (r - 3)}){".xy" if r == 2 else ""};
-        }}""".replace(f"{kind}2(m == n, m != n, m == m).xy", f"{kind}2(m == n, m == m)"))
+        }}""".replace(f"{kind}2(m == n, m != n, m == m).xy", f"{kind}2(m == n, m == m)")
+        )
     return "".join(kernels)
 
 

@@ -138,7 +138,9 @@ def test_structs_lie_in_memory_as_on_metal(run):
 
 def test_bytes_of_the_host_are_the_kernels_values(run):
     """A packed array of stride 12, bools of one byte, halves and a matrix, written by NumPy and read through constant and device."""
-    layout = np.dtype({"names": ["p", "b", "m", "h"], "formats": ["3f4", "3u1", "12f4", "3f2"], "offsets": [0, 12, 16, 64], "itemsize": 80})
+    layout = np.dtype(
+        {"names": ["p", "b", "m", "h"], "formats": ["3f4", "3u1", "12f4", "3f2"], "offsets": [0, 12, 16, 64], "itemsize": 80}
+    )
     host = np.zeros(2, layout)
     host[1] = ((1, 2, 3), (1, 0, 1), np.arange(12), (0.5, 1.5, 2.5))
     body = """

@@ -1,5 +1,5 @@
-// bfloat, bfloat2, bfloat3, bfloat4 (MSL 3.1): the upper half of a float, rounded to nearest, ties to even. Arithmetic is done in
-// float: what two bfloats give is rounded back, a bfloat and a float give a float.
+// bfloat, bfloat2, bfloat3, bfloat4 (MSL 3.1): the upper half of a float, rounded to nearest, ties to even. Arithmetic is done
+// in float: what two bfloats give is rounded back, a bfloat and a float give a float.
 
 namespace metal {
 
@@ -9,7 +9,9 @@ struct bfloat {
     bfloat(const bfloat &) = default;
     bfloat &operator=(const bfloat &) = default;
     constexpr bfloat(const constant bfloat &b) : fl_bits(b.fl_bits) {}
-#define FL_BF_FROM(T) constexpr bfloat(T x) : fl_bits(fl_round((float)x)) {} constexpr bfloat(T x) constant : fl_bits(fl_round((float)x)) {}
+#define FL_BF_FROM(T)                                                                                                    \
+    constexpr bfloat(T x) : fl_bits(fl_round((float)x)) {}                                                               \
+    constexpr bfloat(T x) constant : fl_bits(fl_round((float)x)) {}
     FL_BF_FROM(float) FL_BF_FROM(half) FL_BF_FROM(bool) FL_BF_FROM(char) FL_BF_FROM(uchar) FL_BF_FROM(short) FL_BF_FROM(ushort)
     FL_BF_FROM(int) FL_BF_FROM(uint) FL_BF_FROM(long) FL_BF_FROM(ulong)
     constexpr operator float() const { return __builtin_bit_cast(float, (uint)fl_bits << 16); }
@@ -25,13 +27,13 @@ template <typename S, bool scalar> struct fl_bf_with {};
 template <typename S> struct fl_bf_with<S, true> { typedef bfloat type; };
 template <> struct fl_bf_with<float, true> { typedef float type; };
 template <typename S> using fl_bf = typename fl_bf_with<S, __is_arithmetic(S)>::type;
+#define FL_BF_ASSIGN(op, space)                                                                                          \
+    template <typename S> space bfloat &operator op##=(space bfloat &a, S b) { return a = (float)a op (float)b, a; }
 #define FL_BF_OP(op)                                                                                                     \
     inline bfloat operator op(bfloat a, bfloat b) { return (float)a op (float)b; }                                      \
     template <typename S> fl_bf<S> operator op(bfloat a, S b) { return (float)a op (float)b; }                          \
     template <typename S> fl_bf<S> operator op(S a, bfloat b) { return (float)a op (float)b; }                          \
-    template <typename S> device bfloat &operator op##=(device bfloat &a, S b) { return a = (float)a op (float)b, a; }  \
-    template <typename S> threadgroup bfloat &operator op##=(threadgroup bfloat &a, S b) { return a = (float)a op (float)b, a; } \
-    template <typename S> thread bfloat &operator op##=(thread bfloat &a, S b) { return a = (float)a op (float)b, a; }
+    FL_BF_ASSIGN(op, device) FL_BF_ASSIGN(op, threadgroup) FL_BF_ASSIGN(op, thread)
 #define FL_BF_COMPARE(op)                                                                                                \
     inline bool operator op(bfloat a, bfloat b) { return (float)a op (float)b; }                                        \
     template <typename S, typename = fl_bf<S>> bool operator op(bfloat a, S b) { return (float)a op (float)b; }         \

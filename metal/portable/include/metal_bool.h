@@ -1,5 +1,5 @@
-// bool2, bool3, bool4: OpenCL has no such vectors, its comparisons give −1 or 0 in integers as wide as what was compared. Such a
-// mask turns into a boolN by itself, a boolN into a number of 1 or 0 where int4(b) asks for it.
+// bool2, bool3, bool4: OpenCL has no such vectors, its comparisons give −1 or 0 in integers as wide as what was compared. Such
+// a mask turns into a boolN by itself, a boolN into a number of 1 or 0 where int4(b) asks for it.
 
 namespace metal {
 
@@ -27,7 +27,8 @@ template <int N> struct __attribute__((aligned(N == 2 ? 2 : 4))) fl_bools : fl_f
     friend vec<uchar, N> fl_native(fl_bools b) { return b.fl_bits(); }
     friend fl_bools fl_truth(fl_bools b) { return b; }
     friend fl_bools operator!(fl_bools a) { return a.fl_bits() == (uchar)0; }
-#define FL_BOOL_OP(op, bits) friend fl_bools operator op(fl_bools a, fl_bools b) { return (a.fl_bits() bits b.fl_bits()) != (uchar)0; }
+#define FL_BOOL_OP(op, bits)                                                                                            \
+    friend fl_bools operator op(fl_bools a, fl_bools b) { return (a.fl_bits() bits b.fl_bits()) != (uchar)0; }
     FL_BOOL_OP(&&, &) FL_BOOL_OP(||, |) FL_BOOL_OP(&, &) FL_BOOL_OP(|, |) FL_BOOL_OP(^, ^) FL_BOOL_OP(!=, ^)
     friend fl_bools operator==(fl_bools a, fl_bools b) { return a.fl_bits() == b.fl_bits(); }
     friend bool all(fl_bools a) { bool r = true; for (int i = 0; i < N; i++) r &= a[i]; return r; }
@@ -48,8 +49,9 @@ private:
     template <typename A> struct fl_bit<A, 0> { static bool of(A a) { return (bool)a; } };
 };
 template <int N> struct fl_shape<fl_bools<N>> { enum { size = N, native = 0 }; typedef bool scalar; };
-#define FL_BOOLS(N) typedef fl_bools<N> bool##N; FL_WHOLE(bool##N) template <> struct fl_vec<bool, N> { typedef bool##N type; };
+#define FL_BOOLS(N) typedef fl_bools<N> bool##N; template <> struct fl_vec<bool, N> { typedef bool##N type; };
 FL_BOOLS(2) FL_BOOLS(3) FL_BOOLS(4)
+FL_WHOLE(bool2) FL_WHOLE(bool3) FL_WHOLE(bool4)
 /*bool2 bool3 bool4 vec*/
 
 }  // namespace metal

@@ -5,7 +5,8 @@
 
 namespace metal {
 
-#define FL_EACH_SPACE(M) M(device) M(threadgroup) M(thread) M(const device) M(const threadgroup) M(const thread) M(const constant)
+#define FL_EACH_SPACE(M) M(device) M(threadgroup) M(thread) FL_EACH_CONST_SPACE(M)
+#define FL_EACH_CONST_SPACE(M) M(const device) M(const threadgroup) M(const thread) M(const constant)
 #define FL_AT(space) space T &operator[](int i) space & { return fl_all[i]; }
 #define FL_ATS FL_EACH_SPACE(FL_AT) T operator[](int i) && { return fl_all[i]; }
 #define FL_GATHER vec<T, N> v; for (int i = 0; i < N; i++) v[i] = fl_all[i]; return v;

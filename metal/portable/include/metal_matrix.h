@@ -58,7 +58,9 @@ private:
     template <int... r> static constexpr V fl_piece_of(fl_several<T, C * R> n, int from, fl_list<int, r...>) {
         return V{n.at[from + r]...};
     }
-    template <int... c> static constexpr All fl_diagonal(T s, fl_list<int, c...>) { return {{fl_unit(s, c, fl_first<R>())...}}; }
+    template <int... c> static constexpr All fl_diagonal(T s, fl_list<int, c...>) {
+        return {{fl_unit(s, c, fl_first<R>())...}};
+    }
     template <int... r> static constexpr V fl_unit(T s, int c, fl_list<int, r...>) { return V{(r == c ? s : (T)0)...}; }
 };
 
@@ -97,7 +99,12 @@ FL_M bool operator==(matrix<T, C, R> a, matrix<T, C, R> b) {
 }
 FL_M bool operator!=(matrix<T, C, R> a, matrix<T, C, R> b) { return !(a == b); }
 
-/*transpose*/ FL_M matrix<T, R, C> transpose(matrix<T, C, R> m) { matrix<T, R, C> t; for (int c = 0; c < C; c++) for (int r = 0; r < R; r++) t[r][c] = m[c][r]; return t; }
+FL_M matrix<T, R, C> fl_transpose(matrix<T, C, R> m) {
+    matrix<T, R, C> t;
+    for (int c = 0; c < C; c++) for (int r = 0; r < R; r++) t[r][c] = m[c][r];
+    return t;
+}
+/*transpose*/ FL_M matrix<T, R, C> transpose(matrix<T, C, R> m) { return fl_transpose(m); }
 template <typename T> T fl_determinant(matrix<T, 2, 2> m) { return m[0][0] * m[1][1] - m[1][0] * m[0][1]; }
 template <typename T> T fl_determinant(matrix<T, 3, 3> m) {
     return m[0].x * (m[1].y * m[2].z - m[2].y * m[1].z) - m[1].x * (m[0].y * m[2].z - m[2].y * m[0].z) +

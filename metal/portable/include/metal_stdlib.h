@@ -75,16 +75,17 @@ template <typename V, typename A> constexpr auto fl_part(A a) {
 }
 template <typename V> struct fl_build<V, 1> {
     template <typename A> static constexpr V make(A a) {
-        static_assert((int)fl_shape<A>::size == 0 || (int)fl_shape<A>::size == (int)fl_shape<V>::size,
-                      "wrong number of components for this vector");
-        return (V)fl_part<V>(a);
+        constexpr bool fits = (int)fl_shape<A>::size == 0 || (int)fl_shape<A>::size == (int)fl_shape<V>::size;
+        static_assert(fits, "wrong number of components for this vector");
+        if constexpr (fits) return (V)fl_part<V>(a); else return V{};
     }
 };
 template <typename V> struct fl_build<V, 2> {
     template <typename A> struct count { enum { n = fl_shape<A>::size ? (int)fl_shape<A>::size : 1 }; };
     template <typename... A> static constexpr V make(A... a) {
-        static_assert((count<A>::n + ...) == fl_shape<V>::size, "wrong number of components for this vector");
-        return V{fl_part<V>(a)...};
+        constexpr bool fits = (count<A>::n + ...) == fl_shape<V>::size;
+        static_assert(fits, "wrong number of components for this vector");
+        if constexpr (fits) return V{fl_part<V>(a)...}; else return V{};
     }
 };
 template <typename V> constexpr V fl_construct() { return V{}; }

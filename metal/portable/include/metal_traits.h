@@ -42,7 +42,8 @@ template <bool b, typename A, typename B> using conditional_t = typename conditi
 template <typename A, typename B> struct is_same : false_type {};
 template <typename T> struct is_same<T, T> : true_type {};
 template <typename A, typename B> constexpr constant bool is_same_v = is_same<A, B>::value;
-template <typename T, typename... U> struct fl_one_of : bool_constant<(is_same<typename remove_cv<T>::type, U>::value || ...)> {};
+template <typename T, typename... U> struct fl_one_of
+    : bool_constant<(is_same<typename remove_cv<T>::type, U>::value || ...)> {};
 #define FL_ONE_OF(...) fl_one_of<T, __VA_ARGS__>::value
 FL_ASK(is_void, FL_ONE_OF(void))
 FL_ASK(is_integral, FL_ONE_OF(bool, char, signed char, uchar, short, ushort, int, uint, long, ulong))
@@ -68,7 +69,9 @@ FL_ASK_2(is_base_of, __is_base_of(A, B))
 
 template <typename T> struct make_signed { typedef T type; };
 template <typename T> struct make_unsigned { typedef T type; };
-#define FL_SIGN(T, U) template <> struct make_signed<U> { typedef T type; }; template <> struct make_unsigned<T> { typedef U type; };
+#define FL_SIGN(T, U)                                              \
+    template <> struct make_signed<U> { typedef T type; };         \
+    template <> struct make_unsigned<T> { typedef U type; };
 #define FL_SIGNS(T, U) FL_SIGN(T, U) FL_SIGN(T##2, U##2) FL_SIGN(T##3, U##3) FL_SIGN(T##4, U##4)
 FL_SIGNS(char, uchar) FL_SIGNS(short, ushort) FL_SIGNS(int, uint) FL_SIGNS(long, ulong)
 FL_ONE(make_signed) FL_ONE(make_unsigned)
