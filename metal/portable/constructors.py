@@ -13,8 +13,6 @@ from .strict import VECTORS
 
 _COMPARISONS = {"<", ">", "<=", ">=", "==", "!=", "&&", "||"}
 _SCALARS = {base.rstrip("2") for base in VECTORS if base.endswith("2")} | {"bfloat", "size_t", "void"}
-    *["bool", "char", "uchar", "short", "ushort", "int", "uint", "long", "ulong", "half", "float", "bfloat", "size_t", "void"]
-}
 _BFLOAT = re.compile(r"((?!0[xX])[0-9.](?:[eE][+-]|[\w.])*?)[bB][fF]")  # 1.5bf; as hexadecimal, 0x1bf is a whole number
 _ALIAS = re.compile(r"\s*#\s*define\s+(\w+)\s+(\w+)\s*")  # a name for a type
 

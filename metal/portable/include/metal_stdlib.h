@@ -93,8 +93,9 @@ template <typename V, typename... A> constexpr V fl_construct(A... a) {
     return fl_build<V, fl_shape<V>::native == 0 ? 0 : sizeof...(A) == 1 ? 1 : 2>::make(a...);
 }
 // A comparison of vectors gives −1 for true in OpenCL, 1 in Metal: what int4(a < b) makes of a < b.
-template <typename M> constexpr M fl_truth(M mask) { return mask & (M)(1); }
-constexpr bool fl_truth(bool b) { return b; }
+template <typename M> constexpr M fl_truth(M mask) {
+    if constexpr (fl_shape<M>::size != 0) return mask & (M)(1); else return mask;
+}
 template <typename T, typename U> inline T as_type(U x) {
     static_assert(sizeof(T) == sizeof(U), "as_type: the two types differ in size");
     return __builtin_astype(x, T);
