@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import itertools
 from dataclasses import dataclass, field
 
 from .errors import SourceMap
@@ -45,6 +46,16 @@ class Lowered:
             self._origins.append((origin, verbatim))
             self._parts.append(text)
             self._length += len(text)
+
+    def insert(self, offset: int, text: str) -> None:
+        """Put `text` in at an offset of the output; what is around it keeps its origin."""
+        i = max(0, bisect.bisect_right(self._starts, offset) - 1)
+        (origin, verbatim), part, at = self._origins[i], self._parts[i], offset - self._starts[i]
+        rest = (origin + at if verbatim else origin, verbatim)
+        self._parts[i : i + 1] = [part[:at], text, part[at:]]
+        self._origins[i : i + 1] = [(origin, verbatim), (rest[0], False), rest]
+        self._starts = [0, *itertools.accumulate(len(p) for p in self._parts)]
+        self._length = self._starts.pop()
 
     @property
     def text(self) -> str:

@@ -53,6 +53,20 @@ GROUPS = {
          "s[2]": 2, "dot(p, p)": 14, "float4(p, 9).w + float4(p.xy, 1, 2).y": 11, "second(g[1]) + g[1].x": 74, "(-p).y": -2, "(2 * p)[2]": 6,
          "(p - 1.0f).x": 0, "int(all(bool3(p == K)))": 1, "(packed_half4(half2(1, 2), 3, 4) + half4(1)).z": 4, "packed_float3(2.0f).z": 2,
          "(packed_uchar3{250, 251, 252} + uchar(10)).y": 5, "(packed_int2(int2(6, 7)) % 4).y": 3, "y[46]": 7}),
+    "structs copied out of constant memory": (
+        "struct Args { float a; float4 v; int n[3]; }; constant Args A = {1, {1, 2, 3, 4}, {5, 6, 7}}; struct W { Args a; int n; };\n"
+        "constant W WS[2] = {{{1, {1, 2, 3, 4}}, 3}, {{2, {5, 6, 7, 8}}, 4}}; float g(Args a) { return a.a + a.n[2]; } constant array<float, 2> C = {5, 6};\n"
+        "Args get(constant Args &a) { return a; } template <typename T> T pick(bool c, T a, constant T &b) { T r = b; r = c ? a : b; return r; }",
+        "constant Args *p = &A; constant Args &r = A; Args q = A, s[2]; s[0] = p[0]; s[1] = r; W w = WS[1]; auto t = WS[0].a; array<float, 2> c = C;"
+        "thread const Args &o = q; device Args *d = (device Args *)(y + 40); d[0] = r;",
+        {"q.v.y": 2, "g(*p)": 8, "g(A) + g(q)": 16, "s[0].n[1] + s[1].v.w": 10, "w.a.v.x + w.n": 9, "t.v.z": 3, "get(A).n[0]": 5, "o.a": 1, "c[1]": 6,
+         "pick(false, q, A).v.w": 4, "(w.n > 3 ? w.a : WS[0].a).a": 2, "d->n[2]": 7}),
+    "a scalar takes the type of the vector beside it": (
+        "template <typename V> V by(V v) { return v * 0.5f; } template <typename V> V add(V v, int n) { v += n; return v; }",
+        "half4 c = half4(2) * 0.5f; c = 2.0f * c * 3.0 - 1.0f; half4 h = c; h *= 0.5f; h += float(i) + 1; uchar4 u = uchar4(250) + 10; short2 s = 70000 + short2(1);",
+        {"c.x": 5, "h.y": 3.5, "u.z": 4, "s.x": 4465, "by(c).x": 2.5, "by(float2(3)).y": 1.5, "by(3.0f)": 1.5, "by(half2(3)).x": 1.5,
+         "add(uchar2(250), 10).x": 4, "add(int2(250), 10).x": 260, "(half4(4) * (h.x + half4(1) * 2.0f).x).y": 22, "dot(half3(1, 2, 3) * 0.5, half3(1.0))": 3,
+         "int4(c > 2.5f).x": 1, "(half2(1, 2) + 0.1 * half2(1)).x == half(1) + half(0.1)": 1}),
     "array is a value": (
         "constant array<float, 3> K = {1, 2, 3}; constant array<float2, 2> K2 = {float2(1, 2), float2(3, 4)};\n"
         "float total(thread const array<float, 4> &a) { float s = 0; for (float x : a) s += x; return s; }\n"
@@ -182,6 +196,10 @@ REFUSED = {
     "a packed vector from too few pieces": K + "packed_float3 v = packed_float3(float2(1)); y[0] = v.x; }",
     "one vector type in another's place": K + "int4 i = int4(1); float4 v = i; y[0] = v.x; }",
     "a vector of one length in another's place": K + "packed_float3 p = float4(1); y[0] = p.x; }",
+    "a whole vector times a fraction": K + "int4 v = int4(1) * 0.5f; y[0] = v.x; }",
+    "a struct of another type out of constant memory": "struct A { int a; }; struct B { int b; }; constant A S = {1};\n"
+    + K
+    + "B b = S; y[0] = b.b; }",
     "as_type between sizes": K + "y[0] = as_type<float>(half(1)); }",
     "writing a constant packed vector": "constant packed_float3 C = {1, 2, 3};\n" + K + "C[0] = 1; }",
     "a device vector through a thread pointer": K + "thread packed_float3 *p = (device packed_float3 *)y; p->x = 1; }",
@@ -193,3 +211,14 @@ REFUSED = {
 def test_is_refused(device, name):
     with pytest.raises(metal.error, match=r"program_source:\d+:\d+: error: "):
         device.kernel(HEAD + REFUSED[name])
+
+
+def test_what_was_mended_does_not_move_the_place_of_an_error(device):
+    source = (
+        "struct S { int a; }; constant S A = {1};\n" + K + "S s = A; half2 h = half2(1) * 0.5f * 2.0f; y[0] = s.a + nope; }"
+    )
+    with pytest.raises(metal.error) as caught:
+        device.kernel(source)
+    assert f"program_source:2:{source.splitlines()[1].index('nope') + 1}: error: use of undeclared identifier 'nope'" in str(
+        caught.value
+    )

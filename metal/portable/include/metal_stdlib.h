@@ -96,6 +96,18 @@ template <typename V, typename... A> constexpr V fl_construct(A... a) {
 template <typename M> constexpr M fl_truth(M mask) {
     if constexpr (fl_shape<M>::size != 0) return mask & (M)(1); else return mask;
 }
+// What repair.py puts around a struct that is read out of constant memory, and around a scalar of a higher rank than the
+// components of the vector on the other side, of type O.
+template <typename T> inline T fl_copy(const constant T &from) {
+    T to;
+    for (size_t i = 0; i < sizeof(T); i++) ((thread uchar *)&to)[i] = ((const constant uchar *)&from)[i];
+    return to;
+}
+template <typename T, typename... Nothing> inline T fl_copy(T from, Nothing...) { return from; }
+template <typename O, typename S> constexpr auto fl_fit(S s) {
+    typedef typename fl_shape<O>::scalar E;
+    if constexpr (fl_shape<O>::size != 0 && ((E)0.5f != (E)0 || (S)0.5f == (S)0)) return (E)s; else return s;
+}
 template <typename T, typename U> inline T as_type(U x) {
     static_assert(sizeof(T) == sizeof(U), "as_type: the two types differ in size");
     return __builtin_astype(x, T);
