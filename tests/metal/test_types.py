@@ -222,3 +222,20 @@ def test_what_was_mended_does_not_move_the_place_of_an_error(device):
     assert f"program_source:2:{source.splitlines()[1].index('nope') + 1}: error: use of undeclared identifier 'nope'" in str(
         caught.value
     )
+
+
+def test_buffers_of_template_instances(run):
+    """OpenCL wants to know a type whole before a kernel's parameter points to it; a template's instance is not, until used."""
+    body = """
+    template <typename T> struct Pair { T a, b; };
+    using P = Pair<int>;
+    kernel void f(device Pair<float> *y [[buffer(0)]], constant P &p [[buffer(1)]], device matrix<half, 2, 3> *m [[buffer(2)]],
+                  uint i [[thread_position_in_grid]]) { if (i == 0) { y[1].a = p.b; y[1].b = m[1][1].z; } }
+    template <typename T> kernel void g(device Pair<T> *y [[buffer(0)]], device packed_float3 *z [[buffer(1)]], uint i [[thread_position_in_grid]]) {
+        if (i == 0) y[0].a = z[1].y;
+    }
+    template [[host_name("g32")]] kernel void g<float>(device Pair<float> *, device packed_float3 *, uint);
+    """
+    y, p, m = np.zeros(4, np.float32), np.int32([3, 4]), np.arange(16, dtype=np.float16)
+    assert run(body, 1, y, p, m)[0].tolist() == [0, 0, 4, 14]
+    assert run(body, 1, y, np.arange(6, dtype=np.float32), name="g32")[0].tolist() == [4, 0, 0, 0]

@@ -122,6 +122,7 @@ template <typename T> T fl_determinant(matrix<T, 4, 4> m) {  // along the first 
 /*determinant*/ template <typename T, int N> T determinant(matrix<T, N, N> m) { return fl_determinant(m); }
 
 #define FL_MATRIX(T, C, R) typedef matrix<T, C, R> T##C##x##R; FL_WHOLE(T##C##x##R)
+/*matrix*/
 /*float2x2*/ FL_MATRIX(float, 2, 2)
 /*float2x3*/ FL_MATRIX(float, 2, 3)
 /*float2x4*/ FL_MATRIX(float, 2, 4)
