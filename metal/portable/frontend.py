@@ -12,6 +12,7 @@ import re
 from . import library
 from .errors import SourceError
 from .lowered import Lowered
+from .repair import repair
 from .rules import Rules
 
 _FILE = "fl_program.cl"
@@ -22,6 +23,7 @@ _ARGUMENTS = [
     "-cl-single-precision-constant",  # 2.5 is a float in Metal
     *("-I", str(library.INCLUDE), "-include", _LIBRARY),
 ]
+_PASSES = 20  # a conversion in an operand is seen only once those inside it are there
 PROLOGUE = "namespace metal {\n"
 EPILOGUE = "\n}\n"
 _WORDS = {"__global": "device", "__local": "threadgroup", "__constant": "constant", "__private": "thread"}
@@ -31,10 +33,12 @@ def check(lowered: Lowered) -> None:
     """Read the program with types. Raises SourceError with every error found; fills in each kernel's threadgroup_bytes."""
     import clang.cindex as ci
 
-    text = PROLOGUE + lowered.text + EPILOGUE
-    unit = ci.Index.create().parse(
-        _FILE, args=_ARGUMENTS, unsaved_files=[(_FILE, text), (_LIBRARY, library.text(lowered.text))]
-    )
+    for _ in range(_PASSES):
+        text = PROLOGUE + lowered.text + EPILOGUE
+        files = [(_FILE, text), (_LIBRARY, library.text(lowered.text))]
+        unit = ci.Index.create().parse(_FILE, args=_ARGUMENTS, unsaved_files=files)
+        if not repair(lowered, unit.diagnostics, text, len(PROLOGUE), _FILE):
+            break
     found = _Diagnostics(lowered, text)
     for d in unit.diagnostics:
         if d.severity >= ci.Diagnostic.Error:

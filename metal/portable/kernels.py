@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from .constructors import Constructors
 from .lexer import Cursor, Token
 from .lowered import KernelInfo
-from .parameters import MAX_THREADS, SIMD_WIDTH, Parameters
+from .parameters import MAX_THREADS, SIMD_WIDTH
 
 # attributes that may stand on a kernel and change nothing here
 _IDLE = {"kernel", "host_name", "visible", "stitchable", "user_annotation", "maybe_unused"}
@@ -25,15 +26,13 @@ class Function:
     template: list[tuple[int, int]] | None  # ranges of the template parameters
 
 
-class Kernels(Parameters):
+class Kernels(Constructors):
     """The part of the translation that deals with whole kernels."""
 
     def __init__(self, *args: object, **kwargs: object):
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self.templates: dict[str, Function] = {}
         self.special: dict[tuple[str, tuple[str, ...]], Function] = {}  # explicit specialisations, by name and arguments
-        self.depth = 0  # how many braces deep the copying is; 0 is program scope
-        self.outer: set[int] = set()  # braces that do not count: those of namespaces and of constants' initialisers
 
     def _copy(self, a: int, b: int) -> None:
         raise NotImplementedError
@@ -168,7 +167,7 @@ class Kernels(Parameters):
         self, f: Function, host: str, values: dict[str, list[Token]], *, template: str | None = None, at: int | None = None
     ) -> None:
         """One OpenCL kernel. The template's parameters are replaced by the arguments' tokens, wherever they stand."""
-        out, whole = self.out, (self.tokens, self.c, self.depth, self.outer)
+        out, whole = self.out, (self.tokens, self.c, self.before)
         if host in out.kernels:
             self.fail(f.name, f"kernel '{host}' is defined twice")
         entry = "fl_kernel_" + re.sub(r"\W", "_", host)
@@ -178,24 +177,27 @@ class Kernels(Parameters):
         info = KernelInfo(host, entry, f.width, template=template, at=self.tokens[f.name].start if at is None else at)
         last = self.tokens[min(f.last, len(self.tokens) - 1)].start
         with out.kernel(host):
+            self._focus(self._substituted(*f.params, values, whole[0]))
+            parameters = self.c.split(0, len(self.tokens))
+            for a, b in parameters:
+                if pointee := self._pointee(a, b):
+                    out.put(f"FL_WHOLE({pointee}) ", start)
             out.put(f"__kernel __attribute__((intel_reqd_sub_group_size({SIMD_WIDTH}))) void {entry}(", start)
             prologue: list[tuple[str, int]] = []
             taken: dict[int, str] = {}
-            self._focus(self._substituted(*f.params, values, whole[0]))
             first = True
-            for a, b in self.c.split(0, len(self.tokens)):
+            for a, b in parameters:
                 piece = self._parameter(a, b, info, taken, prologue)
                 if piece:
                     out.put(("" if first else ", ") + piece[0], piece[1])
                     first = False
             out.put(") {", last)
             self._focus(self._substituted(*f.body, values, whole[0]))
-            self.depth, self.outer = 1, set()
             begin = self._leading_pragmas()
             for text, origin in prologue:
                 out.put(" " + text, origin)
             self._body(begin)
-            self.tokens, self.c, self.depth, self.outer = whole
+            self.tokens, self.c, self.before = whole
             out.put("}", last)
         out.kernels[host] = info
 
@@ -229,7 +231,7 @@ class Kernels(Parameters):
 
     def _focus(self, tokens: list[Token]) -> None:
         """Make `tokens` what everything else works on."""
-        self.tokens, self.c = tokens, Cursor(tokens)
+        self.tokens, self.c, self.before = tokens, Cursor(tokens), {}
 
     def _substituted(self, a: int, b: int, values: dict[str, list[Token]], source: list[Token]) -> list[Token]:
         if not values:

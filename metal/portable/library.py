@@ -15,6 +15,15 @@ INCLUDE = Path(__file__).with_name("include")
 # part → the parts it builds on, in the order in which they are put together
 PARTS: dict[str, tuple[str, ...]] = {
     "metal_stdlib.h": (),
+    "metal_fields.h": (),
+    "metal_bool.h": ("metal_fields.h",),
+    "metal_packed.h": ("metal_fields.h",),
+    "metal_matrix.h": (),
+    "metal_array.h": (),
+    "metal_atomic.h": (),
+    "metal_numeric.h": (),
+    "metal_bfloat.h": ("metal_fields.h", "metal_bool.h", "metal_numeric.h"),
+    "metal_traits.h": (),
     "metal_integer.h": (),
     "metal_math.h": (),
     "metal_geometric.h": (),

@@ -100,6 +100,16 @@ class Lowered:
         yield
         self._kernel = None
 
+    def insert(self, offset: int, text: str) -> None:
+        """Put `text` in at an offset of the output; what is around it keeps its origin."""
+        assert self.text is not None and self._starts is not None
+        i = max(0, bisect.bisect_right(self._starts, offset) - 1)
+        part, at = self._parts[i], offset - self._starts[i]
+        origin = part.origin + at if part.verbatim else part.origin
+        made = replace(part, text=text, origin=origin, verbatim=False, constant=None)
+        self._parts[i : i + 1] = [replace(part, text=part.text[:at]), made, replace(part, text=part.text[at:], origin=origin)]
+        self._starts = None
+
     @property
     def text(self) -> str:
         if self._starts is None:

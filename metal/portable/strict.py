@@ -17,6 +17,7 @@ _OPENCL = re.compile(
     r"get_(global|local|group|sub_group|num_groups|num_sub_groups|work_dim|enqueued|max_sub_group)\w*|(work|sub)_group_\w+"
     r"|intel_sub_group_\w+|native_\w+|v(load|store)_?\w+|convert_\w+|__(global|local|constant|private|generic|kernel)"
     r"|(u?char|u?short|u?int|u?long|half|float)(8|16)"
+    r"|atom_\w+|atomic_(add|sub|inc|dec|xchg|cmpxchg|min|max|and|or|xor|init|work_item_fence|flag_\w+)"
 )
 _LEFT_OUT = {
     **{f"double{n}": "'double' is not supported in Metal" for n in ("", "2", "3", "4")},

@@ -5,8 +5,8 @@ What changes, and all that changes, once the preprocessor has run (preprocess.py
   * a `kernel` function becomes an OpenCL `__kernel`: buffers by reference become pointers, attribute parameters
     (`uint i [[thread_position_in_grid]]`) become local variables, threadgroup width and SIMD width become attributes;
   * a template kernel is copied once for each explicit instantiation, its parameters replaced by the arguments;
-  * `float4(a, b)` becomes `fl_construct<float4>(a, b)`, for every type that may be a vector; at program scope, where only a
-    constant will do, OpenCL's own `(float4)(a, b)`;
+  * `float4(a, b)` becomes `fl_construct<float4>(a, b)`, for every type that may be a vector, and `float4 v(a, b);` too; in it a
+    comparison `a < b` becomes `fl_truth(a < b)`, as OpenCL's true is −1 in vectors (constructors.py);
   * function constants become constants whose values are put in when a function is asked for;
   * `using namespace metal` is blanked: everything stands inside namespace metal. Vertex and fragment functions are left out.
 
@@ -17,12 +17,12 @@ that is how a message finds its line and column.
 from __future__ import annotations
 
 from . import library
+from .constructors import bfloat_literal
 from .errors import SourceMap
 from .kernels import Kernels, c_kernel
 from .lowered import Constant, Lowered, declare
-from .parameters import ADDRESS_SPACES
 from .preprocess import Include, Preprocessor
-from .strict import VECTORS, refuse
+from .strict import refuse
 
 VERSIONS = {"2.3": 203, "2.4": 204, "3.0": 300, "3.1": 301}
 DEFAULT_VERSION = 203  # what metalcompute compiles as
@@ -46,7 +46,6 @@ class _Lowering(Kernels):
     def __init__(self, source: str, file: str, version: int, include: Include | None):
         where = SourceMap(source, file)
         super().__init__(where, Preprocessor(where, version, include, library.macros()).run())
-        self.types = VECTORS | {"vec"}
         self.version = version
 
     # --- the whole file -------------------------------------------------------------------------------------------
@@ -62,23 +61,6 @@ class _Lowering(Kernels):
                 i = copied = done
         self._copy(copied, len(self.tokens))
         return self.out
-
-    def _collect_type_names(self) -> None:
-        """Names that may turn out to be vector types: template type parameters, typedefs and aliases."""
-        c = self.c
-        for i, token in enumerate(self.tokens):
-            if token.kind != "name":
-                continue
-            if (token.text in ("typename", "class") and c.text(c.before(i)) in ("<", ",")) or (
-                token.text == "using" and c.text(c.after(c.after(i))) == "="
-            ):
-                self.types.add(c.text(c.after(i)))
-            elif token.text == "typedef":
-                j = i
-                while j < len(self.tokens) and c.text(j) not in (";", "{"):
-                    j += 1
-                if c.text(j) == ";" and self.tokens[c.before(j)].kind == "name":
-                    self.types.add(c.text(c.before(j)))
 
     def _item(self, i: int, copied: int) -> int | None:
         """Handle a construct that starts at token `i`: returns the token after it, or None to copy on."""
@@ -157,27 +139,19 @@ class _Lowering(Kernels):
         i = a
         while i < b:
             token = self.tokens[i]
+            if i in self.before:
+                self.out.put(self.before.pop(i), token.start)
             if token.kind == "comment":
                 self.out.put(" " + "\n" * token.text.count("\n"), token.start)
             elif token.kind == "name":
                 i = self._name(i, b)
             elif token.text == "[[":
                 i = self._attribute(i)
+            elif token.kind == "number" and (literal := bfloat_literal(token.text)):
+                self.out.put(literal, token.start)
             else:
-                self._brace(i)
                 self.out.put(token.text, token.start, verbatim=True)
             i += 1
-
-    def _brace(self, i: int) -> None:
-        """Keep count of the depth. The braces of a constant's initialiser do not leave program scope."""
-        c = self.c
-        if c.text(i) == "{" and i not in self.outer:
-            if self.depth == 0 and c.text(c.before(i)) == "=":
-                self.outer |= {j for j in range(i, c.match(i) + 1) if c.text(j) in ("{", "}")}
-            else:
-                self.depth += 1
-        elif c.text(i) == "}" and i not in self.outer:
-            self.depth -= 1
 
     def _name(self, i: int, end: int) -> int:
         """A name on its way to the output. Returns the last token dealt with."""
@@ -209,7 +183,6 @@ class _Lowering(Kernels):
         self.out.put("inline namespace fl_user_metal " if mine else "", self.tokens[i].start)
         for token in self.tokens[after + mine : brace + 1]:
             self.out.put(token.text, token.start, verbatim=True)
-        self.outer |= {brace, c.match(brace)}
         return brace
 
     def _attribute(self, i: int) -> int:
@@ -225,25 +198,3 @@ class _Lowering(Kernels):
             for token in self.tokens[i : end + 1]:
                 self.out.put(token.text, token.start, verbatim=True)
         return end
-
-    def _constructor(self, i: int, end: int) -> int:
-        """At a type name: `T(` as an expression becomes `fl_construct<T>(`. Returns the last token dealt with."""
-        c, token, last = self.c, self.tokens[i], i
-        after = c.after(i)
-        if token.text == "vec":
-            if c.text(after) != "<":
-                self.out.put(token.text, token.start, verbatim=True)
-                return i
-            last = c.match_angle(after)
-            after = c.after(last)
-        inside = c.after(after)
-        declarator = c.text(inside) in ("&", "*") and c.text(c.before(i)) in ADDRESS_SPACES
-        if c.text(after) == "(" and after < end and not declarator and c.text(c.before(i)) != "operator":
-            opening, closing = ("fl_construct<", ">") if self.depth else ("(", ")")
-            self.out.put(opening, token.start)
-            for j in range(i, last + 1):
-                self.out.put(self.tokens[j].text, self.tokens[j].start, verbatim=True)
-            self.out.put(closing, token.start)
-            return last
-        self.out.put(token.text, token.start, verbatim=True)
-        return i

@@ -23,9 +23,9 @@ def device():
 def run(device):
     """run(body, threads, *arrays, name="f") → arrays after the run. The first arrays are copied into device buffers."""
 
-    def go(source: str, threads: int, *arrays: np.ndarray, name: str = "f") -> list[np.ndarray]:
+    def go(source: str, threads: int, *arrays: np.ndarray, name: str = "f", std: str = "2.3") -> list[np.ndarray]:
         buffers = [device.buffer(np.ascontiguousarray(a).reshape(-1).view(np.uint8)) for a in arrays]
-        handle = device.kernel(HEAD + source).function(name)(threads, *buffers)
+        handle = device.kernel(HEAD + source, std=std).function(name)(threads, *buffers)
         del handle
         return [np.frombuffer(b, a.dtype, a.size).reshape(a.shape) for a, b in zip(arrays, buffers, strict=True)]
 

@@ -42,60 +42,79 @@ typedef long int64_t;
 typedef ulong uint64_t;
 
 // --- vectors: vec<T, N>, and what float4(…) becomes ------------------------------------------------------------------
+// fl_shape says of a type how many components it has (0: it is no vector) and of what; fl_native makes of a vector one that
+// OpenCL has. Types of our own (bool4, packed_float3, bfloat2) say both in their parts.
 template <typename T, int N> struct fl_vec;
-template <typename V> struct fl_shape { enum { size = 0 }; };
+template <typename V> struct fl_shape { enum { size = 0, native = 0 }; typedef V scalar; };
+template <typename V> constexpr V fl_native(V v) { return v; }
 #define FL_VECTOR(T, N)                                                                     \
+    typedef ::T##N T##N;                                                                    \
     template <> struct fl_vec<T, N> { typedef T##N type; };                                 \
-    template <> struct fl_shape<T##N> { enum { size = N }; typedef T scalar; };
+    template <> struct fl_shape<T##N> { enum { size = N, native = 1 }; typedef T scalar; };
 #define FL_VECTORS(T) FL_VECTOR(T, 2) FL_VECTOR(T, 3) FL_VECTOR(T, 4)
 FL_VECTORS(char) FL_VECTORS(uchar) FL_VECTORS(short) FL_VECTORS(ushort) FL_VECTORS(int) FL_VECTORS(uint)
 FL_VECTORS(long) FL_VECTORS(ulong) FL_VECTORS(half) FL_VECTORS(float)
 template <typename T> struct fl_vec<T, 1> { typedef T type; };
 template <typename T, int N> using vec = typename fl_vec<T, N>::type;
 
-// How to build a V: 0, not a vector (a scalar or a struct: an ordinary constructor); 1, from one scalar (splat) or one
-// vector (conversion of every component); 2, from several pieces in order.
-template <typename V, int kind> struct fl_build {
-    template <typename... A> static V make(A... a) { return V(a...); }
+// A piece of a vector of S that is being built: a scalar, or a native vector of n components of A.
+template <typename S, typename A, int n> struct fl_piece {
+    static constexpr vec<S, n> of(vec<A, n> v) { return __builtin_convertvector(v, vec<S, n>); }
 };
+template <typename S, int n> struct fl_piece<S, S, n> { static constexpr vec<S, n> of(vec<S, n> v) { return v; } };
+template <typename S, typename A> struct fl_piece<S, A, 0> { static constexpr S of(A a) { return (S)a; } };
+template <typename S> struct fl_piece<S, S, 0> { static constexpr S of(S a) { return a; } };
+// How to build a V: 0, by its own constructors (a scalar, a struct, a vector of ours); 1, from one scalar (splat) or one
+// vector (conversion of every component); 2, from several pieces in order. Braces, as (V)(a, b) would be a comma expression.
+template <typename V, int kind> struct fl_build {
+    template <typename... A> static constexpr V make(A... a) { return V(a...); }
+};
+template <typename V, typename A> constexpr auto fl_part(A a) {
+    return fl_piece<typename fl_shape<V>::scalar, typename fl_shape<decltype(fl_native(a))>::scalar, fl_shape<A>::size>::of(
+        fl_native(a));
+}
 template <typename V> struct fl_build<V, 1> {
-    template <typename A, int n> struct one { static V make(A a) { return __builtin_convertvector(a, V); } };
-    template <typename A> struct one<A, 0> { static V make(A a) { return (V)((typename fl_shape<V>::scalar)a); } };
-    template <typename A> static V make(A a) { return one<A, fl_shape<A>::size>::make(a); }
+    template <typename A> static constexpr V make(A a) {
+        constexpr bool fits = (int)fl_shape<A>::size == 0 || (int)fl_shape<A>::size == (int)fl_shape<V>::size;
+        static_assert(fits, "wrong number of components for this vector");
+        if constexpr (fits) return (V)fl_part<V>(a); else return V{};
+    }
 };
 template <typename V> struct fl_build<V, 2> {
-    template <typename A, int n> struct put {
-        static int to(V &v, int at, A a) { for (int i = 0; i < n; i++) v[at + i] = a[i]; return at + n; }
-    };
-    template <typename A> struct put<A, 0> {
-        static int to(V &v, int at, A a) { v[at] = (typename fl_shape<V>::scalar)a; return at + 1; }
-    };
-    template <typename A> static int fill(V &v, int at, A a) { return put<A, fl_shape<A>::size>::to(v, at, a); }
     template <typename A> struct count { enum { n = fl_shape<A>::size ? (int)fl_shape<A>::size : 1 }; };
-    template <typename A, typename B> static V make(A a, B b) {
-        static_assert(count<A>::n + count<B>::n == fl_shape<V>::size, "wrong number of components for this vector");
-        V v; fill(v, fill(v, 0, a), b); return v;
-    }
-    template <typename A, typename B, typename C> static V make(A a, B b, C c) {
-        static_assert(count<A>::n + count<B>::n + count<C>::n == fl_shape<V>::size,
-                      "wrong number of components for this vector");
-        V v; fill(v, fill(v, fill(v, 0, a), b), c); return v;
-    }
-    template <typename A, typename B, typename C, typename D> static V make(A a, B b, C c, D d) {
-        static_assert(count<A>::n + count<B>::n + count<C>::n + count<D>::n == fl_shape<V>::size,
-                      "wrong number of components for this vector");
-        V v; v.x = (typename fl_shape<V>::scalar)a; v.y = (typename fl_shape<V>::scalar)b;
-        v.z = (typename fl_shape<V>::scalar)c; v.w = (typename fl_shape<V>::scalar)d; return v;
+    template <typename... A> static constexpr V make(A... a) {
+        constexpr bool fits = (count<A>::n + ...) == fl_shape<V>::size;
+        static_assert(fits, "wrong number of components for this vector");
+        if constexpr (fits) return V{fl_part<V>(a)...}; else return V{};
     }
 };
-template <typename V> inline V fl_construct() { return V{}; }
-template <typename V, typename... A> inline V fl_construct(A... a) {
-    return fl_build<V, fl_shape<V>::size == 0 ? 0 : sizeof...(A) == 1 ? 1 : 2>::make(a...);
+template <typename V> constexpr V fl_construct() { return V{}; }
+template <typename V, typename... A> constexpr V fl_construct(A... a) {
+    return fl_build<V, fl_shape<V>::native == 0 ? 0 : sizeof...(A) == 1 ? 1 : 2>::make(a...);
+}
+// A comparison of vectors gives −1 for true in OpenCL, 1 in Metal: what int4(a < b) makes of a < b.
+template <typename M> constexpr M fl_truth(M mask) {
+    if constexpr (fl_shape<M>::size != 0) return mask & (M)(1); else return mask;
+}
+// What repair.py puts around a struct that is read out of constant memory, and around a scalar of a higher rank than the
+// components of the vector on the other side, of type O.
+template <typename T> inline T fl_copy(const constant T &from) {
+    T to;
+    for (size_t i = 0; i < sizeof(T); i++) ((thread uchar *)&to)[i] = ((const constant uchar *)&from)[i];
+    return to;
+}
+template <typename T, typename... Nothing> inline T fl_copy(T from, Nothing...) { return from; }
+template <typename O, typename S> constexpr auto fl_fit(S s) {
+    typedef typename fl_shape<O>::scalar E;
+    if constexpr (fl_shape<O>::size != 0 && ((E)0.5f != (E)0 || (S)0.5f == (S)0)) return (E)s; else return s;
 }
 template <typename T, typename U> inline T as_type(U x) {
     static_assert(sizeof(T) == sizeof(U), "as_type: the two types differ in size");
     return __builtin_astype(x, T);
 }
+
+// Makes a template's instance at once: a kernel's parameter may not point to one that nothing has needed yet.
+#define FL_WHOLE(...) static_assert(sizeof(__VA_ARGS__) != 0, "");
 
 // --- for the other parts: M once for each type -----------------------------------------------------------------------
 #define FL_EACH_FLOAT(M, name) M(name, float) M(name, float2) M(name, float3) M(name, float4) \

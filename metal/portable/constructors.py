@@ -1,0 +1,163 @@
+"""Values made of pieces: `float4(a, b)`, `float4 v(a, b);`, and what a comparison counts for in them.
+
+OpenCL's vectors have no constructors, and its comparisons of vectors give −1 for true where Metal's give 1. Both are mended by
+the text around: which names are vector types, which arguments are comparisons.
+"""
+
+from __future__ import annotations
+
+import re
+
+from .errors import SourceMap
+from .lexer import Token
+from .parameters import ADDRESS_SPACES, Parameters
+from .strict import VECTORS
+
+_COMPARISONS = {"<", ">", "<=", ">=", "==", "!=", "&&", "||"}
+_SCALARS = {base.rstrip("2") for base in VECTORS if base.endswith("2")} | {"bfloat", "size_t", "void"}
+_BFLOAT = re.compile(r"((?!0[xX])[0-9.](?:[eE][+-]|[\w.])*?)[bB][fF]")  # 1.5bf; as hexadecimal, 0x1bf is a whole number
+
+
+class Constructors(Parameters):
+    """The part of the translation that makes vectors from pieces. `_copy` puts `before` in front of its tokens."""
+
+    def __init__(self, where: SourceMap, tokens: list[Token]):
+        super().__init__(where, tokens)
+        self.types = VECTORS | {"vec"}
+        self.before: dict[int, str] = {}
+
+    def _collect_type_names(self) -> None:
+        """Names that may turn out to be vector types: template type parameters, typedefs and aliases."""
+        c = self.c
+        for i, token in enumerate(self.tokens):
+            if token.kind != "name":
+                continue
+            if (token.text in ("typename", "class") and c.text(c.before(i)) in ("<", ",")) or (
+                token.text == "using" and c.text(c.after(c.after(i))) == "="
+            ):
+                self.types.add(c.text(c.after(i)))
+            elif token.text == "typedef":
+                j = i
+                while j < len(self.tokens) and c.text(j) not in (";", "{"):
+                    j += 1
+                if c.text(j) == ";" and self.tokens[c.before(j)].kind == "name":
+                    self.types.add(c.text(c.before(j)))
+
+    def _constructor(self, i: int, end: int) -> int:
+        """At a type name: `T(` as an expression becomes `fl_construct<T>(`. Returns the last token dealt with."""
+        c, token, last = self.c, self.tokens[i], i
+        after = c.after(i)
+        if token.text == "vec":
+            if c.text(after) != "<":
+                self.out.put(token.text, token.start, verbatim=True)
+                return i
+            last = c.match_angle(after)
+            after = c.after(last)
+        inside = c.after(after)
+        declarator = c.text(inside) in ("&", "*") and c.text(c.before(i)) in ADDRESS_SPACES
+        if c.text(after) == "(" and after < end and not declarator and c.text(c.before(i)) != "operator":
+            self._truths(after)
+            self._put_construct(i, last, "fl_construct<", ">")
+            return last
+        self._put_construct(i, last, "", "")
+        self._initialisers(after, f" = fl_construct<{self._source(i, last + 1)}>")
+        return last
+
+    def _put_construct(self, i: int, last: int, head: str, tail: str) -> None:
+        self.out.put(head, self.tokens[i].start)
+        for token in self.tokens[i : last + 1]:
+            self.out.put(token.text, token.start, verbatim=True)
+        self.out.put(tail, self.tokens[i].start)
+
+    def _initialisers(self, first: int, head: str) -> None:
+        """After a type's name, put `head` before each `(…)` that gives a variable its value: `float4 v(1, 2, 3, 4), w(0);`."""
+        c, end = self.c, first
+        while end < len(self.tokens) and c.text(end) not in (";", ")", "]", "}", ":"):
+            end = c.after(c.match(end) if c.text(end) in ("(", "[", "{", "[[") else end)
+        if c.text(end) != ";":
+            return
+        for a, b in self._split(first, end):
+            name = c.skip(a)
+            opening = c.after(name)
+            if self.tokens[name].kind != "name" or c.text(name) == "operator" or c.text(opening) != "(":
+                continue
+            close = c.match(opening)
+            arguments = self._split(opening + 1, close)
+            if c.after(close) == b and arguments and not any(self._is_parameter(x) for x, _ in arguments):
+                self._truths(opening)
+                self.before[opening] = head
+
+    def _is_parameter(self, a: int) -> bool:
+        """Whether a function's parameter starts here: two names in a row (`float x`), or a type by itself."""
+        c = self.c
+        first = c.skip(a)
+        second = c.after(first)
+        if self.tokens[first].kind != "name":
+            return False
+        by_itself = c.text(first) in self.types | _SCALARS and c.text(second) in (",", ")", "&", "*")
+        return by_itself or c.text(first) in ADDRESS_SPACES or self.tokens[min(second, len(self.tokens) - 1)].kind == "name"
+
+    def _truths(self, opening: int) -> None:
+        """Wrap the arguments between these parentheses that are comparisons."""
+        close = self.c.match(opening)
+        if close >= len(self.tokens):
+            return
+        for a, b in self._split(opening + 1, close):
+            if self._is_comparison(a, b):
+                self.before[a] = "fl_truth(" + self.before.get(a, "")
+                self.before[b] = ")" + self.before.get(b, "")
+
+    def _split(self, start: int, end: int) -> list[tuple[int, int]]:
+        """Like Cursor.split, for expressions: `<` may well mean less."""
+        parts, i, first = [], start, start
+        while i < end:
+            if self.c.text(i) == ",":
+                parts.append((first, i))
+                first = i + 1
+            i = self._over(i) + 1
+        return [*parts, (first, end)] if self.c.skip(first) < end else parts
+
+    def _over(self, i: int) -> int:
+        """The end of what opens at `i`: a bracket, or `<…>` if what follows says it is a template list; else `i` itself."""
+        c = self.c
+        if c.text(i) in ("(", "[", "{", "[["):
+            return c.match(i)
+        if c.text(i) == "<" and self.tokens[c.before(i)].kind == "name":
+            close = c.match_angle(i)
+            if c.text(c.after(close)) in ("(", "{", "::"):
+                return close
+        return i
+
+    def _is_comparison(self, a: int, b: int) -> bool:
+        """Whether the expression is a comparison, or logic over some: by its operators outside brackets and template lists."""
+        c, i, found = self.c, self.c.skip(a), False
+        if c.text(i) == "(" and c.after(c.match(i)) >= b:
+            return self._is_comparison(i + 1, c.match(i))
+        found = c.text(i) == "!"
+        while i < b:
+            text, close = c.text(i), self._over(i)
+            if text == ">" and c.text(i + 1) == ">":  # a shift
+                close = i + 1
+            elif text in ("?", ":"):  # what is chosen counts, not the question
+                return self._is_comparison(i + 1, b)
+            elif text in _COMPARISONS and close == i:
+                found = True
+            i = c.after(close)
+        return found
+
+    def _pointee(self, a: int, b: int) -> str | None:
+        """What a buffer parameter points to, if that may be a template's instance: Pair<float>, or a name for one."""
+        c, words, i = self.c, [], self.c.skip(a)
+        while c.text(i) == "[[":
+            i = c.after(c.match(i))
+        while i < b and c.text(i) not in ("*", "&", "[["):
+            words.append(c.text(i))
+            i = c.after(i)
+        words = [w for w in words if w not in ADDRESS_SPACES | {"volatile"}]
+        return " ".join(words) if "<" in words or (len(words) == 1 and words[0] in self.types - VECTORS) else None
+
+
+def bfloat_literal(text: str) -> str | None:
+    """`1.5bf` as an expression; None for any other number."""
+    literal = _BFLOAT.fullmatch(text)
+    return f"bfloat({literal[1]}{'' if re.search('[.eE]', literal[1]) else '.0'}f)" if literal else None

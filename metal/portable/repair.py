@@ -1,0 +1,56 @@
+"""What Metal allows and Clang's OpenCL refuses, mended where libclang points: no token shows it, only types do.
+
+Two things, both everyday Metal:
+  * `Args a = args;` from constant memory. OpenCL gives structs no copy out of it; the right side becomes `fl_copy(args)`, as do
+    both sides of `first ? a : b` where they are in two address spaces.
+  * `half4 * 0.5f`, `uchar4 + 10`. OpenCL refuses a scalar of a higher rank than the vector's components; Metal converts it. It
+    becomes `fl_fit<decltype(+(vector))>(scalar)`, which in a template also holds for the other instances.
+"""
+
+from __future__ import annotations
+
+import re
+
+from .lowered import Lowered
+
+_RANK = "scalar operand type has greater rank than the type of the vector element"
+_COPY = re.compile(r"no matching constructor for initialization of|no viable overloaded '='|incompatible operand types")
+_NO_COPY = "cannot bind reference in address space '__constant' to object in address space '__generic'"
+_SCALAR = re.compile(r"^'(?:[^']*'? \(aka ')?(?:unsigned )?(?:char|uchar|short|ushort|int|uint|long|ulong|half|float)'")
+
+
+def repair(lowered: Lowered, diagnostics, text: str, shift: int, file: str) -> bool:
+    """Put the missing conversions into the program; whether there was one. `text` is what libclang read, the program from
+    `shift` on."""
+    inserts: dict[int, str] = {}
+    raw = text.encode()
+    for d in diagnostics:
+        if not (d.location.file and d.location.file.name == file):
+            continue
+        ranges = [(r.start.offset, r.end.offset) for r in d.ranges]
+        for at, head in _wrappings(d, [raw[a:b].decode(errors="replace") for a, b in ranges]):
+            start, end = ranges[at]
+            if start not in inserts and end not in inserts:
+                inserts |= {start: head, end: ")"}
+    for offset in sorted(inserts, reverse=True):
+        lowered.insert(len(raw[:offset].decode(errors="ignore")) - shift, inserts[offset])
+    return bool(inserts)
+
+
+def _wrappings(diagnostic, operands: list[str]) -> list[tuple[int, str]]:
+    """(which operand, what to write in front of it) for each conversion that this error asks for."""
+    message = diagnostic.spelling
+    if not operands or any(not o or o.startswith(("{", "fl_copy(")) for o in operands):
+        return []  # nothing there that could be wrapped, or it has been tried
+    if message.startswith(_RANK) and len(operands) == 2:
+        first, _, second = message[message.index("(") + 1 : -1].partition(" and ")
+        at = 0 if _SCALAR.match(first) else 1 if _SCALAR.match(second) else None
+        return [] if at is None or operands[at].startswith("fl_fit<") else [(at, f"fl_fit<decltype(+({operands[1 - at]}))>(")]
+    if not _COPY.match(message):
+        return []
+    if message.startswith("incompatible"):  # a ? b : c of one type in two address spaces, or one of them no variable
+        types = {re.sub(r"__\w+ |const |metal::", "", kind) for kind in re.findall(r"'([^']*)'(?! \(aka)", message)}
+        return [(0, "fl_copy("), (1, "fl_copy(")] if len(types) == 1 and len(operands) == 2 else []
+    if any(_NO_COPY in note.spelling for note in diagnostic.children):
+        return [(len(operands) - 1, "fl_copy(")]
+    return []
