@@ -1,8 +1,8 @@
 """What simd_… and quad_… functions must give, by NumPy, and Metal programs that call many of them in one kernel.
 
-The rules (Metal Shading Language Specification, "SIMD-group functions", "Quad-group functions"): a function works on the group's
-active lanes; a value fetched from an inactive lane is undefined; up and down do not wrap and leave the lanes at the edge as
-they are.
+The rules (Metal Shading Language Specification, "SIMD-group functions", "Quad-group functions"): a function works on the
+group's active lanes; a value fetched from an inactive lane is undefined; up and down do not wrap and leave the lanes at the
+edge as they are.
 """
 
 from __future__ import annotations
@@ -98,6 +98,26 @@ def calls(family: str, size: int, dtype) -> dict[str, tuple]:
     for call, source in MOVES.items():
         table[family + call.replace("SIZE", str(size))] = (partial_(moved, source), False)
     return table
+
+
+def votings(family: str, size: int) -> dict[str, tuple]:
+    """calls() of the functions that ask what each lane thinks, their answers as int."""
+    group = (-1, size)
+
+    def every(active, truth):
+        return np.repeat((~active | truth).reshape(group).all(1), size)
+
+    def firsts(active):
+        return np.arange(active.size) % size == np.repeat(active.reshape(group).argmax(1), size)
+
+    mask = f"(int){family}vote::vote_t"
+    return {
+        f"(int){family}all(v > 3)": (lambda v, on, _: (every(on, v > 3), on), False),
+        f"(int){family}any(v > 90)": (lambda v, on, _: (~every(on, v <= 90), on), False),
+        f"(int){family}is_first()": (lambda v, on, _: (firsts(on), on), False),
+        f"{mask}({family}ballot(v < 9))": (lambda v, on, _: (votes(on & (v < 9), size).astype(np.int32), on), False),
+        f"{mask}({family}active_threads_mask())": (lambda v, on, _: (votes(on, size).astype(np.int32), on), False),
+    }
 
 
 def partial_(function, *first):

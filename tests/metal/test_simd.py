@@ -1,4 +1,4 @@
-"""SIMD-group functions. Source: Metal Shading Language Specification 2.3, "SIMD-group functions" (active lanes, types, tables)."""
+"""SIMD-group functions. Source: Metal Shading Language Specification 2.3, "SIMD-group functions"."""
 
 from __future__ import annotations
 
@@ -20,13 +20,7 @@ BY_BRANCH = "".join(
 )
 # One program: at every width, all the branches, chosen when it runs. The functions that look at which lanes are active:
 AWARE = {call: INT[call] for call in INT if not call.startswith("simd_shuffle") and "product" not in call}
-AWARE |= {
-    "(int)simd_all(v > 3)": (lambda v, on, size: (np.repeat((~on | (v > 3)).reshape(-1, 32).all(1), 32), on), False),
-    "(int)simd_any(v > 90)": (lambda v, on, size: (np.repeat((on & (v > 90)).reshape(-1, 32).any(1), 32), on), False),
-    "(int)simd_is_first()": (lambda v, on, size: (np.arange(LANES) % 32 == np.repeat(on.reshape(-1, 32).argmax(1), 32), on), False),
-    "(int)simd_vote::vote_t(simd_ballot(v < 9))": (lambda v, on, size: (lanes.votes(on & (v < 9), 32).astype(np.int32), on), False),
-    "(int)simd_vote::vote_t(simd_active_threads_mask())": (lambda v, on, size: (lanes.votes(on, 32).astype(np.int32), on), False),
-}  # fmt: skip
+AWARE |= lanes.votings("simd_", 32)
 CHOSEN = " || ".join(f"(branch == {b} && ({condition}))" for b, (condition, _) in enumerate(BRANCHES.values()))
 BY_WIDTH = "".join(lanes.kernel(f"f{width}", width, "int", AWARE, CHOSEN, 32) for width in WIDTHS)
 
@@ -61,8 +55,8 @@ def test_vectors_component_by_component(run, kind, n):
 
 @pytest.mark.parametrize("kind", ["float", "half"])
 def test_sums_of_any_numbers_are_as_good_as_one_addition_a_lane(run, kind):
-    """Numbers of very different size, which cancel. Additions are rounded correctly (specification, "Numerical compliance"), so in
-    any order the error of n of them is at most n·u times the sum of the absolute values."""
+    """Numbers of very different size, which cancel. Additions are rounded correctly (specification, "Numerical compliance"), so
+    in any order the error of n of them is at most n·u times the sum of the absolute values."""
     dtype, unit = KINDS[kind], {"float": 2.0**-24, "half": 2.0**-11}[kind]
     rng = np.random.default_rng(5)
     x = (rng.standard_normal(LANES) * np.exp(rng.uniform(-6, 6 if kind == "float" else 3, LANES))).astype(dtype)
@@ -96,7 +90,8 @@ def test_a_vote_is_a_type_of_its_own(run):
         seen |= simd_ballot(true).all() << 5 | simd_is_helper_thread() << 6;
         if (lane != 3) {
             const simd_vote::vote_t mask = (simd_vote::vote_t)simd_active_threads_mask();
-            seen |= simd_ballot(true).all() << 7 | simd_all(true) << 8 | simd_ballot(lane == 5).any() << 9 | popcount(uint(mask)) << 10;
+            seen |= simd_ballot(true).all() << 7 | simd_all(true) << 8 | simd_ballot(lane == 5).any() << 9;
+            seen |= popcount(uint(mask)) << 10;
             y[i] = seen | (sizeof(simd_vote::vote_t) << 16);
         }
     }

@@ -1,8 +1,8 @@
 // Quad-groups: four neighbours of a SIMD-group, their active lanes (specification, "Quad-group functions").
 //
-// What lane j of the quad has is fetched by rotations of the whole SIMD-group (see metal_simdgroup.h) and all four are put together
-// in the same order in every lane, so that a sum is the same to the bit in all of them. Clustered reductions of OpenCL's do the
-// same in 50 to 120 ns instead of 3 to 30.
+// What lane j of the quad has is fetched by rotations of the whole SIMD-group (see metal_simdgroup.h), and all four are put
+// together in the same order in every lane, so that a sum is the same to the bit in all of them. OpenCL's clustered reductions
+// take 50 to 120 ns instead of 3 to 30.
 
 namespace metal {
 

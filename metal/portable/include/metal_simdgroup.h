@@ -2,9 +2,9 @@
 //
 // T is char … uint, half or float, or a vector of them: Metal has these functions neither for 64-bit integers nor for bool.
 //
-// How data moves decides the speed. Measured on an AMD EPYC, one function over 32 floats: sub_group_rotate 2 ns, a broadcast 2 ns, a
-// reduction 15 ns, but sub_group_shuffle and its relatives 150 to 300 ns, for they go through memory. So lanes meet by
-// rotations and broadcasts, chosen by comparing lane numbers; with a literal distance that becomes one or two permutations.
+// How data moves decides the speed. Measured on an AMD EPYC, one function over 32 floats: sub_group_rotate 2 ns, a broadcast
+// 2 ns, a reduction 15 ns, but sub_group_shuffle and its relatives 150 to 300 ns. So lanes meet by rotations and broadcasts,
+// chosen by comparing lane numbers; with a literal distance that becomes one or two permutations.
 
 namespace metal {
 
@@ -12,7 +12,7 @@ namespace metal {
 // contiguous. With sub_group_broadcast_first or a shuffle they become gathers, five to ten times slower.
 inline uint fl_first_lane() { return sub_group_ballot_find_lsb(sub_group_ballot(1)); }
 inline uint fl_active_lanes() { return sub_group_ballot(1).x; }
-// A distance that Metal wants to be one for all lanes: taken from the first active one, since the others' may never be computed.
+// A distance that Metal wants to be one for all lanes: from the first active one, since the others' may never be computed.
 inline uint fl_uniform(ushort n) { return sub_group_non_uniform_broadcast((uint)n, fl_first_lane()); }
 template <typename T> inline T fl_from_lane(T x, uint lane) {
     T found = x;
@@ -56,7 +56,8 @@ FL_PREFIX(add, +, 0)
 FL_PREFIX(mul, *, 1)
 
 // One function for each type: M(function, what does it for a scalar, T), which takes care of T's vectors too.
-#define FL_EACH_LANE_INT(M, name, f) M(name, f, char) M(name, f, uchar) M(name, f, short) M(name, f, ushort) M(name, f, int) M(name, f, uint)
+#define FL_EACH_LANE_INT(M, name, f)                                                                                   \
+    M(name, f, char) M(name, f, uchar) M(name, f, short) M(name, f, ushort) M(name, f, int) M(name, f, uint)
 #define FL_EACH_LANE(M, name, f) FL_EACH_LANE_INT(M, name, f) M(name, f, half) M(name, f, float)
 #define FL_OF_X(name, f, T)                                                                                            \
     inline T name(T x) { return f(x); }                                                                                \

@@ -6,10 +6,10 @@
 //     row = 4·e + 2·c + b, columns 4·d + 2·a and the next.
 //
 // a·b: every lane needs its row of a and its two columns of b. They come by rotations (see metal_simdgroup.h): exchanging with
-// lane ^ 1, ^ 8, ^ 9 brings the row together, with ^ 2 … ^ 22 the columns. Measured on one core (AMD EPYC): with shuffles a product
-// took 2000 to 4000 ns, with rotations 40 to 60 ns with its two loads, 39 ns where 4×4 tiles are multiplied (27 GFLOP/s: what
-// was brought together is used four times). Broadcasts of all 64 elements with choices are as fast and take eight times as
-// long to compile. Products are summed in float and rounded once, for half too.
+// lane ^ 1, ^ 8, ^ 9 brings the row together, with ^ 2 … ^ 22 the columns. Measured on one core (AMD EPYC): a product with its
+// two loads takes 62 ns, 39 ns where 4×4 tiles are multiplied (27 GFLOP/s: what was brought together serves four products);
+// with shuffles it took 2000 to 4000 ns. Broadcasts of all 64 elements with choices are as fast as rotations, but take eight
+// times as long to compile. Products are summed in float and rounded once, for half too.
 
 namespace metal {
 
