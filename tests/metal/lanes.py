@@ -155,13 +155,13 @@ def kernel(name: str, width: int, kind: str, table, condition: str, size: int, c
     [[max_total_threads_per_threadgroup({width})]]
     kernel void {name}(device const {kind} *x [[buffer(0)]], device const {kind} *factors [[buffer(1)]],
                        device {kind} *y [[buffer(2)]], constant uint &branch [[buffer(3)]],
+                       device const ushort *distances [[buffer(4)]],
                        uint i [[thread_position_in_grid]], uint simd_lane [[thread_index_in_simdgroup]]) {{
         if (i >= {THREADS}) return;
         const {v} v = {load("x")}, f = {load("factors")};
         const uint lane = simd_lane % {size};
-        const bool on = {condition};
-        const ushort far = on ? 2 : 29;  // the same for the active lanes, wrong in the others
-        if (on) {{
+        const ushort far = distances[i];  // the same for the active lanes, wrong in the others
+        if ({condition}) {{
             {statements}
         }}
     }}
@@ -175,7 +175,8 @@ def check(run, program, name, table, condition, size, dtype, components=1, branc
     active = condition(i, x[0]) & (i < THREADS)
     assert active.any()
     poison = np.full((len(table), components, LANES), 77, dtype)
-    got = run(program, THREADS, x, factors, poison, np.uint32([branch]), name=name)[2]
+    distances = np.where(active, 2, 29).astype(np.uint16)
+    got = run(program, THREADS, x, factors, poison, np.uint32([branch]), distances, name=name)[2]
     wrong = []
     with np.errstate(over="ignore"):
         for k, (call, (function, products)) in enumerate(table.items()):

@@ -12,8 +12,6 @@ namespace metal {
 // contiguous. With sub_group_broadcast_first or a shuffle they become gathers, five to ten times slower.
 inline uint fl_first_lane() { return sub_group_ballot_find_lsb(sub_group_ballot(1)); }
 inline uint fl_active_lanes() { return sub_group_ballot(1).x; }
-// A distance that Metal wants to be one for all lanes: from the first active one, since the others' may never be computed.
-inline uint fl_uniform(ushort n) { return sub_group_non_uniform_broadcast((uint)n, fl_first_lane()); }
 template <typename T> inline T fl_from_lane(T x, uint lane) {
     T found = x;
 #define FL_LANE(n) { const T y = sub_group_non_uniform_broadcast(x, n); found = lane == n ? y : found; }
@@ -35,7 +33,8 @@ template <typename T> inline T fl_lanes_xor(T x, uint mask) {
     const T above = sub_group_rotate(x, (int)(mask & 31)), below = sub_group_rotate(x, (int)(-mask & 31));
     return lane & mask ? below : above;
 }
-template <typename T> inline T fl_lanes_rotate(T x, uint n) { return sub_group_rotate(x, (int)(n & 31)); }
+template <typename T> inline T fl_lanes_rotate_up(T x, uint n) { return sub_group_rotate(x, (int)(-n & 31)); }
+template <typename T> inline T fl_lanes_rotate_down(T x, uint n) { return sub_group_rotate(x, (int)(n & 31)); }
 
 // Prefix sums and products. Where all lanes are active, in five steps (10 ns); else OpenCL's (350 ns): an inactive lane
 // cannot pass on what it was handed.
@@ -71,12 +70,6 @@ FL_PREFIX(mul, *, 1)
     inline T##4 name(T##4 x, ushort n) { return (T##4)(f(x.x, n), f(x.y, n), f(x.z, n), f(x.w, n)); }
 #define FL_BROADCAST(x, n) sub_group_non_uniform_broadcast(x, (uint)(n))
 #define FL_BROADCAST_FIRST(x) sub_group_non_uniform_broadcast(x, fl_first_lane())
-#define FL_FROM_LANE(x, n) fl_from_lane(x, (uint)(n))
-#define FL_LANES_UP(x, n) fl_lanes_up(x, fl_uniform(n))
-#define FL_LANES_DOWN(x, n) fl_lanes_down(x, fl_uniform(n))
-#define FL_LANES_XOR(x, n) fl_lanes_xor(x, fl_uniform(n))
-#define FL_LANES_ROTATE_UP(x, n) fl_lanes_rotate(x, -fl_uniform(n))
-#define FL_LANES_ROTATE_DOWN(x, n) fl_lanes_rotate(x, fl_uniform(n))
 /*simd_sum*/ FL_EACH_LANE(FL_OF_X, simd_sum, sub_group_non_uniform_reduce_add)
 /*simd_product*/ FL_EACH_LANE(FL_OF_X, simd_product, sub_group_non_uniform_reduce_mul)
 /*simd_min*/ FL_EACH_LANE(FL_OF_X, simd_min, sub_group_non_uniform_reduce_min)
@@ -90,12 +83,12 @@ FL_PREFIX(mul, *, 1)
 /*simd_prefix_exclusive_product*/ FL_EACH_LANE(FL_OF_X, simd_prefix_exclusive_product, fl_exclusive_mul)
 /*simd_broadcast*/ FL_EACH_LANE(FL_OF_X_N, simd_broadcast, FL_BROADCAST)
 /*simd_broadcast_first*/ FL_EACH_LANE(FL_OF_X, simd_broadcast_first, FL_BROADCAST_FIRST)
-/*simd_shuffle*/ FL_EACH_LANE(FL_OF_X_N, simd_shuffle, FL_FROM_LANE)
-/*simd_shuffle_up*/ FL_EACH_LANE(FL_OF_X_N, simd_shuffle_up, FL_LANES_UP)
-/*simd_shuffle_down*/ FL_EACH_LANE(FL_OF_X_N, simd_shuffle_down, FL_LANES_DOWN)
-/*simd_shuffle_rotate_up*/ FL_EACH_LANE(FL_OF_X_N, simd_shuffle_rotate_up, FL_LANES_ROTATE_UP)
-/*simd_shuffle_rotate_down*/ FL_EACH_LANE(FL_OF_X_N, simd_shuffle_rotate_down, FL_LANES_ROTATE_DOWN)
-/*simd_shuffle_xor*/ FL_EACH_LANE(FL_OF_X_N, simd_shuffle_xor, FL_LANES_XOR)
+/*simd_shuffle*/ FL_EACH_LANE(FL_OF_X_N, simd_shuffle, fl_from_lane)
+/*simd_shuffle_up*/ FL_EACH_LANE(FL_OF_X_N, simd_shuffle_up, fl_lanes_up)
+/*simd_shuffle_down*/ FL_EACH_LANE(FL_OF_X_N, simd_shuffle_down, fl_lanes_down)
+/*simd_shuffle_rotate_up*/ FL_EACH_LANE(FL_OF_X_N, simd_shuffle_rotate_up, fl_lanes_rotate_up)
+/*simd_shuffle_rotate_down*/ FL_EACH_LANE(FL_OF_X_N, simd_shuffle_rotate_down, fl_lanes_rotate_down)
+/*simd_shuffle_xor*/ FL_EACH_LANE(FL_OF_X_N, simd_shuffle_xor, fl_lanes_xor)
 /*simd_all*/ inline bool simd_all(bool x) { return sub_group_non_uniform_all(x); }
 /*simd_any*/ inline bool simd_any(bool x) { return sub_group_non_uniform_any(x); }
 /*simd_is_first*/ inline bool simd_is_first() { return sub_group_elect(); }
