@@ -30,6 +30,8 @@ PARTS: dict[str, tuple[str, ...]] = {
     "metal_relational.h": (),
     "metal_pack.h": (),
     "metal_simdgroup.h": (),
+    "metal_quadgroup.h": ("metal_simdgroup.h",),
+    "metal_simdgroup_matrix.h": (),
 }
 CORE = "metal_stdlib.h"
 _MARK = re.compile(r"^/\*((?:\w+ ?)+)\*/ ?")

@@ -26,6 +26,10 @@ _POSITIONS = {
 _SCALARS = {
     "thread_index_in_threadgroup": "get_local_linear_id()",
     "thread_index_in_simdgroup": "get_sub_group_local_id()",
+    "thread_index_in_quadgroup": "(get_sub_group_local_id() % 4)",
+    "quadgroup_index_in_threadgroup": "(get_local_linear_id() / 4)",
+    "quadgroups_per_threadgroup": "(get_local_size(0) / 4)",
+    "dispatch_quadgroups_per_threadgroup": "(get_local_size(0) / 4)",
     # broadcast: the compiler does not see by itself that this is one value a SIMD-group; loads that hang on it would be gathers
     "simdgroup_index_in_threadgroup": "sub_group_broadcast((uint)get_sub_group_id(), 0)",
     "threads_per_simdgroup": str(SIMD_WIDTH),

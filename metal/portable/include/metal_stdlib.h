@@ -125,7 +125,9 @@ template <typename T, typename U> inline T as_type(U x) {
     FL_EACH_INT_OF(M, int) FL_EACH_INT_OF(M, uint) FL_EACH_INT_OF(M, long) FL_EACH_INT_OF(M, ulong)
 
 // --- synchronisation -------------------------------------------------------------------------------------------------
-enum class mem_flags { mem_none = 0, mem_device = 1, mem_threadgroup = 2, mem_threadgroup_imageblock = 4, mem_texture = 8 };
+enum class mem_flags : uint {
+    mem_none = 0, mem_device = 1, mem_threadgroup = 2, mem_texture = 4, mem_threadgroup_imageblock = 8
+};
 inline mem_flags operator|(mem_flags a, mem_flags b) { return mem_flags(uint(a) | uint(b)); }
 
 inline void threadgroup_barrier(mem_flags flags) {

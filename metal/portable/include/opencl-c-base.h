@@ -23,6 +23,7 @@ FL_SCAN(add) FL_SCAN(mul)
 #define FL_SHUFFLE(name) template <typename T> T sub_group_##name(T x, uint lane);
 FL_SHUFFLE(shuffle) FL_SHUFFLE(shuffle_xor) FL_SHUFFLE(shuffle_up) FL_SHUFFLE(shuffle_down) FL_SHUFFLE(broadcast) FL_SHUFFLE(non_uniform_broadcast)
 template <typename T> T sub_group_broadcast_first(T x);
+template <typename T> T sub_group_rotate(T x, int lanes);
 int sub_group_non_uniform_all(int x);
 int sub_group_non_uniform_any(int x);
 int sub_group_elect(void);
