@@ -44,7 +44,7 @@ def opencl_devices() -> list[str]:
     """Every OpenCL device here with what was decided about it, asked in a process of its own: a bad driver may crash."""
     if sys.platform == "darwin":
         return []
-    command = [sys.executable, "-m", "metal.portable.choice"]
+    command = [sys.executable, "-c", "from metal.portable.choice import report; print(*report(), sep=chr(10))"]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)

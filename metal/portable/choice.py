@@ -22,7 +22,7 @@ MEND = "pip install intel-opencl-rt (Linux x86-64), and unset FIRSTLIGHT_OPENCL"
 _LIBRARY = "libintelocl.so"
 _SYSTEM = Path("/etc/OpenCL/vendors")
 _NEEDED = {
-    "cl_intel_required_subgroup_size": "a SIMD width that can be asked for",
+    "cl_intel_required_subgroup_size": "SIMD width on request",
     "cl_khr_fp16": "half precision",
     "cl_khr_subgroup_non_uniform_arithmetic": "reductions over a SIMD-group's active lanes",
     "cl_khr_subgroup_shuffle": "SIMD-group shuffles",
@@ -154,7 +154,3 @@ def report() -> list[str]:
     serving = next((c for c in seen if not c.reasons), None)
     state = lambda c: "serves" if c is serving else "could serve" if not c.reasons else f"refused: {'; '.join(c.reasons)}"  # noqa: E731
     return [f"{c.name}: {state(c)}" for c in seen]
-
-
-if __name__ == "__main__":
-    print(*report(), sep="\n")

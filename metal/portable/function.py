@@ -71,7 +71,7 @@ class Prepared(NamedTuple):
     """A dispatch, checked: whether its positions must be worked out (grid.py), its launches, buffers and lengths."""
 
     shaped: bool
-    launches: list[Launch]
+    launches: tuple[Launch, ...]
     bound: list
     lengths: list[int]
 
@@ -84,6 +84,7 @@ class Function:
         self._run: Runtime = kernel._device._runtime
         self._group = (info.width,)
         self._writable = {b.index for b in info.buffers if b.writable}
+        self._align = {b.index: b.align for b in info.buffers}
         self._reads = max((b.index for b in info.buffers), default=-1) + 1
         self._plain = Entry(self._run, kernel._program(part), info)
         self._shaped: Entry | None = None
@@ -166,15 +167,15 @@ class Function:
     def _prepared(self, count: int, buffers: tuple) -> Prepared:
         """A call as a dispatch."""
         bound, size = self._called(count, buffers)
-        return Prepared(False, [Launch(None, (size,), self._group)] if size else [], bound, _NONE)
+        return Prepared(False, (Launch(None, (size,), self._group),) if size else (), bound, _NONE)
 
     def _dispatched(self, threadgroup, grid, threadgroups, buffers, threadgroup_memory) -> Prepared:
-        info, align = self._info, {b.index: b.align for b in self._info.buffers}
+        info = self._info
         shaped, found = launches(grid, threadgroups, threadgroup, info.most)
         bound: list[Any] = []
         for n, given in enumerate(buffers):
             if isinstance(given, tuple) and len(given) == 2:
-                bound.append(place(given, align.get(n, 1), f"buffer({n})"))
+                bound.append(place(given, self._align.get(n, 1), f"buffer({n})"))
             else:
                 bound.append(None if given is None else argument(self._run, given, n in self._writable))
         lengths: list[int] = []

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from .errors import error
@@ -39,7 +40,7 @@ def shape(value: Shape, what: str, least: int) -> tuple[int, int, int]:
     return x, y, z
 
 
-def launches(grid: Shape | None, threadgroups: Shape | None, threadgroup: Shape, most: int) -> tuple[bool, list[Launch]]:
+def launches(grid: Shape | None, threadgroups: Shape | None, threadgroup: Shape, most: int) -> tuple[bool, tuple[Launch, ...]]:
     """(whether the kernel must work out its positions, the launches): by threads (`grid`) or by whole threadgroups."""
     if (grid is None) == (threadgroups is None):
         raise error("a dispatch takes either grid= (in threads) or threadgroups= (in whole threadgroups)")
@@ -55,16 +56,17 @@ def launches(grid: Shape | None, threadgroups: Shape | None, threadgroup: Shape,
     else:
         whole = list(shape(grid, "grid", 0))
     if 0 in whole:
-        return False, []
+        return False, ()
     return _cut(tuple(whole), group)
 
 
-def _cut(grid: tuple[int, ...], group: tuple[int, ...]) -> tuple[bool, list[Launch]]:
+@lru_cache(maxsize=1024)
+def _cut(grid: tuple[int, ...], group: tuple[int, ...]) -> tuple[bool, tuple[Launch, ...]]:
     rest = [whole % length for whole, length in zip(grid, group, strict=True)]
     # Rows of whole SIMD-groups, or a single row: here OpenCL’s order is Metal’s, and the program stays as it is.
     if not any(rest) and (group[0] % SIMD_WIDTH == 0 or group[1] == group[2] == 1):
         dimensions = 3 if grid[2] > 1 or group[2] > 1 else 2 if grid[1] > 1 or group[1] > 1 else 1
-        return False, [Launch(None, grid[:dimensions], group[:dimensions])]
+        return False, (Launch(None, grid[:dimensions], group[:dimensions]),)
     found = []
     for edge in itertools.product(*((False, True) if r else (False,) for r in rest)):
         counts = [1 if e else whole // length for e, whole, length in zip(edge, grid, group, strict=True)]
@@ -74,4 +76,4 @@ def _cut(grid: tuple[int, ...], group: tuple[int, ...]) -> tuple[bool, list[Laun
         row = lengths[0] * lengths[1] * lengths[2]
         first = sum(length << 11 * n for n, length in enumerate(group)) + sum(e << 33 + n for n, e in enumerate(edge))
         found.append(Launch((first, grid[0] | grid[1] << 32, grid[2]), (counts[0] * row, counts[1], counts[2]), (row, 1, 1)))
-    return True, found
+    return True, tuple(found)

@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import threading
+import time
 import warnings
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,8 @@ from .lowered import Lowered
 # ones too) to 2500 ulp and leave out the rounding of float(half(x)).
 OPTIONS = ["-cl-std=CLC++2021", "-cl-single-precision-constant", "-cl-unsafe-math-optimizations", "-cl-finite-math-only"]
 
+SETTLE = 0.005  # seconds
+
 
 class Runtime:
     """One OpenCL device with its context and its in-order queue."""
@@ -32,11 +35,23 @@ class Runtime:
         self.context = cl.Context([self.device])
         self.queue = cl.CommandQueue(self.context)
         self.lock = threading.RLock()
-        os.register_at_fork(after_in_child=self._unlock)
+        os.register_at_fork(before=self._settle, after_in_parent=self._go_on, after_in_child=self._unlock)
         self.fingerprint = f"{self.device.name} {self.device.version} {self.device.driver_version} {_cpu_flags()}"
 
+    def _settle(self) -> None:
+        """Before a fork nothing may be in flight: the child has no worker threads, and would wait for ever for theirs.
+
+        The runtime's workers take locks of their own while they go to sleep: they get the time to.
+        """
+        self.lock.acquire()
+        self.queue.finish()
+        time.sleep(SETTLE)
+
+    def _go_on(self) -> None:
+        self.lock.release()
+
     def _unlock(self) -> None:
-        self.lock = threading.RLock()  # another thread of the parent may have held it
+        self.lock = threading.RLock()  # held by a thread that the child has not
 
     def build(self, lowered: Lowered, before: str = ""):
         """Compile a lowered program, `before` it. Raises SourceError with the compiler's findings."""

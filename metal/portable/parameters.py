@@ -75,7 +75,8 @@ class Parameters:
             space = next((c.text(i) for i in plain if c.text(i) in ADDRESS_SPACES - {"const", "thread"}), None)
             if space is None:
                 self.fail(
-                    plain[0], f"parameter '{name}' must be a pointer or reference to device, constant or threadgroup memory"
+                    plain[0],
+                    f"parameter '{name}' must be a pointer or reference to device or constant memory, or to threadgroup memory",
                 )
             position = len(info.buffers) + len(info.threadgroups)
             if space == "threadgroup":

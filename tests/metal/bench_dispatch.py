@@ -8,8 +8,8 @@ import pytest
 
 EMPTY = """
 kernel void f(device float *a [[buffer(0)]], device float *b [[buffer(1)]], device float *c [[buffer(2)]]) {}
-kernel void mark(device float *a [[buffer(0)]], device float *b [[buffer(1)]], device float *c [[buffer(2)]],
-                 uint i [[thread_position_in_grid]]) { if (i == 0) a[0] += b[0] + c[0]; }
+kernel void mark(device float *a [[buffer(0)]], device float *b [[buffer(1)]], constant float &c [[buffer(2)]],
+                 uint i [[thread_position_in_grid]]) { if (i == 0) a[0] += b[0] + c; }
 """
 QUEUED = 100
 

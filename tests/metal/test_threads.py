@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -129,8 +131,17 @@ def in_a_child(work) -> int:
     return child
 
 
-def succeeded(child) -> bool:
-    return os.waitpid(child, 0)[1] == 0
+def succeeded(child, seconds=20) -> bool:
+    """Whether the child ended well. One that hangs is ended, and has not."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return status == 0
+        time.sleep(0.002)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return False
 
 
 def test_a_forked_child_uses_the_parents_device_and_its_own(device, add):
