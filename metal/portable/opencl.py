@@ -6,6 +6,7 @@ system package nor an environment variable is needed.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import importlib.metadata
 import json
@@ -60,6 +61,7 @@ class Runtime:
         self.context = cl.Context([self.device])
         self.queue = cl.CommandQueue(self.context)
         self.lock = threading.RLock()
+        atexit.register(self.queue.finish)  # kernels must not outlive the memory they work on
         self.fingerprint = f"{self.device.name} {self.device.version} {self.device.driver_version} {_cpu_flags()}"
 
     def build(self, lowered: Lowered):
