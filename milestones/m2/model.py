@@ -95,7 +95,8 @@ class Model:
         """Logits of the token after `ids`, which stand at positions start, start + 1, …
 
         Returns (1, vocabulary) float32, or (tokens, vocabulary) with `all_rows`. The result is overwritten by the next
-        call; nothing is waited for, but in a pass of more than LONG tokens. Raises ValueError for no ids or an id outside the vocabulary.
+        call; nothing is waited for, but in a pass of more than LONG tokens. Raises ValueError for no ids, or for one that is
+        outside the vocabulary.
         """
         c, s, tokens = self.config, self._scratch, len(ids)
         require(tokens > 0, "forward: no token ids were given")
