@@ -11,6 +11,8 @@ import os
 import re
 from pathlib import Path
 
+import metal
+
 ROOT = Path(__file__).resolve().parent.parent
 SOLUTION = ROOT / "milestones"
 _INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"\s*$')
@@ -47,7 +49,11 @@ def _expand(path: Path, label: str, width: int | None, above: tuple[Path, ...]) 
     if path in above:
         raise ValueError(f"{label}: #include goes round in a circle: {' → '.join(p.name for p in (*above, path))}")
     out = [f'#line 1 "{label}"']
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as problem:
+        raise metal.error(f"{path} is not UTF-8 text: byte {problem.start:,} is none") from None
+    for number, line in enumerate(lines, 1):
         include = _INCLUDE.match(line)
         if include:
             milestone, _, file = os.path.normpath(Path(label).parent / include.group(1)).rpartition("/")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -54,6 +55,7 @@ class Gpu:
     `width` bounds every kernel's threadgroup (specs run at several). With `poison`, a new tensor is filled with NaN
     (integers: 0xCD bytes), so that a kernel which writes nothing cannot pass for one that does. `compiling` is told how many
     kernels are ready whenever another one is about to be made: the first time, each takes a third of a second or more.
+    `waiting` is called between the runs that `sync` waits for, and may raise: Ctrl-C must not wait for the last one.
     """
 
     def __init__(
@@ -63,13 +65,14 @@ class Gpu:
         width: int | None = None,
         poison: bool = False,
         compiling: Callable[[int], None] | None = None,
+        waiting: Callable[[], None] | None = None,
     ):
         self.device = metal.Device() if device is None else device
-        self._compiling = compiling or (lambda done: None)
+        self._compiling, self._waiting = compiling or (lambda done: None), waiting or (lambda: None)
         self.width, self.poison = width, poison
         self._functions: dict[tuple[str, str, str], Any] = {}
         self._constants: dict[bytes, Any] = {}
-        self._runs: list[Any] = []
+        self._runs: deque[Any] = deque()
 
     def kernel(self, milestone: str, file: str, name: str | None = None) -> Any:
         """The kernel function `name` (default: as the file) of `milestone/file.metal`, compiled on first use."""
@@ -87,7 +90,9 @@ class Gpu:
 
     def sync(self) -> None:
         """Wait until everything queued is done."""
-        self._runs.clear()
+        while self._runs:
+            self._runs.popleft()  # a dropped handle waits
+            self._waiting()
 
     def constants(self, layout: str, *values: float) -> Any:
         """A small device buffer holding `values` packed as `struct.pack("<" + layout)`: a kernel's `constant Args &args`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import signal
 import sys
@@ -12,9 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.utils import PacifyFlushWrapper
 
 from milestones.errors import UserError
-from milestones.terminal import Progress, check_interrupt, on_interrupt, read_stdin, write
+from milestones.terminal import (
+    Progress,
+    check_interrupt,
+    errors_are_seen,
+    on_interrupt,
+    read_stdin,
+    swallow_interrupt,
+    tables,
+    write,
+    writing,
+)
 
 if TYPE_CHECKING:
     from milestones.m3.sampler import Settings
@@ -29,6 +41,7 @@ CACHE_TYPE = click.option(
     "--cache-type", type=click.Choice(["f32", "f16"]), default="f32", show_default=True, help="How keys and values are kept."
 )
 DTYPES = {"f32": "float32", "f16": "float16"}
+INTERRUPTED = 130  # the exit status after Ctrl-C
 QUIET = click.option("--quiet", is_flag=True, help="No progress bars, no figures.")
 
 
@@ -98,7 +111,7 @@ def generate(
         write(json.dumps({"figures": asdict(engine.figures), "settings": asdict(settings)}) + "\n")
         return
     write("\n")
-    if not quiet and sys.stderr.isatty():
+    if not quiet and errors_are_seen():
         seed = f"; seed {settings.seed}" if settings.temperature else ""
         click.echo(engine.figures.line() + seed, err=True)
 
@@ -133,10 +146,11 @@ def tokenize(text: str, ids_only: bool, as_json: bool, special: bool, model: Pat
         write(" ".join(map(str, ids)) + "\n")
     elif as_json:
         write(as_json_line(tokenizer, text, ids))
-    elif sys.stdout is not None and sys.stdout.isatty() and coloured(tokenizer, ids):
-        pass
     else:
-        write(table(tokenizer, ids))
+        with tables() as console:
+            seen = console.is_terminal and coloured(tokenizer, ids, console)
+        if not seen:
+            write(table(tokenizer, ids))
     if not (ids_only or as_json):
         size = len(text.encode("utf-8", "surrogateescape"))
         counts = ((len(text), "character"), (size, "byte"), (len(ids), "token"))
@@ -147,11 +161,10 @@ def tokenize(text: str, ids_only: bool, as_json: bool, special: bool, model: Pat
 @click.argument("model", type=click.Path(path_type=Path), required=False)
 def inspect(model: Path | None) -> None:
     """What a model file holds: architecture, tensors, tokenizer (m1). Default: the model that `fetch` gets."""
-    from rich.console import Console
-
     from milestones.m1.inspect import show
 
-    show(_model(model), Console())
+    with tables() as console:
+        show(_model(model), console)
 
 
 @cli.command(short_help="The likeliest next tokens (m2).")
@@ -180,15 +193,14 @@ def logits(prompt: str, top: int, checkpoints: Path | None, special: bool, model
 @MODEL
 def sample(prompt: str, top: int, special: bool, model: Path | None, **sampling: Any) -> None:
     """The distribution of the token after PROMPT before and after each setting, and which setting cuts what (m3)."""
-    from rich.console import Console
-
     from milestones.m7.study import show_stages
 
     settings = _settings(**sampling)
     if settings.temperature == 0:
         raise UserError("at temperature 0 nothing is drawn: give --temperature above 0, or see `firstlight logits`")
     engine, ids = _prepare(prompt, special, model)
-    show_stages(engine, ids, settings, top, Console())
+    with tables() as console:
+        show_stages(engine, ids, settings, top, console)
 
 
 @cli.command(short_help="Talk with the model (m7).")
@@ -307,13 +319,20 @@ def _guard(run: Callable[[], Any]) -> int:
         return _complain(f"{message} (see {where} --help)")
     except click.ClickException as problem:
         return _complain(problem.format_message())
-    except (UserError, error, UnicodeEncodeError) as problem:
+    except UserError as problem:
+        return _complain("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(problem)))
+    except error as problem:  # a kernel that does not compile is shown with its line
+        tight = "not enough memory" in str(problem)
+        return _complain(f"{problem}: give a smaller model, or fewer tokens" if tight else str(problem))
+    except UnicodeEncodeError as problem:
         return _complain(str(problem))
     except MemoryError:
         return _complain("there is not enough memory for this: give a smaller model or a shorter prompt")
-    except (KeyboardInterrupt, click.Abort):
+    except KeyboardInterrupt:
         click.echo("", err=True)
-        return 130
+        return INTERRUPTED
+    except click.Abort:  # click has ended the line already
+        return INTERRUPTED
 
 
 def _complain(message: str) -> int:
@@ -324,12 +343,22 @@ def _complain(message: str) -> int:
 def main() -> None:
     """Entry point of the `firstlight` command."""
     signal.signal(signal.SIGINT, on_interrupt)
+    sys.unraisablehook = swallow_interrupt
     arguments = sys.argv[1:]
 
     def run() -> None:
-        if not arguments:
-            cli.main(args=["--help"], prog_name="firstlight", standalone_mode=False)
-        else:
-            cli.main(args=arguments, prog_name="firstlight", standalone_mode=False)
+        with writing():
+            try:
+                cli.main(args=arguments or ["--help"], prog_name="firstlight", standalone_mode=False)
+            except SystemExit:
+                if type(sys.stdout) is PacifyFlushWrapper:  # how click says that the reader has had enough
+                    sys.exit(0)
+                raise
+            if sys.stdout is None:
+                raise UserError("standard output is closed: there is nowhere to write to")
+            sys.stdout.flush()
 
-    sys.exit(_guard(run))
+    status = _guard(run)
+    if status == INTERRUPTED:  # kernels may still run, on memory that the interpreter's own end would take from under them
+        os._exit(status)
+    sys.exit(status)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -15,14 +17,41 @@ def write(text: str) -> None:
     if sys.stdout is None:
         raise UserError("standard output is closed: there is nowhere to write to")
     try:
-        sys.stdout.buffer.write(text.encode("utf-8", "surrogatepass"))
+        data = text.encode("utf-8", "surrogateescape")  # names of files that are no UTF-8 come out as they are
+    except UnicodeEncodeError:
+        data = text.encode("utf-8", "surrogatepass")
+    with writing():
+        sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Whatever writes to standard output: a reader that has enough ends the program, a full disk is one line."""
+    try:
+        yield
     except BrokenPipeError:  # `firstlight generate … | head`: the reader has what it wanted
         _discard_output()
         sys.exit(0)
     except OSError as problem:
         _discard_output()
         raise UserError(f"the output cannot be written: {problem.strerror}") from None
+
+
+@contextmanager
+def tables() -> Iterator[Any]:
+    """A rich Console for standard output's width and colours; what is printed to it is written at the end, like all else."""
+    from rich.console import Console
+
+    console = Console()
+    with console.capture() as held:
+        yield console
+    write(held.get())
+
+
+def errors_are_seen() -> bool:
+    """Whether standard error is a terminal."""
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def _discard_output() -> None:
@@ -36,7 +65,7 @@ class Progress:
     def __init__(self, quiet: bool):
         self._bar: Any = None
         self._tasks: dict[str, Any] = {}
-        self._shown = not quiet and sys.stderr.isatty()
+        self._shown = not quiet and errors_are_seen()
 
     def __enter__(self) -> Progress:
         if self._shown:
@@ -48,8 +77,9 @@ class Progress:
         return self
 
     def __call__(self, what: str, done: int, total: int) -> None:
+        """`what` is "" where there is nothing to show, only a chance to raise what Ctrl-C could not."""
         check_interrupt()
-        if self._bar is None:
+        if self._bar is None or not what:
             return
         if what not in self._tasks:
             self._tasks[what] = self._bar.add_task(what, total=total or None)
@@ -65,6 +95,12 @@ class Progress:
 
 
 _interrupted = False
+
+
+def swallow_interrupt(problem: Any) -> None:
+    """As sys.unraisablehook: where Ctrl-C comes upon a destructor or a callback, its exception is lost; the flag is not."""
+    if problem.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(problem)
 
 
 def on_interrupt(signum: int, frame: FrameType | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -139,6 +140,24 @@ def test_two_dozen_models_with_a_flipped_bit_run_or_are_one_line(tmp_path, small
         else:
             refused(done, "firstlight: ")
     assert ends == {0, 2}, "both must occur"
+
+
+def test_a_name_too_long_is_one_line():
+    for command in (("inspect", "a" * 300), ("generate", "hi", "--model", "a" * 300)):
+        refused(firstlight(*command), "cannot be opened (File name too long)")
+
+
+def test_a_message_never_holds_a_line_end_or_a_control_character(tmp_path):
+    folder = write_folder(tmp_path / "model")
+    entry = {"type": "x\ny\x1b[31m"}
+    (folder / "tokenizer.json").write_text(json.dumps({"model": {"vocab": {"a": 0}, "merges": []}, "pre_tokenizer": entry}))
+    refused(run(folder), r"pre-tokenizer x\ny\x1b[31m is not supported")
+
+
+def test_a_workbook_file_that_is_no_text_is_one_line(tmp_path):
+    (tmp_path / "m2").mkdir()
+    (tmp_path / "m2" / "add.metal").write_bytes(b"\xff\xfe")
+    refused(firstlight("logits", "hi", env={"FIRSTLIGHT_WORKBOOK": str(tmp_path)}), "add.metal", "is not UTF-8 text")
 
 
 def test_a_damaged_folder_is_one_line(tmp_path):

@@ -162,6 +162,60 @@ def test_an_output_that_cannot_be_written_is_one_line(model_path):
     assert (done.returncode, done.stderr.count(b"\n")) == (2, 1) and b"standard output is closed" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "command",
+    [("inspect",), ("sample", "hi"), ("logits", "hi"), ("--help",), ("generate", "--help"), ("--version",), ()],
+    ids=" ".join,
+)
+def test_every_command_notices_that_its_output_cannot_be_written(model_path, command):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([COMMAND, *command], stdout=full, stderr=subprocess.PIPE, timeout=60)
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1) and b"cannot be written: No space left" in done.stderr
+    words = " ".join(f'"{word}"' for word in (COMMAND, *command))
+    done = subprocess.run(["bash", "-c", f"{words} | true; exit ${{PIPESTATUS[0]}}"], stderr=subprocess.PIPE, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b""), "a reader that has enough is no error"
+
+
+def test_without_standard_error_the_text_still_comes(model_path):
+    closed = f'"{COMMAND}" generate "The capital of France is" --max-tokens 2 2>&-'
+    assert subprocess.run(["sh", "-c", closed], stdout=subprocess.PIPE, timeout=60).stdout == b" Paris.\n"
+
+
+def test_text_is_utf8_whatever_python_is_told(model_path):
+    done = firstlight("sample", "naïve café 🙂", "--top", "3", env={"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0 and done.stderr == b"" and done.stdout.decode()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [("logits", "-"), ("sample", "-"), ("generate", "-", "--no-cache")], ids=" ".join)
+def test_ctrl_c_does_not_wait_for_a_long_pass(model_path, command):
+    """The end comes between two chunks or two kernels, not after the last."""
+    text = b"The quick brown fox jumps over the lazy dog. " * (150 if "--no-cache" in command else 700)
+    process = subprocess.Popen([COMMAND, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write(text)
+    process.stdin.close()
+    process.stdin = None
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    _, error = process.communicate(timeout=60)
+    assert (process.returncode, error.strip()) == (130, b"") and time.monotonic() - began < 15
+
+
+@pytest.mark.slow
+def test_ctrl_c_at_any_moment_ends_with_130(model_path):
+    """Two dozen moments from the first import to the last token: no crash, no traceback, no other status."""
+    for step in range(24):
+        process = subprocess.Popen(
+            [COMMAND, "generate", "Hello", "--max-tokens", "200"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        time.sleep(0.3 + 0.1 * step)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+        assert process.returncode == 130 and b"Traceback" not in error, f"after {0.3 + 0.1 * step:.1f} s: {error.decode()}"
+
+
 def test_figures_and_progress_go_to_a_terminals_standard_error_only(model_path):
     with Terminal("generate", "The capital of France is", "--max-tokens", "3", only_stderr=True) as terminal:
         out, shown = terminal.process.communicate(timeout=120)[0], terminal.rest()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import time
 
 import pytest
 
-from tests.command import Terminal, firstlight, refused
+from tests.command import COMMAND, Terminal, firstlight, refused
 
 PROMPT = "\x1b[?2004h"  # how a terminal is told that a line is being typed
 SHORT = ("--max-tokens", "12", "--temperature", "0")
@@ -46,10 +47,11 @@ def test_commands_work_in_a_pipe_too(model_path, tmp_path):
         (b"/frobnicate\n", "no command /frobnicate"),
         (b"/save\n", "/save needs a file's name"),
         (b"/save /no/such/folder/x.json\n", "cannot be written"),
+        (b"/save a\0b\n", "cannot be written"),
         (b"caf\xe9\n", "line 1 of standard input is not UTF-8 text: byte 0xE9 at offset 3"),
         (b"x " * 9000 + b"\n", "the model's context holds 8192"),
     ],
-    ids=["unknown", "save-nowhere", "save-no-folder", "latin-1", "too-long"],
+    ids=["unknown", "save-nowhere", "save-no-folder", "save-nul", "latin-1", "too-long"],
 )
 def test_a_piped_line_that_cannot_be_answered_ends_it_in_one_line(model_path, lines, words):
     refused(firstlight("chat", *SHORT, stdin=lines), words)
@@ -95,6 +97,12 @@ def test_a_conversation_at_a_terminal(cache, tmp_path):
         terminal.wait_for(PROMPT)
         terminal.type("\x04")
         assert terminal.process.wait(20) == 0
+
+
+def test_standard_input_that_cannot_be_read_is_one_line(model_path, tmp_path):
+    with open(tmp_path / "x", "wb") as writable:
+        done = subprocess.run([COMMAND, "chat"], stdin=writable, capture_output=True, timeout=60)
+    refused(done, "standard input cannot be read")
 
 
 def test_what_a_person_types_is_never_a_special_token(model_path, tmp_path):

@@ -17,7 +17,7 @@ _RANGES |= {f"{u}int{bits}_t": _RANGES[f"{u}{name}"] for u in ("", "u")
 
 
 def spelled(known: Mapping[str, Constant], given: Mapping[int | str, Any]) -> dict[str, str]:
-    """name → value of each constant given, by index or name. Raises `metal.error` naming one that is unknown or does not fit."""
+    """name → value of each constant given, by index or name. Raises `metal.error` for one that is unknown or does not fit."""
     by_index = {constant.index: constant for constant in known.values()}
     found = {}
     for key, value in sorted(given.items(), key=str):

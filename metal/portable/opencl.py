@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import hashlib
 import os
@@ -36,6 +37,7 @@ class Runtime:
         self.queue = cl.CommandQueue(self.context)
         self.lock = threading.RLock()
         os.register_at_fork(before=self._settle, after_in_parent=self._go_on, after_in_child=self._unlock)
+        atexit.register(self.queue.finish)  # kernels must not outlive the memory they work on
         self.fingerprint = f"{self.device.name} {self.device.version} {self.device.driver_version} {_cpu_flags()}"
 
     def _settle(self) -> None:

@@ -17,7 +17,8 @@
 //
 // One thread a piece; dispatch `pieces` threads. Both tables are open-addressed with a power of two of slots and linear probing,
 // and a slot only matches if the whole key is equal: bytes for a token, both ids for a merge. A merge's id is found by the bytes
-// it makes. Neighbours' ranks are kept, so a merge costs three look-ups however long the piece is. Called for every prompt.
+// it makes. Neighbours' ranks are kept, so a merge costs three look-ups however long the piece is; and a pass over the piece merges
+// every pair of the lowest rank, so that a long piece takes as many passes as it needs different merges. Called for every prompt.
 //
 //   pytest milestones/m0/test_bpe.py
 #include <metal_stdlib>
@@ -93,24 +94,32 @@ kernel void bpe(device const uchar *text [[buffer(0)]],
     for (uint i = 0; i + 1 < count; i++) rank[i] = find_rank(id[i], id[i + 1], merges, args.merge_mask);
 
     while (count > 1) {
-        uint best = NONE, at = 0;
-        for (uint i = 0; i + 1 < count; i++) {
-            if (rank[i] < best) {  // the first of equals, because only a lower one replaces it
-                best = rank[i];
-                at = i;
-            }
-        }
+        uint best = NONE;
+        for (uint i = 0; i + 1 < count; i++) best = min(best, rank[i]);
         if (best == NONE) break;
-        const uint after = at + 2 < count ? start[at + 2] : end;
-        id[at] = find_token(text + start[at], after - start[at], token_bytes, token_offsets, vocabulary, args.vocabulary_mask);
-        count -= 1;
-        for (uint i = at + 1; i < count; i++) {  // the right half of the pair is gone: what follows moves up
-            id[i] = id[i + 1];
-            start[i] = start[i + 1];
-            if (i + 1 < count) rank[i] = rank[i + 1];
+        // From the left, merge every pair of that rank, and close up behind them. A pair that is new and lower comes first: then
+        // the rest is only moved up, and the search begins anew.
+        bool lower = false;
+        uint to = 0;
+        for (uint from = 0; from < count; to++) {
+            const bool merged = !lower && from + 1 < count && rank[from] == best;
+            const uint next = from + (merged ? 2 : 1);
+            uint before = NONE, behind = from + 1 < count ? rank[from] : NONE;
+            if (merged) {
+                const uint after = next < count ? start[next] : end;
+                id[to] = find_token(text + start[from], after - start[from], token_bytes, token_offsets, vocabulary,
+                                    args.vocabulary_mask);
+                if (to > 0) before = rank[to - 1] = find_rank(id[to - 1], id[to], merges, args.merge_mask);
+                behind = next < count ? find_rank(id[to], id[next], merges, args.merge_mask) : NONE;
+                lower = before < best || behind < best;
+            } else {
+                id[to] = id[from];
+            }
+            start[to] = start[from];
+            if (next < count) rank[to] = behind;
+            from = next;
         }
-        if (at > 0) rank[at - 1] = find_rank(id[at - 1], id[at], merges, args.merge_mask);
-        if (at + 1 < count) rank[at] = find_rank(id[at], id[at + 1], merges, args.merge_mask);
+        count = to;
     }
     counts[p] = count;
 }

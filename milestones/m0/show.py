@@ -37,11 +37,10 @@ def as_json_line(tokenizer: Tokenizer, text: str, ids: Sequence[int]) -> str:
     return json.dumps({**found, "characters": len(text), "size": size}) + "\n"
 
 
-def coloured(tokenizer: Tokenizer, ids: Sequence[int], console: Console | None = None) -> bool:
+def coloured(tokenizer: Tokenizer, ids: Sequence[int], console: Console) -> bool:
     """The text in colours that change from token to token, then the ids in the same colours; False, and nothing, without
     colours. Spaces show as ·, line ends as ⏎, bytes that are no whole character as \\xNN.
     """
-    console = console or Console()
     if console.color_system is None or console.no_color:
         return False
     shown, numbers = Text(), Text()

@@ -74,6 +74,7 @@ def rule_sets(draw):
 )
 @example(rules=RULES, pieces=[b"aaaabcabcaab"] * 33, width=32)
 @example(rules=[(b"a", b"a")], pieces=[b"a" * 1009, b"a"], width=64)
+@example(rules=[(b"ab", b"c"), (b"a", b"b"), (b"c", b"ab")], pieces=[b"ababcabcab", b"cababab"], width=64)  # new and lower
 def test_equals_the_reference_for_any_rules_pieces_and_width(gpus, rules, pieces, width):
     assert run(gpus(width), pieces, rules) == [bpe(piece, rules) for piece in pieces]
 

@@ -165,6 +165,14 @@ def broken(**changes):
     return {k: v for k, v in (metadata | {f"tokenizer.ggml.{k}": v for k, v in changes.items()}).items() if v is not None}
 
 
+def test_a_user_defined_token_is_text_and_a_control_token_is_not(gpus):
+    """GGUF's token types 4 and 3: both are found in a text before any merge, only the second is a mark."""
+    vocabulary = Vocabulary.from_gguf(broken(tokens=["a", "b", "ab", "<x>", "<y>"], token_type=[1, 1, 1, 4, 3]))
+    tokenizer = Tokenizer(gpus(64), vocabulary)
+    assert tokenizer.encode("a<x>ab<y>") == [0, 3, 2, 4]
+    assert tokenizer.decode([0, 3, 2, 4], skip_special=True) == b"a<x>ab"
+
+
 def test_a_small_vocabulary_is_read():
     vocabulary = Vocabulary.from_gguf(broken())
     assert (vocabulary.tokens, vocabulary.merges.tolist(), vocabulary.eos) == ([b"a", b"b", b"ab"], [[0, 1]], 2)

@@ -77,6 +77,13 @@ def test_added_tokens_are_found_in_the_text(pair):
     assert not set(mine.encode(text, special=False)) & set(mine.vocabulary.special.values())
 
 
+def test_an_added_token_that_is_not_special_is_text_when_it_is_generated(pair):
+    """As the library's skip_special_tokens has it: `<tool>` is shown, `<|end|>` is not."""
+    mine, theirs = pair
+    ids = mine.encode("a<tool>b<|end|>")
+    assert mine.decode(ids, skip_special=True).decode() == "a<tool>b" == theirs.decode(ids, skip_special_tokens=True)
+
+
 def test_a_normal_form_is_applied_as_the_file_asks(gpus):
     theirs = trained("qwen2", nfc=True)
     mine = ours.Tokenizer(gpus(64), vocabulary_of(json.loads(theirs.to_str())))
@@ -130,6 +137,9 @@ def changed(**changes):
         ({"pre_tokenizer": None}, "pre-tokenizer .* is not supported"),
         ({"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": True}}, "pre-tokenizer ByteLevel is not supported"),
         ({"pre_tokenizer": {"type": "Sequence", "pretokenizers": 3}}, "'pretokenizers' is of the wrong kind"),
+        ({"added_tokens": 5}, "'added_tokens' is of the wrong kind"),
+        ({"added_tokens": [{"content": "x", "id": 16777215}]}, "one of them with the id 16777215"),
+        ({"post_processor": {"type": "TemplateProcessing", "single": 5}}, "'single' is of the wrong kind"),
         ({"added_tokens": [{"content": "x"}]}, "an added token is of the wrong kind"),
         ({"added_tokens": [{"content": "x", "id": 900, "lstrip": True}]}, "added token 'x' asks for lstrip"),
         ({"post_processor": {"type": "BertProcessing"}}, "post-processor BertProcessing is not supported"),

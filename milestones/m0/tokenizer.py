@@ -23,7 +23,7 @@ class Tokenizer:
         self._detokenize = Detokenize(gpu, self._bpe.token_bytes, self._bpe.token_offsets)
         self.eos, self.bos, self.ends, self.size = vocabulary.eos, vocabulary.bos, vocabulary.ends, len(vocabulary.tokens)
         self.prefix = [vocabulary.bos] if vocabulary.add_bos and vocabulary.bos is not None else []
-        self._special_ids = frozenset(vocabulary.special.values())
+        self._special_ids = frozenset(vocabulary.special.values()) - vocabulary.written
         longest_first = sorted(vocabulary.special, key=len, reverse=True)
         self._special = re.compile("(" + "|".join(map(re.escape, longest_first)) + ")") if longest_first else None
         self._lacking = bytes(sorted(set(range(256)) - self._bpe.bytes_held))
@@ -92,6 +92,7 @@ class Tokenizer:
             raise UserError(f"there is no token {token}: ids go from 0 to {self.size - 1}")
 
     def is_special(self, token: int) -> bool:
+        """Whether a token is a mark and no text: it is not shown when it is generated."""
         return token in self._special_ids
 
 

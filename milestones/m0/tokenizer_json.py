@@ -40,6 +40,7 @@ def vocabulary_of(data: Mapping[str, Any], *, eos: Iterable[int] = (), bos: int 
         tokens=as_bytes(texts, set(added.values())),
         merges=as_merges(_list(model, "merges"), texts),
         special=special,
+        written=frozenset(entry["id"] for entry in data.get("added_tokens") or [] if not entry.get("special")),
         pre_tokenizer=_pre_tokenizer(data.get("pre_tokenizer")),
         eos=eos[0] if eos else None,
         bos=bos if prefix is None else prefix,
@@ -71,7 +72,10 @@ def _list(data: Mapping[str, Any], key: str) -> list[Any]:
 def _added(data: Mapping[str, Any]) -> dict[str, int]:
     """Added tokens, which are found in the text before any merge: content → id."""
     added = {}
-    for entry in data.get("added_tokens") or []:
+    entries = data.get("added_tokens") or []
+    if not isinstance(entries, list):
+        _refuse("'added_tokens' is of the wrong kind")
+    for entry in entries:
         if not isinstance(entry, Mapping) or not isinstance(entry.get("content"), str) or type(entry.get("id")) is not int:
             _refuse(f"an added token is of the wrong kind: {str(entry)[:80]}")
         for flag in ("lstrip", "rstrip", "single_word"):
@@ -91,6 +95,8 @@ def _texts(model: Mapping[str, Any], added: Mapping[str, int]) -> list[str]:
             _refuse(f"the id {token} is given to {known[token]!r} and to {text!r}")
     if not known:
         _refuse("it has no tokens")
+    if max(known) > 4 * len(known) + 1024:  # a list of them would be mostly gaps
+        _refuse(f"it has {len(known)} tokens, one of them with the id {max(known)}")
     return [known.get(i, "") for i in range(max(known) + 1)]
 
 
@@ -140,7 +146,10 @@ def _prefix(data: Mapping[str, Any], special: Mapping[str, int]) -> int | None:
     for step in _steps(data.get("post_processor"), "processors"):
         kind = step.get("type")
         if kind == "TemplateProcessing":
-            words = [next(iter(item.items())) for item in step.get("single") or [] if isinstance(item, Mapping) and item]
+            single = step.get("single") or []
+            if not isinstance(single, list):
+                _refuse("'single' is of the wrong kind")
+            words = [next(iter(item.items())) for item in single if isinstance(item, Mapping) and item]
             names = [str(value.get("id")) if isinstance(value, Mapping) else "" for _, value in words]
             if [name for name, _ in words] not in (["Sequence"], ["SpecialToken", "Sequence"]):
                 _refuse("its post-processor writes tokens after a text, or several before it, which is not supported")

@@ -34,7 +34,8 @@ class Vocabulary:
 
     tokens: Sequence[bytes]
     merges: np.ndarray
-    special: Mapping[str, int] = field(default_factory=dict)  # text → id
+    special: Mapping[str, int] = field(default_factory=dict)  # text → id, found in a text before any merge
+    written: frozenset[int] = frozenset()  # those of them that are text like any other when they are generated
     pre_tokenizer: str = "gpt-2"
     eos: int | None = None
     bos: int | None = None
@@ -65,6 +66,7 @@ class Vocabulary:
             raise UserError(f"the model's tokenizer has {len(texts)} tokens but {len(types)} token types: the file is damaged")
         written = {i for i, t in enumerate(types) if t in (_CONTROL, _USER_DEFINED)}
         special = {texts[i]: i for i in sorted(written, reverse=True) if texts[i]}
+        ordinary = frozenset(i for i in written if types[i] == _USER_DEFINED)
         eos, bos = (_id(metadata, f"tokenizer.ggml.{name}_token_id", len(texts)) for name in ("eos", "bos"))
         add_bos = metadata.get("tokenizer.ggml.add_bos_token", False)
         if not isinstance(add_bos, bool):
@@ -73,6 +75,7 @@ class Vocabulary:
             tokens=as_bytes(texts, written),
             merges=as_merges(_need(metadata, "tokenizer.ggml.merges", list, str), texts),
             special=special,
+            written=ordinary,
             pre_tokenizer=pre,
             eos=eos,
             bos=bos,

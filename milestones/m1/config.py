@@ -5,7 +5,6 @@ A feature that the engine lacks is refused by name, never ignored: the model wou
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,9 @@ from typing import Any, NoReturn
 
 from milestones.errors import UserError
 from milestones.m1.gguf_values import quoted
+
+MAX_HEAD_DIM = 256  # what m2's and m4's attention kernels hold in registers
+LARGEST_FLOAT = 3.4e38
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,11 @@ class Keys:
             self.refuse(f"{self._prefix}{key} must be a whole number above 0, it is {quoted(value)}")
         return value
 
-    def number(self, key: str, default: float | None = None) -> float:
-        """A finite number above 0; `default` where the key is missing or null."""
+    def number(self, key: str, default: float | None = None, *, least: float = 1e-30) -> float:
+        """A number from `least` on that float32 can hold; `default` where the key is missing or null."""
         value = self._value(key, default)
-        if type(value) not in (int, float) or not (0 < value < math.inf):
-            self.refuse(f"{self._prefix}{key} must be a number above 0, it is {quoted(value)}")
+        if type(value) not in (int, float) or not (least <= value < LARGEST_FLOAT):
+            self.refuse(f"{self._prefix}{key} must be a number from {least:g} to {LARGEST_FLOAT:.4g}, it is {quoted(value)}")
         return float(value)
 
     def check_heads(self, c: LlamaConfig) -> None:
@@ -81,6 +83,8 @@ class Keys:
             self.refuse(f"it has {c.heads} attention heads, no multiple of its {c.kv_heads} key-value heads")
         if c.head_dim % 2:
             self.refuse(f"heads of {c.head_dim} elements cannot be rotated in pairs")
+        if c.head_dim > MAX_HEAD_DIM:
+            self.refuse(f"heads of {c.head_dim} elements are not supported: at most {MAX_HEAD_DIM}")
 
     def _value(self, key: str, default: Any) -> Any:
         value = self._values.get(self._prefix + key)

@@ -45,7 +45,7 @@ def require_stored(op: str, raw: Tensor, kind: str, shape: Sequence[int]) -> int
     require(kind in KINDS, f"{op}: kind must be one of {', '.join(KINDS)}, got {kind}")
     block, size = KINDS[kind]
     count = math.prod(shape)
-    require(count > 0, f"{op}: shape {shape} has no elements")
+    require(count > 0 and min(shape, default=1) > 0, f"{op}: shape {shape} has no elements")
     require((shape or (1,))[-1] % block == 0, f"{op}: rows of shape {shape} are not whole {kind} blocks of {block}")
     require(raw.dtype == "uint8", f"{op}: raw must be uint8, it is {raw.dtype}")
     needed = count // block * size

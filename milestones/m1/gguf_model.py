@@ -91,7 +91,7 @@ class GgufModel(GgufFile):
             heads=heads,
             kv_heads=kv_heads,
             head_dim=head_dim,
-            rope_base=read.number("rope.freq_base", 10000.0),  # the format's default
+            rope_base=read.number("rope.freq_base", 10000.0, least=1.0),  # the format's default
             eps=read.number("attention.layer_norm_rms_epsilon"),
             context=read.count("context_length"),
             vocabulary=len(tokens) if isinstance(tokens, list) and tokens else read.count("vocab_size"),

@@ -47,7 +47,7 @@ class HfFolder:
 
     def __init__(self, path: Path | str):
         self.path = Path(path)
-        if not (self.path / "config.json").is_file():
+        if not self._is_file("config.json"):
             self.refuse("is a folder without config.json: give a .gguf file or a Hugging Face model's folder")
         self.settings = self.read_json("config.json") or {}
         self._stored: dict[str, tuple[Any, TensorInfo]] = {}  # by GGUF's name: the open shard, what it says
@@ -84,11 +84,17 @@ class HfFolder:
     def refuse(self, problem: str) -> NoReturn:
         raise UserError(f"{quoted(self.path)}: {problem}")
 
+    def _is_file(self, name: str) -> bool:
+        try:
+            return (self.path / name).is_file()
+        except OSError:  # a name too long, say
+            return False
+
     def text(self, name: str) -> str:
         """A file of the folder, which must be UTF-8."""
         path = self.path / name
         try:
-            if not path.is_file():  # reading a pipe or a device might never end
+            if not self._is_file(name):  # reading a pipe or a device might never end
                 self.refuse(f"the file {name} is missing: get the folder again")
             if path.stat().st_size > LARGEST_JSON:
                 self.refuse(f"{name} is larger than any such file: get the folder again")
@@ -100,7 +106,7 @@ class HfFolder:
 
     def read_json(self, name: str, *, required: bool = True) -> dict[str, Any] | None:
         """The JSON object in a file of the folder; None if it is not there and need not be."""
-        if not required and not (self.path / name).is_file():
+        if not required and not self._is_file(name):
             return None
         try:
             data = json.loads(self.text(name))
@@ -125,11 +131,11 @@ class HfFolder:
         shards = sorted(set(names.values()))
         foreign = next((name for name in shards if Path(name).name != name or name in ("", ".", "..")), None)
         if foreign is not None:
-            self.refuse(f"model.safetensors.index.json names {quoted(foreign)}, which is no file of the folder")
+            self.refuse(f"model.safetensors.index.json names {quoted(foreign)}, which is no file of the folder: get it again")
         return shards
 
     def _read_shard(self, shard: str) -> None:
-        if not (self.path / shard).is_file():
+        if not self._is_file(shard):
             self.refuse(f"the file {quoted(shard)} is missing: get the folder again")
         try:
             file = safe_open(self.path / shard, framework="np")

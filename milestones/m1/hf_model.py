@@ -70,7 +70,7 @@ class HfModel(HfFolder):
             heads=heads,
             kv_heads=read.count("num_key_value_heads", heads),
             head_dim=read.count("head_dim", width // heads or None),
-            rope_base=Keys(self.path / "config.json", rope).number("rope_theta", 10000.0),  # transformers' default
+            rope_base=Keys(self.path / "config.json", rope).number("rope_theta", 10000.0, least=1.0),  # transformers' default
             eps=read.number("rms_norm_eps", 1e-6),  # this too
             context=read.count("max_position_embeddings"),
             vocabulary=read.count("vocab_size"),
@@ -115,12 +115,13 @@ class HfModel(HfFolder):
             return found
         unused = embedding.shape[0] - len(found.tokens)
         if unused < 0:
-            self.refuse(f"tokenizer.json has {len(found.tokens)} tokens, the embedding only {embedding.shape[0]} rows")
+            counts = f"{len(found.tokens)} tokens, the embedding only {embedding.shape[0]} rows"
+            self.refuse(f"tokenizer.json has {counts}: get the folder again")
         return replace(found, tokens=[*found.tokens, *[b""] * unused])  # rows that fill the embedding up to a round number
 
     def _chat_template(self) -> str | None:
         alone = self.path / "chat_template.jinja"
-        if alone.is_file():
+        if self._is_file(alone.name):
             return self.text(alone.name)
         found = (self.read_json("tokenizer_config.json", required=False) or {}).get("chat_template")
         if isinstance(found, list):  # several, by name

@@ -53,7 +53,11 @@ class ModelFile(Protocol):
 
 def open_model(path: Path | str) -> ModelFile:
     """The model in a GGUF file or a Hugging Face folder. Raises UserError, one line, if it is neither or damaged."""
-    if Path(path).is_dir():
+    try:
+        folder = Path(path).is_dir()
+    except OSError as problem:  # a name too long, say
+        raise UserError(f"{quoted(path)}: cannot be opened ({problem.strerror}): give a .gguf file or a folder") from None
+    if folder:
         from milestones.m1.hf_model import HfModel  # here: its reader is a package that GGUF files do not need
 
         return HfModel(path)

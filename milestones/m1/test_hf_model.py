@@ -136,8 +136,12 @@ def test_frequencies_that_old_versions_of_transformers_stored_are_left_aside(gpu
         ({"num_key_value_heads": 3}, "4 attention heads, no multiple of its 3"),
         ({"num_attention_heads": 5, "num_key_value_heads": 5}, "hidden_size is 64, no multiple of num_attention_heads 5"),
         ({"head_dim": 15}, "cannot be rotated"),
-        ({"rms_norm_eps": float("nan")}, "rms_norm_eps must be a number above 0"),
-        ({"rope_theta": -1.0}, "rope_theta must be a number above 0"),
+        ({"rms_norm_eps": float("nan")}, "rms_norm_eps must be a number from 1e-30"),
+        ({"rope_theta": -1.0}, "rope_theta must be a number from 1 to 3.4e+38"),
+        ({"rope_theta": 0.5}, "rope_theta must be a number from 1"),
+        ({"rope_theta": 10**400}, "rope_theta must be a number from 1"),
+        ({"rms_norm_eps": 1e39}, "rms_norm_eps must be a number"),
+        ({"head_dim": 258}, "heads of 258 elements are not supported: at most 256"),
         ({"hidden_act": "gelu"}, "hidden_act is gelu, a feature"),
         ({"attention_bias": True}, "attention_bias is True, a feature"),
         ({"mlp_bias": True}, "mlp_bias is True"),
@@ -225,6 +229,9 @@ def test_an_index_may_name_only_files_of_the_folder(gpus, tmp_path):
     """It comes from a stranger: no path that leads elsewhere is opened."""
     folder = write(tmp_path / "model")
     save_file({"x": np.ones(1, np.float32)}, tmp_path / "outside.safetensors")
+    for name in ("a" * 300, "a\0b"):
+        (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"x": name}}))
+        refused(gpus, folder, "is missing")
     for name in ("../outside.safetensors", str(tmp_path / "outside.safetensors"), "..", ""):
         (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"x": name}}))
         refused(gpus, folder, "which is no file of the folder")

@@ -141,6 +141,8 @@ def test_the_default_model_is_read_as_gguf_reads_it(gpu, model_path):
         ({"llama.attention.head_count_kv": 3}, "4 attention heads, no multiple of its 3 key-value heads"),
         ({"llama.attention.head_count": 5, "llama.attention.head_count_kv": 5}, "no multiple of head_count 5"),
         ({"llama.attention.key_length": 15}, "cannot be rotated"),
+        ({"llama.attention.key_length": 258}, "heads of 258 elements are not supported: at most 256"),
+        ({"llama.rope.freq_base": 0.5}, "llama.rope.freq_base must be a number from 1 to 3.4e+38, it is 0.5"),
         ({"llama.attention.value_length": 8}, "llama.attention.value_length is 8"),
         ({"llama.rope.dimension_count": 8}, "llama.rope.dimension_count is 8"),
         ({"llama.attention.layer_norm_rms_epsilon": float("nan")}, "llama.attention.layer_norm_rms_epsilon"),

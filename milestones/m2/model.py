@@ -26,6 +26,8 @@ Attend = Callable[[int, Tensor, Tensor, Tensor, Tensor], Tensor]
 # (name of the checkpoint, its tensor): "embedding", "block 0" …, "norm", "logits"
 Watch = Callable[[str, np.ndarray], None]
 
+LONG = 256  # tokens; a longer pass is waited for block by block, so that Ctrl-C need not wait for all of it
+
 
 class WeightSource(Protocol):
     """What the model asks of its weights: m1's `Weights`, or anything that looks like it."""
@@ -93,7 +95,8 @@ class Model:
         """Logits of the token after `ids`, which stand at positions start, start + 1, …
 
         Returns (1, vocabulary) float32, or (tokens, vocabulary) with `all_rows`. The result is overwritten by the next
-        call; nothing is waited for. Raises ValueError for no ids or an id outside the vocabulary.
+        call; nothing is waited for, but in a pass of more than LONG tokens. Raises ValueError for no ids, or for one that is
+        outside the vocabulary.
         """
         c, s, tokens = self.config, self._scratch, len(ids)
         require(tokens > 0, "forward: no token ids were given")
@@ -106,6 +109,8 @@ class Model:
         for layer, weights in enumerate(self.blocks):
             x = self._block(layer, weights, x, attend, start)
             self._show(watch, f"block {layer}", x)
+            if tokens > LONG:
+                self._gpu.sync()
         self.kv_rows += tokens * c.blocks
         x = self._rms_norm(x, self.norm, s("norm", tokens, c.width), eps=c.eps)
         self._show(watch, "norm", x)

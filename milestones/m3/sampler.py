@@ -40,6 +40,8 @@ class Settings:
     def __post_init__(self) -> None:
         tempered = self.temperature == 0 or 1e-30 <= self.temperature <= 1e30
         _check(tempered, f"the temperature must be 0 (greedy) or a number from 1e-30 to 1e30, got {self.temperature}")
+        whole = type(self.top_k) is int and type(self.seed) is int
+        _check(whole, f"top-k and the seed must be whole numbers, got {self.top_k} and {self.seed}")
         _check(self.top_k >= 0, f"top-k must be 0 (off) or above, got {self.top_k}")
         _check(0 < self.top_p <= 1, f"top-p must be above 0 and at most 1 (off), got {self.top_p}")
         _check(0 <= self.min_p <= 1, f"min-p must be from 0 (off) to 1, got {self.min_p}")
@@ -99,6 +101,7 @@ class Sampler:
         require(logits.shape == (1, self._n), f"Sampler: logits have shape {logits.shape}, expected (1, {self._n})")
         if self.settings.repeat_penalty == 1:
             return logits
+        require(not len(ids) or (min(ids) >= 0 and max(ids) < self._n), f"Sampler: ids must lie in 0 to {self._n - 1}")
         seen = self._seen.numpy()[0]
         seen[:] = 0
         seen[np.asarray(ids, np.int64)] = 1

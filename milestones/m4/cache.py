@@ -42,6 +42,7 @@ class KvCache:
         fit, before anything is written, and ValueError on a misfit.
         """
         tokens = k.shape[0]
+        require(q.shape[0] == tokens, f"KvCache: q has {q.shape[0]} tokens, k has {tokens}: each token asks and is kept")
         if self.length + tokens > self.capacity:
             raise UserError(
                 f"the KV cache is full: it holds {self.capacity} tokens, {self.length} are used, {tokens} more do not fit"

@@ -91,8 +91,9 @@ class Chat:
                     raise
         except FileExistsError:
             raise UserError(f"{str(path)!r} is there already: name another file") from None
-        except OSError as problem:
-            raise UserError(f"{str(path)!r} cannot be written ({problem.strerror}): name another file") from None
+        except (OSError, ValueError) as problem:
+            why = problem.strerror if isinstance(problem, OSError) else problem
+            raise UserError(f"{str(path)!r} cannot be written ({why}): name another file") from None
 
 
 def _agree(a: Sequence[int], b: Sequence[int]) -> int:

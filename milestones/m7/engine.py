@@ -18,7 +18,8 @@ from milestones.m3.sampler import GREEDY, Settings
 from milestones.m7.loop import Loop
 from milestones.m7.stream import StopText
 
-Progress = Callable[[str, int, int], None]  # (what, done, of how many: 0 if that is not known)
+# (what, done, of how many: 0 if that is not known); with "" there is nothing to tell, only a chance to raise
+Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,9 @@ class Engine:
     def __init__(self, path: Path | str | None = None, *, gpu: Gpu | None = None, progress: Progress | None = None):
         self.path = Path(path) if path is not None else default_model()
         self._progress = progress or (lambda what, done, total: None)
-        self.gpu = gpu or Gpu(compiling=lambda done: self._progress("preparing kernels", done, 0))
+        self.gpu = gpu or Gpu(
+            compiling=lambda done: self._progress("preparing kernels", done, 0), waiting=lambda: self._progress("", 0, 0)
+        )
         self.file = open_model(self.path)
         self.tokenizer = Tokenizer(self.gpu, self.file.vocabulary())
         weights = Weights(self.gpu, self.file)
@@ -107,6 +110,7 @@ class Engine:
         """
         if max_tokens < 1:
             raise UserError(f"max-tokens must be at least 1, got {max_tokens}")
+        stop = (stop,) if isinstance(stop, str) else stop
         ids = self.encode(prompt, special=special)
         self.check_length(ids)
         capacity = min(self.model.config.context, len(ids) + max_tokens)

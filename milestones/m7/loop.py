@@ -43,29 +43,36 @@ class Loop:
 
         Raises UserError if they do not fit into the context, before anything is computed.
         """
+        return self._choose(self.logits(ids, progress))
+
+    def logits(self, ids: Sequence[int], progress: Callable[[int, int], None] | None = None) -> Tensor:
+        """`prefill`, but the logits (1, vocabulary) themselves: queued, not waited for, overwritten by the next step."""
         if len(self.ids) + len(ids) > self.capacity:
             raise UserError(
                 f"the prompt is {len(self.ids) + len(ids)} tokens, the context holds {self.capacity}: shorten the prompt"
             )
         if self.cache is None:
-            return self.step(ids)
+            return self._feed(ids)
         last = (len(ids) - 1) // PREFILL_CHUNK * PREFILL_CHUNK  # where the last chunk begins: only after it is a token chosen
         for first in range(0, last, PREFILL_CHUNK):
             self._feed(ids[first : first + PREFILL_CHUNK])
             self._gpu.sync()
             if progress:
                 progress(first + PREFILL_CHUNK, len(ids))
-        choice = self.step(ids[last:])
+        logits = self._feed(ids[last:])
         if progress:
             progress(len(ids), len(ids))
-        return choice
+        return logits
 
     def step(self, ids: Sequence[int]) -> Choice:
         """Feed `ids` (one, when decoding) after what is there already; returns the choice of the next token.
 
         Raises UserError if the model gives logits that are NaN or infinite.
         """
-        choice = self._sampler.choose(self._feed(ids), self.ids, self._drawn)
+        return self._choose(self._feed(ids))
+
+    def _choose(self, logits: Tensor) -> Choice:
+        choice = self._sampler.choose(logits, self.ids, self._drawn)
         self._drawn += 1
         return choice
 

@@ -17,10 +17,11 @@ from milestones.errors import UserError
 from milestones.m0.show import piece
 from milestones.m3.sampler import Sampler, Settings, Stages
 from milestones.m7.engine import Engine
+from milestones.m7.loop import Loop
 
 
 def _stages(engine: Engine, ids: Sequence[int], settings: Settings) -> Stages:
-    logits = engine.model.forward(ids)
+    logits = Loop(engine.gpu, engine.model, capacity=len(ids)).logits(ids)  # in chunks, so that Ctrl-C need not wait for all
     return Sampler(engine.gpu, engine.model.config.vocabulary, settings).stages(logits, ids)
 
 

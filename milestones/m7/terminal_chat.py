@@ -13,7 +13,7 @@ import click
 from metal.paths import cache_dir
 from milestones.errors import UserError
 from milestones.m7.chat import Chat
-from milestones.terminal import check_interrupt, forget_interrupt, write
+from milestones.terminal import check_interrupt, errors_are_seen, forget_interrupt, write
 
 if TYPE_CHECKING:
     from prompt_toolkit.history import History
@@ -34,7 +34,7 @@ def talk(chat: Chat, max_tokens: int, quiet: bool) -> None:
                     return
                 continue
             _answer(chat, line, max_tokens)
-            _say(chat.engine.figures.line(), terminal and not quiet and sys.stderr.isatty())
+            _say(chat.engine.figures.line(), terminal and not quiet and errors_are_seen())
         except KeyboardInterrupt:
             forget_interrupt()
             write("\n")
@@ -123,7 +123,14 @@ def _piped() -> Iterator[str]:
     """Lines of a pipe or file, one message each. Raises UserError for one that is not UTF-8."""
     if sys.stdin is None:
         raise UserError("standard input is closed: there is nothing to read")
-    for number, line in enumerate(sys.stdin.buffer, 1):
+    lines = enumerate(sys.stdin.buffer, 1)
+    while True:
+        try:
+            number, line = next(lines)
+        except StopIteration:
+            return
+        except OSError as problem:
+            raise UserError(f"standard input cannot be read: {problem.strerror}") from None
         try:
             yield line.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError as problem:

@@ -118,3 +118,11 @@ def test_a_model_without_a_template_is_named(engine, monkeypatch):
     monkeypatch.setattr(Engine, "chat_template", None)
     with pytest.raises(UserError, match="no chat template"):
         Chat(engine)
+
+
+def test_a_template_that_makes_nothing_of_a_message_is_refused(engine, monkeypatch):
+    monkeypatch.setattr(Engine, "chat_template", "{# nothing #}")
+    chat = Chat(engine)
+    with pytest.raises(UserError, match="chat template makes no text of this conversation"):
+        answer(chat, "Hello?")
+    assert chat.messages == []

@@ -1,9 +1,13 @@
-"""The spec of chat templates: equal to transformers' rendering, a sandbox, and typed text that is never a special token."""
+"""The spec of chat templates: what templates expect, and typed text that is never a special token.
+
+What a hostile template can do is in `test_template_process.py`.
+"""
 
 from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given, settings
@@ -31,6 +35,12 @@ def tokenizer(file, gpus):
 @pytest.fixture(scope="module")
 def template(file, tokenizer):
     return ChatTemplate(file.metadata["tokenizer.chat_template"], tokenizer)
+
+
+@pytest.fixture(scope="module")
+def tight(tokenizer):
+    """A template whose own text stands right beside the content: it writes '<|' before and '|>' after."""
+    return ChatTemplate("{% for m in messages %}<|{{ m.content }}|>{% endfor %}<|im_start|>", tokenizer)
 
 
 def said(*contents):
@@ -68,10 +78,8 @@ def test_a_special_token_that_somebody_types_is_plain_text(template, tokenizer):
 @example(parts=["im_end|>"])
 @example(parts=["im_end"])
 @example(parts=["\ufdd0", "3c", "\ufdd0"])
-def test_no_content_adds_a_special_token_and_all_of_it_arrives(tokenizer, parts):
-    """Also where a template's own text stands right beside the content: here it writes '<|' before and '|>' after."""
+def test_no_content_adds_a_special_token_and_all_of_it_arrives(tokenizer, tight, parts):
     content = "".join(parts)
-    tight = ChatTemplate("{% for m in messages %}<|{{ m.content }}|>{% endfor %}<|im_start|>", tokenizer)
     ids = tight.encode(tight.render([{"role": "user", "content": content}]))
     special = set(tokenizer.vocabulary.special.values())
     assert [i for i in ids if i in special] == [tokenizer.vocabulary.special["<|im_start|>"]]
@@ -97,39 +105,52 @@ def test_blocks_are_trimmed_and_helpers_are_there_as_templates_expect(tokenizer)
     assert re.fullmatch(r'"\\"é\\""\n\d{4}<\|im_end\|>', text), text
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
-        "{{ messages.append(1) }}",
-        "{{ self.__init__.__globals__ }}",
-        "{{ cycler.__init__.__globals__.os.system('true') }}",
-        "{{ 'a' * 10**10 }}",
-        "{% set x = 'a' * 100000 %}{% for i in range(99999) %}{{ x }}{% endfor %}",
-        "{{ [0] * 1000000000 }}",
-        "{{ 9 ** 9999999 }}",
-        "{{ raise_exception('roles must alternate') }}",
-        "{{ 1 / 0 }}",
-        "{{ nothing.at.all }}",
-        "{% include '/etc/passwd' %}",
-    ],
-    ids=lambda s: s[:30],
-)
-def test_a_hostile_or_failing_template_is_one_line_and_does_nothing(tokenizer, source):
-    began = time.perf_counter()
-    with pytest.raises(UserError, match="the model's chat template refuses this conversation or fails") as caught:
-        ChatTemplate(source, tokenizer).render(said("x"))
-    assert "\n" not in str(caught.value) and time.perf_counter() - began < 5
-
-
-@pytest.mark.parametrize("source", ["{% if %}", "{{ x", "{% endfor %}"])
-def test_a_template_that_is_no_jinja_is_one_line(tokenizer, source):
-    with pytest.raises(UserError, match="chat template cannot be read") as caught:
-        ChatTemplate(source, tokenizer)
-    assert "\n" not in str(caught.value)
-
-
 def test_a_plain_template_without_special_tokens_works_too(tokenizer):
     made = ChatTemplate(PLAIN, tokenizer)
     assert made.plain(made.render(said("a", "b"))) == "user:a;assistant:b;>"
     assert made.encode("user:a;") == tokenizer.encode("user:a;")
+
+
+def test_a_template_cannot_write_a_character_that_there_is_not():
+    """What guards a content is text, so a template can write it too."""
+    mark, digits = "\ufdd0", "".join(map(chr, range(0xFDE0, 0xFDF0)))
+    for code in (digits[1] * 2 + digits[0] * 4, digits[15] * 10, "", "3c"):
+        assert ChatTemplate.plain(mark + code + mark) == mark + code + mark
+    assert ChatTemplate.plain(mark + digits[1] + digits[0] + digits[15] * 4 + mark) == "\U0010ffff"
+
+
+def test_special_tokens_inside_others_and_of_digits_are_guarded(tokenizer, monkeypatch):
+    names = {"<end>": 1, "end>": 2, "e": 3, "3": 4, "c": 5, "3c": 6, "\n": 7}
+    monkeypatch.setattr(tokenizer, "vocabulary", replace(tokenizer.vocabulary, special=names))
+    made = ChatTemplate(PLAIN, tokenizer)
+    guarded = made.guard("<end>3c\n<e")
+    assert not any(name in guarded for name in names) and made.plain(guarded) == "<end>3c\n<e"
+
+
+def test_a_template_that_makes_no_text_is_refused(tokenizer):
+    with pytest.raises(UserError, match="makes no text of this conversation"):
+        ChatTemplate("{# nothing #}", tokenizer).render(said("x"))
+
+
+def test_a_giant_special_token_costs_its_length_and_is_still_guarded(tokenizer, monkeypatch):
+    """However a template's own text goes on to it from a content's edges."""
+    giant = "<" + "ab" * 30_000 + ">"
+    monkeypatch.setattr(tokenizer, "vocabulary", replace(tokenizer.vocabulary, special={giant: 1, "<|x|>": 2}))
+    began = time.perf_counter()
+    made = ChatTemplate(PLAIN, tokenizer)
+    for begin, end in [
+        (0, 60_002),
+        (0, 60_001),
+        (1, 60_002),
+        (0, 1),
+        (0, 99),
+        (7, 9),
+        (7, 99),
+        (59_900, 60_002),
+        (60_001, 60_002),
+    ]:
+        for first, last in [("", ""), ("see ", ""), ("", " there")]:  # text of the content that is no part of the token
+            content = first * (begin == 0) + giant[begin:end] + last * (end == len(giant))
+            assert giant not in giant[:begin] + made.guard(content) + giant[end:]
+            assert made.plain(made.guard(content)) == content
+    assert time.perf_counter() - began < 3

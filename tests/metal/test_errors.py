@@ -42,7 +42,7 @@ REFUSED = {
     "index out of range": ("kernel void f(device float */*!*/x [[buffer(31)]]) {}", "index 31 is out of range"),
     "missing attribute": ("kernel void f(device float *x [[buffer(0)]], uint /*!*/i) {}", "parameter 'i' needs an attribute"),
     "wrong type for a position": ("kernel void f(device float *x [[buffer(0)]], /*!*/int i [[thread_position_in_grid]]) {}", "type 'int' is not valid"),
-    "buffer in thread memory": ("kernel void f(/*!*/thread float *x [[buffer(0)]]) {}", "device, constant or threadgroup"),
+    "buffer in thread memory": ("kernel void f(/*!*/thread float *x [[buffer(0)]]) {}", "device or constant"),
     "not void": ("kernel /*!*/int f(device float *x [[buffer(0)]]) { return 1; }", "void return type"),
     "defined twice": (K + "}\nkernel void /*!*/f(device float *x [[buffer(0)]]) {}", "defined twice"),
     "no such template": (K + "}\ntemplate [[host_name(\"g\")]] kernel void /*!*/g<float>(device float *);", "no kernel template named 'g'"),
