@@ -63,6 +63,62 @@ class Constructors(Parameters):
         self._initialisers(after, f" = fl_construct<{self._source(i, last + 1)}>")
         return last
 
+    def _cast(self, i: int) -> int | None:
+        """At a `(` that may begin a cast to a vector type, `(float4)x`: OpenCL would take x's bits. It becomes a construction.
+
+        Returns the last token dealt with, None if it is no such cast.
+        """
+        c = self.c
+        first, before = c.after(i), c.before(i)
+        if c.text(first) not in self.types or (before >= 0 and self._ends_operand(before)):
+            return None
+        last = c.match_angle(c.after(first)) if c.text(first) == "vec" and c.text(c.after(first)) == "<" else first
+        close = c.after(last)
+        operand = c.after(close)
+        if c.text(close) != ")" or not self._begins_operand(operand):
+            return None
+        end = self._behind_operand(operand)
+        self._truths_of(operand, end)
+        self._put_construct(first, last, "fl_construct<", ">(")
+        self.before[end] = ")" + self.before.get(end, "")
+        return close
+
+    def _ends_operand(self, i: int) -> bool:
+        token = self.tokens[i]
+        if token.kind == "name":
+            return token.text not in ("return", "else", "case")
+        return token.kind in ("number", "string") or token.text in (")", "]", "}")
+
+    def _begins_operand(self, i: int) -> bool:
+        if i >= len(self.tokens):
+            return False
+        token = self.tokens[i]
+        return token.kind in ("name", "number") or token.text in ("(", "-", "+", "!", "~", "::")
+
+    def _behind_operand(self, i: int) -> int:
+        """The token after a unary expression: prefixes, a name, number or parentheses, and what is attached to it."""
+        c = self.c
+        while c.text(i) in ("-", "+", "!", "~", "*", "&", "++", "--"):
+            i = c.after(i)
+        while c.text(i) == "(" and c.text(c.after(i)) in self.types and c.text(c.after(c.after(i))) == ")":
+            i = c.after(c.after(c.after(i)))  # another cast
+        i = c.after(c.match(i) if c.text(i) == "(" else i)
+        while c.text(i) in (".", "->", "::", "(", "[", "++", "--", "<"):
+            if c.text(i) in ("(", "["):
+                i = c.after(c.match(i))
+            elif c.text(i) == "<":
+                close = self._over(i)
+                if close == i:
+                    return i
+                i = c.after(close)
+            else:
+                i = c.after(c.after(i)) if c.text(i) in (".", "->", "::") else c.after(i)
+        return i
+
+    def _truths_of(self, a: int, b: int) -> None:
+        if self.c.text(a) == "(" and self._is_comparison(a, b):
+            self.before[a] = "fl_truth" + self.before.get(a, "")
+
     def _put_construct(self, i: int, last: int, head: str, tail: str) -> None:
         self.out.put(head, self.tokens[i].start)
         for token in self.tokens[i : last + 1]:

@@ -78,6 +78,7 @@ class Kernel:
         self._lowered: Lowered | None = None
         self._kernels: dict[str, KernelInfo] = {}
         self._constants: dict[str, Constant] = {}
+        self._refuses = False  # whether a kernel of it cannot run here
         whole = Part((), "", False)
         if not self._load(whole):
             self._read()
@@ -95,6 +96,10 @@ class Kernel:
         `constants` (ours, not metalcompute's) gives values to `[[function_constant(n)]]`, by index or by name: a bool, a
         number, or a sequence of numbers for a vector. One without a value is not defined, and 0.
         """
+        if name not in self._kernels and self._lowered is None and self._refuses:
+            self._read()
+        if self._lowered is not None and name in self._lowered.refused:
+            raise self._lowered.refused[name]
         if name not in self._kernels:
             known = ", ".join(sorted(self._kernels)) or "none"
             raise error(f"Failed to find function '{name}'; this source has: {known}")
@@ -139,6 +144,7 @@ class Kernel:
             if not self._kernels:
                 self._kernels = {name: _info(fields) for name, fields in entry[0]["kernels"].items()}
                 self._constants = {name: Constant(**fields) for name, fields in entry[0]["constants"].items()}
+                self._refuses = entry[0]["refuses"]
         except Exception:  # an entry that this driver cannot use is made again
             return False
         return bool(entry[1]) or part == Part((), "", False)
@@ -149,7 +155,7 @@ class Kernel:
             lowered = lower(self._source, version=self._version)
             self._kernels, self._constants = lowered.kernels, lowered.constants
             frontend.check(lowered.only(_one_of_each(lowered.kernels)) if self._many() else lowered)
-            self._lowered = lowered
+            self._lowered, self._refuses = lowered, bool(lowered.refused)
         return self._lowered
 
     def _build(self, part: Part) -> None:
@@ -164,7 +170,8 @@ class Kernel:
 
     def _description(self, kernels: dict[str, KernelInfo]) -> dict[str, Any]:
         constants = {name: asdict(constant) for name, constant in self._constants.items()}
-        return {"kernels": {name: asdict(info) for name, info in kernels.items()}, "constants": constants}
+        infos = {name: asdict(info) for name, info in kernels.items()}
+        return {"kernels": infos, "constants": constants, "refuses": self._refuses}
 
 
 def _one_of_each(kernels: dict[str, KernelInfo]) -> list[str]:

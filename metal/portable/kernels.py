@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 
 from .constructors import Constructors
-from .lexer import Cursor, Token
+from .lexer import Cursor, Token, tokenize
 from .lowered import KernelInfo
-from .parameters import MAX_THREADS, SIMD_WIDTH
+from .parameters import MAX_THREADS, SIMD_WIDTH, UnsupportedError
 
 # attributes that may stand on a kernel and change nothing here
 _IDLE = {"kernel", "host_name", "visible", "stitchable", "user_annotation", "maybe_unused"}
@@ -21,7 +21,7 @@ class Function:
     name: int
     params: tuple[int, int]
     body: tuple[int, int]
-    width: int
+    width: tuple[str, int] | None  # what max_total_threads_per_threadgroup says, and where
     host: str | None
     template: list[tuple[int, int]] | None  # ranges of the template parameters
 
@@ -39,7 +39,8 @@ class Kernels(Constructors):
 
     def _head(self, i: int, template: list[tuple[int, int]] | None) -> Function | int:
         """Read a kernel's head and find its end; the token after it where it is a declaration only."""
-        c, width, host = self.c, MAX_THREADS, None
+        c, host = self.c, None
+        width: tuple[str, int] | None = None
         first = j = i
         if template is not None:
             j = c.after(c.match_angle(c.after(i)))
@@ -47,7 +48,7 @@ class Kernels(Constructors):
             if c.text(j) == "[[":
                 for attribute, args, at in self._attributes(j):
                     if attribute == "max_total_threads_per_threadgroup":
-                        width = self._width(args, at)
+                        width = args, at
                     elif attribute == "host_name":
                         host = _literal(args)
                     elif attribute not in _IDLE:
@@ -71,7 +72,7 @@ class Kernels(Constructors):
         while c.text(brace) == "[[":
             for attribute, args, at in self._attributes(brace):
                 if attribute == "max_total_threads_per_threadgroup":
-                    width = self._width(args, at)
+                    width = args, at
             brace = c.after(c.match(brace))
         if c.text(brace) == ";":
             return brace + 1
@@ -174,32 +175,44 @@ class Kernels(Constructors):
         while any(info.entry == entry for info in out.kernels.values()):
             entry += "_"
         start = self.tokens[f.first].start if at is None else at
-        info = KernelInfo(host, entry, f.width, template=template, at=self.tokens[f.name].start if at is None else at)
+        most = MAX_THREADS
+        if f.width is not None:
+            words = "".join(t.text for t in self._substituted(0, None, values, tokenize(f.width[0])))
+            most = self._width(words, f.width[1])
+        info = KernelInfo(host, entry, most, template=template, at=self.tokens[f.name].start if at is None else at)
         last = self.tokens[min(f.last, len(self.tokens) - 1)].start
-        with out.kernel(host):
-            self._focus(self._substituted(*f.params, values, whole[0]))
-            parameters = self.c.split(0, len(self.tokens))
-            for a, b in parameters:
-                if pointee := self._pointee(a, b):
-                    out.put(f"FL_WHOLE({pointee}) ", start)
-            out.put(f"__kernel __attribute__((intel_reqd_sub_group_size({SIMD_WIDTH}))) void {entry}(", start)
-            prologue: list[tuple[str, int]] = []
-            taken: dict[int, str] = {}
-            first = True
-            for a, b in parameters:
-                piece = self._parameter(a, b, info, taken, prologue)
-                if piece:
-                    out.put(("" if first else ", ") + piece[0], piece[1])
-                    first = False
-            out.put(") {", last)
-            self._focus(self._substituted(*f.body, values, whole[0]))
-            begin = self._leading_pragmas()
-            for text, origin in prologue:
-                out.put(" " + text, origin)
-            self._body(begin)
-            self.tokens, self.c, self.before = whole
-            out.put("}", last)
-        out.kernels[host] = info
+        try:
+            with out.kernel(host):
+                self._write(f, info, values, start, last)
+        except UnsupportedError as problem:
+            out.refuse(host, problem)
+        else:
+            out.kernels[host] = info
+        self.tokens, self.c, self.before = whole
+
+    def _write(self, f: Function, info: KernelInfo, values: dict[str, list[Token]], start: int, last: int) -> None:
+        out, whole = self.out, self.tokens
+        self._focus(self._substituted(*f.params, values, whole))
+        parameters = self.c.split(0, len(self.tokens))
+        for a, b in parameters:
+            if pointee := self._pointee(a, b):
+                out.put(f"FL_WHOLE({pointee}) ", start)
+        out.put(f"__kernel __attribute__((intel_reqd_sub_group_size({SIMD_WIDTH}))) void {info.entry}(", start)
+        prologue: list[tuple[str, int]] = []
+        taken: dict[int, str] = {}
+        first = True
+        for a, b in parameters:
+            piece = self._parameter(a, b, info, taken, prologue)
+            if piece:
+                out.put(("" if first else ", ") + piece[0], piece[1])
+                first = False
+        out.put(") {", last)
+        self._focus(self._substituted(*f.body, values, whole))
+        begin = self._leading_pragmas()
+        for text, origin in prologue:
+            out.put(" " + text, origin)
+        self._body(begin)
+        out.put("}", last)
 
     def _leading_pragmas(self) -> int:
         """`#pragma clang fp …` must stand at the very beginning of a body. Returns the token after those."""
@@ -233,7 +246,7 @@ class Kernels(Constructors):
         """Make `tokens` what everything else works on."""
         self.tokens, self.c, self.before = tokens, Cursor(tokens), {}
 
-    def _substituted(self, a: int, b: int, values: dict[str, list[Token]], source: list[Token]) -> list[Token]:
+    def _substituted(self, a: int, b: int | None, values: dict[str, list[Token]], source: list[Token]) -> list[Token]:
         if not values:
             return source[a:b]
         out: list[Token] = []

@@ -83,6 +83,7 @@ class Lowered:
         self.where = where
         self.kernels: dict[str, KernelInfo] = {}
         self.constants: dict[str, Constant] = {}
+        self.refused: dict[str, Exception] = {}  # kernels that cannot run here, and why
         self._parts: list[_Part] = []
         self._kernel: str | None = None
         self._starts: list[int] | None = None  # offsets of the parts in the text, once it is asked for
@@ -97,8 +98,16 @@ class Lowered:
     def kernel(self, name: str) -> Iterator[None]:
         """What is put meanwhile belongs to that kernel."""
         self._kernel = name
-        yield
-        self._kernel = None
+        try:
+            yield
+        finally:
+            self._kernel = None
+
+    def refuse(self, name: str, problem: Exception) -> None:
+        """A kernel that cannot run here: what has been put of it is taken away; whoever asks for it is told."""
+        self._parts = [part for part in self._parts if part.kernel != name]
+        self._starts = None
+        self.refused[name] = problem
 
     def insert(self, offset: int, text: str) -> None:
         """Put `text` in at an offset of the output; what is around it keeps its origin."""

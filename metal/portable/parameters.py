@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NoReturn
 
 from .conditions import evaluate
@@ -37,7 +38,23 @@ _SCALARS = {
     "simdgroups_per_threadgroup": "get_num_sub_groups()",
     "dispatch_simdgroups_per_threadgroup": "get_enqueued_num_sub_groups()",
 }
+POSITIONS = {*_POSITIONS, *_SCALARS}
+# other spellings of the types that a position may have
+_POSITION_TYPES = {
+    "unsigned int": "uint",
+    "unsigned": "uint",
+    "uint32_t": "uint",
+    "uint16_t": "ushort",
+    "unsigned short": "ushort",
+}
+_POSITION_TYPES |= {f"vec < {kind} , {n} >": f"{kind}{n}" for kind in ("uint", "ushort") for n in (2, 3)}
+# what Metal has and this device has not: the kernel is refused when it is asked for, not the file
+ELSEWHERE = {"texture", "sampler", "grid_origin", "grid_size", "stage_in", "payload", "imageblock_data"}
 ADDRESS_SPACES = {"device", "constant", "threadgroup", "thread", "const"}
+
+
+class UnsupportedError(SourceError):
+    """A kernel that is right Metal and cannot run here."""
 
 
 class Parameters:
@@ -46,6 +63,7 @@ class Parameters:
     def __init__(self, where: SourceMap, tokens: list[Token]):
         self.out = Lowered(where)
         self.tokens, self.c = tokens, Cursor(tokens)
+        self.numbers = dict(self._enumerators())  # names that stand for whole numbers, as an attribute may use them
 
     def fail(self, i: int, text: str) -> NoReturn:
         """Refuse the program at token `i`."""
@@ -95,7 +113,8 @@ class Parameters:
             prologue.append((f"{base} &{name} = *fl_ref_{name};", origin))
             return f"{base} *fl_ref_{name}", origin
         for attribute, _, at in attributes:
-            prologue.append((f"{kind} {name} = {self._builtin(attribute, plain[0], at)};", origin))
+            bare = re.sub(r"\bconst\b|\bmetal ::", "", kind).strip()
+            prologue.append((f"{kind} {name} = {self._builtin(attribute, ' '.join(bare.split()), plain[0], at)};", origin))
             return None
         self.fail(plain[-1], f"parameter '{name}' needs an attribute such as [[buffer(0)]] or [[thread_position_in_grid]]")
         return None
@@ -117,15 +136,20 @@ class Parameters:
             self.fail(at, f"{kind} index {index} is out of range: Metal has {MAX_BUFFERS} (0 to {MAX_BUFFERS - 1})")
         return index
 
-    def _builtin(self, attribute: str, type_token: int, at: int) -> str:
-        kind = self.c.text(type_token)
-        match = re.fullmatch(r"(uint|ushort)([23]?)", kind)
+    def _builtin(self, attribute: str, kind: str, type_token: int, at: int) -> str:
+        """The value of an attribute parameter of that type."""
+        match = re.fullmatch(r"(uint|ushort)([23]?)", _POSITION_TYPES.get(kind, kind))
+        if attribute in ELSEWHERE:
+            raise UnsupportedError(
+                self.out.where, [(self.tokens[at].start, f"'{attribute}' is not emulated: this kernel cannot run here")]
+            )
         if attribute not in _POSITIONS and attribute not in _SCALARS:
             self.fail(at, f"unknown attribute '{attribute}' on a kernel parameter")
         if not match or (attribute in _SCALARS and match.group(2)):
             wanted = "ushort or uint" if attribute in _SCALARS else "ushort, ushort2, ushort3, uint, uint2 or uint3"
             self.fail(type_token, f"type '{kind}' is not valid for attribute '{attribute}': use {wanted}")
         assert match is not None
+        kind = match.group(0)
         if attribute in _SCALARS:
             return f"({kind}){_SCALARS[attribute]}"
         parts = [f"({match.group(1)}){_POSITIONS[attribute].format(n=n)}" for n in range(int(match.group(2) or 1))]
@@ -142,6 +166,31 @@ class Parameters:
             found.append((c.text(at), args, at))
         return found
 
+    def _enumerators(self) -> Iterator[tuple[str, str]]:
+        """(name, value) of each enumerator, and of each `constexpr constant int X = 1;` at that."""
+        c, known = self.c, dict[str, str]()
+        for i, token in enumerate(self.tokens):
+            if token.text == "enum" and token.kind == "name":
+                brace = next((j for j in range(i, min(i + 24, len(self.tokens))) if c.text(j) in ("{", ";", "(")), i)
+                value = -1
+                for a, b in c.split(brace + 1, c.match(brace), angles=False) if c.text(brace) == "{" else []:
+                    name, _, given = self._source(a, b).partition("=")
+                    try:
+                        words = re.sub(r"\b[A-Za-z_]\w*", lambda m: known.get(m[0], m[0]), given)
+                        value = evaluate(tokenize(words)) if given.strip() else value + 1
+                    except ValueError:
+                        continue
+                    known[name.strip().split("[")[0].strip()] = str(value)
+            elif token.text == "=" and self.tokens[c.before(i)].kind == "name" and self.tokens[c.after(i)].kind == "number":
+                head = {c.text(j) for j in range(max(0, i - 14), i)}
+                if (
+                    c.text(c.after(c.after(i))) == ";"
+                    and head & {"constant", "constexpr"}
+                    and re.fullmatch(r"\d+u?", c.text(c.after(i)))
+                ):
+                    known.setdefault(c.text(c.before(i)), c.text(c.after(i)))
+        yield from known.items()
+
     def _width(self, args: str, at: int) -> int:
         wanted = f"max_total_threads_per_threadgroup takes a whole number from 1 to {MAX_THREADS}"
         number = self._number(args, at, wanted)
@@ -152,6 +201,9 @@ class Parameters:
     def _number(self, text: str, at: int, wanted: str) -> int:
         """The value of a constant expression of numbers, as an attribute takes one."""
         try:
+            text = re.sub(
+                r"\b[A-Za-z_]\w*(?:\s*::\s*\w+)*", lambda m: self.numbers.get(m[0].split(":")[-1].strip(), m[0]), text
+            )
             if not re.search(r"\b[A-Za-z_]", text):  # a name is no number here, though 0 to #if
                 return evaluate(tokenize(text))
         except ValueError:

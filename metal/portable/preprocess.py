@@ -138,7 +138,8 @@ class Preprocessor:
             if rest.startswith("once"):
                 self._once.add(self._files[-1])
             elif _KEPT_PRAGMA.match(rest):
-                return [Token("directive", f"\n#pragma {rest}\n", token.start)]
+                tokens = self._expand([Token(t.kind, t.text, at) for t in tokenize(rest, directives=False)])
+                return [Token("directive", f"\n#pragma {''.join(t.text for t in tokens)}\n", token.start)]
         else:
             return self._included(rest, at)
         return []

@@ -72,7 +72,7 @@ class Rules:
             target = pointee
             while target.kind == ci.TypeKind.CONSTANTARRAY:
                 target = target.element_type
-            space = target.spelling
+            space = f"{pointee.spelling} {target.spelling}"
             if "__generic" in space or not re.search(r"__(global|local|constant|private)\b", space):
                 what = "reference" if kind.kind in (ci.TypeKind.LVALUEREFERENCE, ci.TypeKind.RVALUEREFERENCE) else "pointer"
                 name = node.spelling or "parameter"

@@ -19,6 +19,7 @@ _OPENCL = re.compile(
     r"|(u?char|u?short|u?int|u?long|half|float)(8|16)"
     r"|atom_\w+|atomic_(add|sub|inc|dec|xchg|cmpxchg|min|max|and|or|xor|init|work_item_fence|flag_\w+)"
 )
+_FUNCTION = re.compile(r"get_|work_|sub_|intel_|native_|vload|vstore|convert_|atom")
 _LEFT_OUT = {
     **{f"double{n}": "'double' is not supported in Metal" for n in ("", "2", "3", "4")},
     **{
@@ -62,7 +63,12 @@ def refuse(tokens: list[Token], where: SourceMap, version: int) -> None:
         elif _LATER.get(text, 0) > version and text not in own:
             needs, asked = (f"{v // 100}.{v % 100}" for v in (_LATER[text], version))
             found.append((offset, f"'{text}' came with Metal {needs}; this is compiled as {asked}"))
-        elif _OPENCL.fullmatch(text) and text not in own and c.text(c.before(i)) not in (".", "->"):
+        elif (
+            _OPENCL.fullmatch(text)
+            and text not in own
+            and c.text(c.before(i)) not in (".", "->")
+            and (c.text(c.after(i)) == "(" or not _FUNCTION.match(text))
+        ):
             found.append((offset, f"'{text}' is OpenCL's, Metal has no such name"))
         elif (
             _CALLED.fullmatch(text) and text not in own and c.text(c.before(i)) not in (".", "->") and c.text(c.after(i)) == "("

@@ -21,6 +21,7 @@ from .constructors import bfloat_literal
 from .errors import SourceMap
 from .kernels import Kernels, c_kernel
 from .lowered import Constant, Lowered, declare
+from .parameters import ELSEWHERE, POSITIONS
 from .preprocess import Include, Preprocessor
 from .strict import refuse
 
@@ -34,6 +35,14 @@ _CPP = {"maybe_unused", "fallthrough", "nodiscard", "likely", "unlikely", "noret
 _METAL = {"id", "position", "attribute", "user", "color", "flat", "point_size", "clip_distance", "function_constant", "visible"}
 _METAL |= {"stitchable", "unroll", "buffer", "texture", "sampler", "center_perspective", "center_no_perspective", "depth"}
 
+_METAL |= {*POSITIONS, *ELSEWHERE, "threadgroup", "max_total_threads_per_threadgroup", "host_name"}
+_QUALIFIED = {f"{u}{name}" for u in ("", "u") for name in ("char", "short", "int", "long")} | {
+    "half",
+    "float",
+    "bool",
+    "size_t",
+}
+
 
 def lower(
     source: str, file: str = "program_source", *, version: int = DEFAULT_VERSION, include: Include | None = None
@@ -46,6 +55,7 @@ class _Lowering(Kernels):
     def __init__(self, source: str, file: str, version: int, include: Include | None):
         where = SourceMap(source, file)
         super().__init__(where, Preprocessor(where, version, include, library.macros()).run())
+        self.level, self.dropped = 0, set[int]()  # how deep in braces; those that close a dropped namespace
         self.version = version
 
     # --- the whole file -------------------------------------------------------------------------------------------
@@ -147,6 +157,13 @@ class _Lowering(Kernels):
                 i = self._name(i, b)
             elif token.text == "[[":
                 i = self._attribute(i)
+            elif token.text == "::":
+                i = self._scope(i)
+            elif token.text in ("{", "}") and token.kind == "punct":
+                self.level += 1 if token.text == "{" else -1 if i not in self.dropped else 0
+                self.out.put(token.text if i not in self.dropped else " ", token.start, verbatim=True)
+            elif token.text == "(" and (last := self._cast(i)):
+                i = last
             elif token.kind == "number" and (literal := bfloat_literal(token.text)):
                 self.out.put(literal, token.start)
             else:
@@ -161,6 +178,10 @@ class _Lowering(Kernels):
             return c.after(c.after(after))
         if token.text == "namespace" and c.text(after) != "=":
             return self._namespace(i, after)
+        if token.text == "metal" and c.text(after) == "::" and c.text(c.after(after)) in _QUALIFIED:
+            return self._qualified(i, c.after(after))
+        if token.text == "using" and c.text(after) == "metal" and c.text(c.after(c.after(after))) in _QUALIFIED:
+            return self._behind(";", i) - 1
         if token.text == "is_function_constant_defined" and c.text(after) == "(":
             self.out.put(f"fl_defined_{c.text(c.after(after))}", token.start)
             return c.match(after)
@@ -169,21 +190,28 @@ class _Lowering(Kernels):
         self.out.put(f"fl_{token.text}" if token.text in _TAKEN else token.text, token.start, verbatim=token.text not in _TAKEN)
         return i
 
+    def _qualified(self, i: int, name: int) -> int:
+        """`metal::uint`: OpenCL's own types stand in no namespace."""
+        return name - 1
+
     def _namespace(self, i: int, after: int) -> int:
-        """A namespace's braces leave its contents at program scope. A program's own `namespace metal` gets another name."""
+        """A program's own part of namespace metal goes where the program is: its braces are dropped. Others stay."""
         c, brace = self.c, i
         while brace < len(self.tokens) and c.text(brace) not in ("{", ";", "="):
             brace += 1
-        if c.text(brace) != "{":
-            self.out.put("namespace", self.tokens[i].start, verbatim=True)
-            return i
-        mine = c.text(after) == "metal" and c.after(after) == brace
-        for token in self.tokens[i:after] if not mine else []:
-            self.out.put(token.text, token.start, verbatim=True)
-        self.out.put("inline namespace fl_user_metal " if mine else "", self.tokens[i].start)
-        for token in self.tokens[after + mine : brace + 1]:
-            self.out.put(token.text, token.start, verbatim=True)
-        return brace
+        if c.text(brace) == "{" and c.text(after) == "metal" and c.after(after) == brace and not self.level:
+            self.dropped.add(c.match(brace))
+            return brace
+        self.out.put("namespace", self.tokens[i].start, verbatim=True)
+        return i
+
+    def _scope(self, i: int) -> int:
+        """A `::` on its way to the output: the program's global scope is namespace metal."""
+        c, after = self.c, self.c.after(i)
+        outermost = self.tokens[max(c.before(i), 0)].kind != "name" and c.text(c.before(i)) not in (">", "]")
+        outermost = outermost or c.text(c.before(i)) in ("return", "void", "else", "const", "kernel", *_QUALIFIED)
+        self.out.put("::metal::" if outermost and c.text(after) != "metal" else "::", self.tokens[i].start)
+        return i
 
     def _attribute(self, i: int) -> int:
         """An attribute outside a kernel's head: those of C++ stay, Metal's say nothing to OpenCL. Returns its last token."""
