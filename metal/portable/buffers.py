@@ -32,7 +32,7 @@ class Buffer(mmap.mmap):
         try:
             length = data.nbytes if data is not None else operator.index(length_or_data)
         except TypeError:
-            raise error("UnsupportedError input format: give a length in bytes or a bytes-like object") from None
+            raise error("Unsupported input format: give a length in bytes or a bytes-like object") from None
         if length <= 0:
             raise error(f"Could not make buffer of {length} bytes")
         try:
@@ -109,7 +109,7 @@ def _bytes_of(given: Any) -> memoryview | None:
     if data is None:
         return None
     if not data.c_contiguous:
-        raise error("UnsupportedError input format: the data must be C-contiguous")
+        raise error("Unsupported input format: the data must be C-contiguous")
     try:
         return data.cast("B")
     except (TypeError, ValueError):  # no dimension, an empty one, or items of a struct

@@ -31,12 +31,13 @@ _SCALARS = {
     "quadgroup_index_in_threadgroup": "(get_local_linear_id() / 4)",
     "quadgroups_per_threadgroup": "(get_local_size(0) / 4)",
     "dispatch_quadgroups_per_threadgroup": "(get_local_size(0) / 4)",
-    # broadcast: the compiler does not see by itself that this is one value a SIMD-group; loads that hang on it would be gathers
+    # broadcast: the compiler does not see by itself that these are one value a SIMD-group, and loads that hang on them would be
+    # gathers: matmul took five times as long when the number of SIMD-groups was not
     "simdgroup_index_in_threadgroup": "sub_group_broadcast((uint)get_sub_group_id(), 0)",
     "threads_per_simdgroup": str(SIMD_WIDTH),
     "thread_execution_width": str(SIMD_WIDTH),
-    "simdgroups_per_threadgroup": "get_num_sub_groups()",
-    "dispatch_simdgroups_per_threadgroup": "get_enqueued_num_sub_groups()",
+    "simdgroups_per_threadgroup": "sub_group_broadcast((uint)get_num_sub_groups(), 0)",
+    "dispatch_simdgroups_per_threadgroup": "sub_group_broadcast((uint)get_enqueued_num_sub_groups(), 0)",
 }
 POSITIONS = {*_POSITIONS, *_SCALARS}
 # other spellings of the types that a position may have
