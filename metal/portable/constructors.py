@@ -116,6 +116,7 @@ class Constructors(Parameters):
         return i
 
     def _truths_of(self, a: int, b: int) -> None:
+        """Wrap the expression if it is a comparison in parentheses."""
         if self.c.text(a) == "(" and self._is_comparison(a, b):
             self.before[a] = "fl_truth" + self.before.get(a, "")
 
@@ -209,6 +210,8 @@ class Constructors(Parameters):
         while i < b and c.text(i) not in ("*", "&", "[["):
             words.append(c.text(i))
             i = c.after(i)
+        if c.text(i) not in ("*", "&"):
+            return None
         words = [w for w in words if w not in ADDRESS_SPACES | {"volatile"}]
         return " ".join(words) if "<" in words or (len(words) == 1 and words[0] in self.types - VECTORS) else None
 

@@ -114,8 +114,9 @@ class Parameters:
             prologue.append((f"{base} &{name} = *fl_ref_{name};", origin))
             return f"{base} *fl_ref_{name}", origin
         for attribute, _, at in attributes:
-            bare = re.sub(r"\bconst\b|\bmetal ::", "", kind).strip()
-            prologue.append((f"{kind} {name} = {self._builtin(attribute, ' '.join(bare.split()), plain[0], at)};", origin))
+            bare = " ".join(re.sub(r"\bconst\b|\bmetal ::", "", kind).split())
+            spelled = _POSITION_TYPES.get(bare, bare)
+            prologue.append((f"{spelled} {name} = {self._builtin(attribute, spelled, plain[0], at)};", origin))
             return None
         self.fail(plain[-1], f"parameter '{name}' needs an attribute such as [[buffer(0)]] or [[thread_position_in_grid]]")
         return None
@@ -139,7 +140,7 @@ class Parameters:
 
     def _builtin(self, attribute: str, kind: str, type_token: int, at: int) -> str:
         """The value of an attribute parameter of that type."""
-        match = re.fullmatch(r"(uint|ushort)([23]?)", _POSITION_TYPES.get(kind, kind))
+        match = re.fullmatch(r"(uint|ushort)([23]?)", kind)
         if attribute in ELSEWHERE:
             raise UnsupportedError(
                 self.out.where, [(self.tokens[at].start, f"'{attribute}' is not emulated: this kernel cannot run here")]

@@ -179,7 +179,7 @@ class _Lowering(Kernels):
         if token.text == "namespace" and c.text(after) != "=":
             return self._namespace(i, after)
         if token.text == "metal" and c.text(after) == "::" and c.text(c.after(after)) in _QUALIFIED:
-            return self._qualified(i, c.after(after))
+            return c.after(after) - 1  # OpenCL's own types stand in no namespace
         if token.text == "using" and c.text(after) == "metal" and c.text(c.after(c.after(after))) in _QUALIFIED:
             return self._behind(";", i) - 1
         if token.text == "is_function_constant_defined" and c.text(after) == "(":
@@ -189,10 +189,6 @@ class _Lowering(Kernels):
             return self._constructor(i, end)
         self.out.put(f"fl_{token.text}" if token.text in _TAKEN else token.text, token.start, verbatim=token.text not in _TAKEN)
         return i
-
-    def _qualified(self, i: int, name: int) -> int:
-        """`metal::uint`: OpenCL's own types stand in no namespace."""
-        return name - 1
 
     def _namespace(self, i: int, after: int) -> int:
         """A program's own part of namespace metal goes where the program is: its braces are dropped. Others stay."""

@@ -73,6 +73,41 @@ KERNELS = {
         "constant float HALF = 0.5;\n"
         "kernel void f(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { if (i < 4) x[i] = TABLE[1][i] + SIZE.x + HALF; }",
         "f", [13.5, 13.5, 14.5, 15.5]),
+    "casts of vectors": (
+        "template <typename T> T as(int4 v) { return (T)v; }\n"
+        "kernel void f(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { if (i < 4) {\n"
+        "  float4 v = (float4)int4(1, 2, 3, 4) * 2 + as<float4>(int4(1)); int2 n = (int2)(float2(2.9f, -2.9f)); float w = (float)(n.x) + (uint)7;\n"
+        "  x[i] = v[i] + (float)n.y + ((half4)(v > 5.0f))[i] + w; } }",
+        "f", [10, 12, 15, 17]),
+    "namespaces called metal": (
+        "namespace metal { namespace precise { inline float twice(float v) { return v + v; } } inline float one() { return 1; } }\n"
+        "namespace c10 { namespace metal { inline float two() { return ::metal::exp(0.0f) + ::metal::one(); } } }\n"
+        "kernel void f(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { if (i < 4) x[i] = precise::twice(x[i]) + ::c10::metal::two() + ::metal::precise::sqrt(4.0f); }",
+        "f", [4, 6, 8, 10]),
+    "qualified types": (
+        "using metal::uint;\nkernel void f(device float *x [[buffer(0)]], metal::uint i [[thread_position_in_grid]]) { if (i < 4) { metal::float4 v = metal::float4(i); x[i] = v.w + metal::half(1); } }",
+        "f", [1, 2, 3, 4]),
+    "positions spelled otherwise": (
+        "kernel void f(device float *x [[buffer(0)]], const uint i [[thread_position_in_grid]], unsigned int t [[thread_index_in_threadgroup]],\n"
+        "  uint32_t n [[threads_per_grid]], uint16_t l [[thread_index_in_simdgroup]], vec<uint, 2> p [[thread_position_in_grid]]) { if (i < 4) x[i] = t + l + p.x + (n > 3); }",
+        "f", [1, 4, 7, 10]),
+    "enumerators as indices": (
+        "enum Index { Unused, Data = Unused, More = 1 << 2 };\nconstexpr constant uint Width = 64;\n"
+        "[[max_total_threads_per_threadgroup(Width)]] kernel void f(device float *x [[buffer(Data)]], uint i [[thread_position_in_grid]]) { if (i < 4) x[i] = More + Width; }",
+        "f", [68, 68, 68, 68]),
+    "a width out of template parameters": (
+        "template <int M, int N> [[kernel, max_total_threads_per_threadgroup(M * N * 32)]] void w(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]], uint n [[threads_per_threadgroup]]) { if (i < 4) x[i] = n; }\n"
+        'template [[host_name("f")]] [[kernel]] void w<1, 2>(device float *, uint, uint);', "f", [64, 64, 64, 64]),
+    "a helper that has a kernel's attributes": (
+        "void help(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { if (i < 4) x[i] = 3; }\n"
+        "kernel void f(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { help(x, i); }", "f", [3, 3, 3, 3]),
+    "digit separators, lines that go on, macros in a pragma": (
+        "#define TIMES 2\nkernel void f(device float *x [[buffer(0)]], \\\n  uint i [[thread_position_in_grid]]) {\n  float s = 1'000;\n"
+        "  #pragma unroll(TIMES)\n  for (int n = 0; n < 2; n++) s += n;\n  if (i < 4) x[i] = s; }", "f", [1001, 1001, 1001, 1001]),
+    "references to arrays": (
+        "float sum(threadgroup float (&s)[4]) { return s[0] + s[3]; }\n"
+        "kernel void f(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { threadgroup float s[4]; if (i < 4) s[i] = x[i];\n"
+        "  threadgroup_barrier(mem_flags::mem_threadgroup); if (i < 4) x[i] = sum(s) + i; }", "f", [3, 4, 5, 6]),
     "attributes behind the head": (
         "kernel void f(device float *x [[buffer(2 - 2)]], uint i [[thread_position_in_grid]]) [[max_total_threads_per_threadgroup(32 * 2)]] { if (i < 4) x[i] = 1; }",
         "f", [1, 1, 1, 1]),
@@ -187,3 +222,19 @@ def test_the_language_version_is_ours_to_choose(device):
     assert np.frombuffer(x, np.int32)[0] == 310
     with pytest.raises(metal.error, match=r"Metal 9\.9 is not a version"):
         device.kernel(source, std="9.9")
+
+
+def test_a_kernel_that_cannot_run_here_is_refused_alone(device):
+    """Textures are not emulated; another kernel of the same file does not have to pay for that."""
+    source = (
+        f"// {np.random.default_rng().integers(1 << 62)}\n#include <metal_stdlib>\nusing namespace metal;\n"
+        "kernel void draw(texture2d<float, access::write> t [[texture(0)]], uint2 at [[thread_position_in_grid]]) { t.write(1, at); }\n"
+        "kernel void f(device float *x [[buffer(0)]]) { x[0] = 5; }"
+    )
+    for kernel in (device.kernel(source), device.kernel(source)):  # made, and out of the cache
+        x = device.buffer(4)
+        run = kernel.function("f")(1, x)
+        del run
+        assert np.frombuffer(x, np.float32)[0] == 5
+        with pytest.raises(metal.error, match="'texture' is not emulated: this kernel cannot run here"):
+            kernel.function("draw")
