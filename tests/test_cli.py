@@ -162,6 +162,7 @@ def test_an_output_that_cannot_be_written_is_one_line(model_path):
     assert (done.returncode, done.stderr.count(b"\n")) == (2, 1) and b"standard output is closed" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [("inspect",), ("sample", "hi"), ("logits", "hi"), ("--help",), ("generate", "--help"), ("--version",), ()],

@@ -57,6 +57,7 @@ def test_a_piped_line_that_cannot_be_answered_ends_it_in_one_line(model_path, li
     refused(firstlight("chat", *SHORT, stdin=lines), words)
 
 
+@pytest.mark.slow
 def test_a_conversation_at_a_terminal(cache, tmp_path):
     """Answers, a wrong command, an answer ended by Ctrl-C, forgetting, saving, leaving; a history for the next time."""
     path = tmp_path / "talk.json"

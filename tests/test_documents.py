@@ -61,6 +61,7 @@ INSTALL = [c for c in COMMANDS if c[1].startswith("pip install") or "git clone" 
 SLOW = [c for c in COMMANDS if c not in QUICK and c not in INSTALL and not c[1].endswith(".ci/run")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("document", "command"), QUICK, ids=lambda value: value)
 def test_a_documented_firstlight_command_works(model_path, tmp_path, document, command):
     done = run(argv(command), tmp_path)
