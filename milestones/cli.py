@@ -3,66 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import signal
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.utils import PacifyFlushWrapper
 
+from milestones.endings import end
 from milestones.errors import UserError
-from milestones.terminal import (
-    Progress,
-    check_interrupt,
-    errors_are_seen,
-    on_interrupt,
-    read_stdin,
-    swallow_interrupt,
-    tables,
-    write,
-    writing,
-)
+from milestones.options import CACHE_TYPE, DTYPES, MODEL, QUIET, SPECIAL, sampling
+from milestones.terminal import Progress, check_interrupt, errors_are_seen, read_stdin, tables, write
 
 if TYPE_CHECKING:
     from milestones.m3.sampler import Settings
-
-MODEL = click.option(
-    "--model",
-    type=click.Path(path_type=Path),
-    help="A GGUF file or a Hugging Face folder. Default: what `fetch` gets.",
-)
-SPECIAL = click.option("--no-special", "special", flag_value=False, default=True, help="Read special tokens as plain text.")
-CACHE_TYPE = click.option(
-    "--cache-type", type=click.Choice(["f32", "f16"]), default="f32", show_default=True, help="How keys and values are kept."
-)
-DTYPES = {"f32": "float32", "f16": "float16"}
-INTERRUPTED = 130  # the exit status after Ctrl-C
-QUIET = click.option("--quiet", is_flag=True, help="No progress bars, no figures.")
-
-
-def sampling(temperature: float, *, draws: bool = True) -> Callable[[Any], Any]:
-    """The options of sampling; `temperature` is the command's default. A command that draws nothing takes no seed."""
-    lowest = "0 is greedy." if draws else "Above 0."
-    options = [
-        click.option("--temperature", type=float, default=temperature, show_default=True, help=lowest),
-        click.option("--top-k", type=int, default=0, show_default=True, help="Keep the K likeliest tokens; 0 keeps all."),
-        click.option("--top-p", type=float, default=1.0, show_default=True, help="Keep the likeliest that reach P together."),
-        click.option("--min-p", type=float, default=0.0, show_default=True, help="Keep those at least P times the likeliest."),
-        click.option("--repeat-penalty", type=float, default=1.0, show_default=True, help="Above 1: fewer repetitions."),
-        click.option("--seed", type=int, help="The same seed gives the same text. Default: another one at every run."),
-    ]
-
-    def decorate(command: Any) -> Any:
-        for option in reversed(options if draws else options[:-1]):
-            command = option(command)
-        return command
-
-    return decorate
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -306,59 +261,6 @@ def _prepare(prompt: str, special: bool, model: Path | None) -> tuple[Any, list[
     return engine, ids
 
 
-def _guard(run: Callable[[], Any]) -> int:
-    """Run a command; every ending a person can cause gets one line and a status, never a traceback."""
-    from metal import error
-
-    try:
-        run()
-        return 0
-    except click.UsageError as problem:
-        where = problem.ctx.command_path if problem.ctx else "firstlight"
-        message = problem.format_message().rstrip(".").replace("\n", " ")
-        return _complain(f"{message} (see {where} --help)")
-    except click.ClickException as problem:
-        return _complain(problem.format_message())
-    except UserError as problem:
-        return _complain("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(problem)))
-    except error as problem:  # a kernel that does not compile is shown with its line
-        tight = "not enough memory" in str(problem)
-        return _complain(f"{problem}: give a smaller model, or fewer tokens" if tight else str(problem))
-    except UnicodeEncodeError as problem:
-        return _complain(str(problem))
-    except MemoryError:
-        return _complain("there is not enough memory for this: give a smaller model or a shorter prompt")
-    except KeyboardInterrupt:
-        click.echo("", err=True)
-        return INTERRUPTED
-    except click.Abort:  # click has ended the line already
-        return INTERRUPTED
-
-
-def _complain(message: str) -> int:
-    click.echo(f"firstlight: {message}", err=True)
-    return 2
-
-
 def main() -> None:
     """Entry point of the `firstlight` command."""
-    signal.signal(signal.SIGINT, on_interrupt)
-    sys.unraisablehook = swallow_interrupt
-    arguments = sys.argv[1:]
-
-    def run() -> None:
-        with writing():
-            try:
-                cli.main(args=arguments or ["--help"], prog_name="firstlight", standalone_mode=False)
-            except SystemExit:
-                if type(sys.stdout) is PacifyFlushWrapper:  # how click says that the reader has had enough
-                    sys.exit(0)
-                raise
-            if sys.stdout is None:
-                raise UserError("standard output is closed: there is nowhere to write to")
-            sys.stdout.flush()
-
-    status = _guard(run)
-    if status == INTERRUPTED:  # kernels may still run, on memory that the interpreter's own end would take from under them
-        os._exit(status)
-    sys.exit(status)
+    end(cli)
