@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from .constructors import Constructors
-from .lexer import Cursor, Token, tokenize
+from .lexer import Cursor, Token, tokenize, trimmed
 from .lowered import KernelInfo
 from .parameters import MAX_THREADS, SIMD_WIDTH, UnsupportedError
 
@@ -133,7 +133,7 @@ class Kernels(Constructors):
         for n, (a, b) in enumerate(function.template):
             param, default = self._template_parameter(a, b)
             if n < len(args):
-                values[param] = _trimmed(self.tokens[slice(*args[n])])
+                values[param] = trimmed(self.tokens[slice(*args[n])])
             elif default is not None:
                 values[param] = [w for t in default for w in (values[t.text] if t.kind == "name" and t.text in values else [t])]
             else:
@@ -157,7 +157,7 @@ class Kernels(Constructors):
         default, end = None, b
         for i in range(a, b):
             if c.text(i) == "=":
-                default, end = _trimmed(self.tokens[i + 1 : b]), i
+                default, end = trimmed(self.tokens[i + 1 : b]), i
                 break
         pointer = next((i for i in range(a, end) if c.text(i) == "(" and c.text(c.after(i)) == "*"), None)
         if pointer is not None:
@@ -264,7 +264,7 @@ class Kernels(Constructors):
         return out
 
     def _words(self, a: int, b: int) -> str:
-        return "".join(t.text for t in _trimmed(self.tokens[a:b]))
+        return "".join(t.text for t in trimmed(self.tokens[a:b]))
 
 
 def _is_type(tokens: list[Token]) -> bool:
@@ -272,15 +272,6 @@ def _is_type(tokens: list[Token]) -> bool:
     return tokens[0].kind == "name" and all(
         t.kind in ("name", "space", "number") or t.text in ("<", ">", ",", "::", "*") for t in tokens
     )
-
-
-def _trimmed(tokens: list[Token]) -> list[Token]:
-    kept = [t for t in tokens if t.kind not in ("comment", "directive")]
-    while kept and kept[0].kind == "space":
-        kept = kept[1:]
-    while kept and kept[-1].kind == "space":
-        kept = kept[:-1]
-    return kept
 
 
 def _literal(text: str) -> str:

@@ -46,6 +46,16 @@ def tokenize(source: str, *, directives: bool = True) -> list[Token]:
     return [Token(m.lastgroup or "punct", m.group(), m.start()) for m in pattern.finditer(source)]
 
 
+def trimmed(tokens: list[Token]) -> list[Token]:
+    """The tokens without comments and directives, and without white space at either end."""
+    kept = [t for t in tokens if t.kind not in ("comment", "directive")]
+    while kept and kept[0].kind == "space":
+        kept = kept[1:]
+    while kept and kept[-1].kind == "space":
+        kept = kept[:-1]
+    return kept
+
+
 class Cursor:
     """A place in a token list that skips white space, comments and directives."""
 

@@ -13,7 +13,7 @@ from typing import NamedTuple, NoReturn
 
 from .conditions import evaluate
 from .errors import SourceError, SourceMap
-from .lexer import Token, tokenize
+from .lexer import Token, tokenize, trimmed
 
 # (name, the path of the file that includes it if it is written in quotes) → (path, text)
 Include = Callable[[str, str | None], tuple[str, str] | None]
@@ -154,7 +154,7 @@ class Preprocessor:
             if parameters and parameters[-1].endswith("..."):
                 variadic, last = True, parameters.pop()
                 parameters.append(last.removesuffix("...").strip() or "__VA_ARGS__")
-        self.macros[head[1]] = Macro(parameters, variadic, _strip(tokenize(rest[head.end() :], directives=False)))
+        self.macros[head[1]] = Macro(parameters, variadic, trimmed(tokenize(rest[head.end() :], directives=False)))
 
     def _included(self, rest: str, at: int) -> list[Token]:
         match = re.match(r"([<\"])([^>\"]+)[>\"]", rest)
@@ -247,10 +247,10 @@ class Preprocessor:
                 paste = True
                 continue
             if token.text == "#" and macro.parameters is not None and following in bound:
-                text = "".join(t.text for t in _strip(bound[following])).replace("\\", "\\\\").replace('"', '\\"')
+                text = "".join(t.text for t in trimmed(bound[following])).replace("\\", "\\\\").replace('"', '\\"')
                 piece, i = [Token("string", f'"{text}"', at.start)], i + 1
             elif token.kind == "name" and token.text in bound:
-                piece = _strip(bound[token.text])
+                piece = trimmed(bound[token.text])
                 if paste and out and out[-1].text == "," and macro.variadic and token.text == (macro.parameters or [""])[-1]:
                     paste = False  # `, ##__VA_ARGS__`: the comma goes where there are no more arguments
                     out = out[:-1] if not piece else out
@@ -274,17 +274,8 @@ class Preprocessor:
             for n, argument in enumerate(given[fixed:]):
                 rest += ([Token("punct", ",", at.start)] if n else []) + argument
             given = [*given[:fixed], rest]
-        elif names == [] and len(given) == 1 and not _strip(given[0]):
+        elif names == [] and len(given) == 1 and not trimmed(given[0]):
             given = []
         if len(given) != len(names):
             self._fail(at.start, f"macro '{at.text}' takes {len(names)} arguments, {len(given)} given")
         return dict(zip(names, given, strict=True))
-
-
-def _strip(tokens: list[Token]) -> list[Token]:
-    kept = [t for t in tokens if t.kind != "comment"]
-    while kept and kept[0].kind == "space":
-        kept = kept[1:]
-    while kept and kept[-1].kind == "space":
-        kept = kept[:-1]
-    return kept
