@@ -1,7 +1,5 @@
-"""Values made of pieces: `float4(a, b)`, `float4 v(a, b);`, and what a comparison counts for in them.
-
-OpenCL's vectors have no constructors, and its comparisons of vectors give −1 for true where Metal's give 1. Both are mended by
-the text around: which names are vector types, which arguments are comparisons.
+"""Values made of pieces: `float4(a, b)`, `float4 v(a, b);`. OpenCL's vectors have no constructors: they are mended by the text
+around, by which names may be vector types.
 """
 
 from __future__ import annotations
@@ -13,7 +11,6 @@ from .lexer import Token
 from .parameters import ADDRESS_SPACES, Parameters
 from .strict import VECTORS
 
-_COMPARISONS = {"<", ">", "<=", ">=", "==", "!=", "&&", "||"}
 _SCALARS = {base.rstrip("2") for base in VECTORS if base.endswith("2")} | {"bfloat", "size_t", "void"}
 _BFLOAT = re.compile(r"((?!0[xX])[0-9.](?:[eE][+-]|[\w.])*?)[bB][fF]")  # 1.5bf; as hexadecimal, 0x1bf is a whole number
 
@@ -56,7 +53,6 @@ class Constructors(Parameters):
         inside = c.after(after)
         declarator = c.text(inside) in ("&", "*") and c.text(c.before(i)) in ADDRESS_SPACES
         if c.text(after) == "(" and after < end and not declarator and c.text(c.before(i)) != "operator":
-            self._truths(after)
             self._put_construct(i, last, "fl_construct<", ">")
             return last
         self._put_construct(i, last, "", "")
@@ -78,7 +74,6 @@ class Constructors(Parameters):
         if c.text(close) != ")" or not self._begins_operand(operand):
             return None
         end = self._behind_operand(operand)
-        self._truths_of(operand, end)
         self._put_construct(first, last, "fl_construct<", ">(")
         self.before[end] = ")" + self.before.get(end, "")
         return close
@@ -115,11 +110,6 @@ class Constructors(Parameters):
                 i = c.after(c.after(i)) if c.text(i) in (".", "->", "::") else c.after(i)
         return i
 
-    def _truths_of(self, a: int, b: int) -> None:
-        """Wrap the expression if it is a comparison in parentheses."""
-        if self.c.text(a) == "(" and self._is_comparison(a, b):
-            self.before[a] = "fl_truth" + self.before.get(a, "")
-
     def _put_construct(self, i: int, last: int, head: str, tail: str) -> None:
         self.out.put(head, self.tokens[i].start)
         for token in self.tokens[i : last + 1]:
@@ -141,7 +131,6 @@ class Constructors(Parameters):
             close = c.match(opening)
             arguments = self._split(opening + 1, close)
             if c.after(close) == b and arguments and not any(self._is_parameter(x) for x, _ in arguments):
-                self._truths(opening)
                 self.before[opening] = head
 
     def _is_parameter(self, a: int) -> bool:
@@ -153,16 +142,6 @@ class Constructors(Parameters):
             return False
         by_itself = c.text(first) in self.types | _SCALARS and c.text(second) in (",", ")", "&", "*")
         return by_itself or c.text(first) in ADDRESS_SPACES or self.tokens[min(second, len(self.tokens) - 1)].kind == "name"
-
-    def _truths(self, opening: int) -> None:
-        """Wrap the arguments between these parentheses that are comparisons."""
-        close = self.c.match(opening)
-        if close >= len(self.tokens):
-            return
-        for a, b in self._split(opening + 1, close):
-            if self._is_comparison(a, b):
-                self.before[a] = "fl_truth(" + self.before.get(a, "")
-                self.before[b] = ")" + self.before.get(b, "")
 
     def _split(self, start: int, end: int) -> list[tuple[int, int]]:
         """Like Cursor.split, for expressions: `<` may well mean less."""
@@ -184,23 +163,6 @@ class Constructors(Parameters):
             if c.text(c.after(close)) in ("(", "{", "::"):
                 return close
         return i
-
-    def _is_comparison(self, a: int, b: int) -> bool:
-        """Whether the expression is a comparison, or logic over some: by its operators outside brackets and template lists."""
-        c, i, found = self.c, self.c.skip(a), False
-        if c.text(i) == "(" and c.after(c.match(i)) >= b:
-            return self._is_comparison(i + 1, c.match(i))
-        found = c.text(i) == "!"
-        while i < b:
-            text, close = c.text(i), self._over(i)
-            if text == ">" and c.text(i + 1) == ">":  # a shift
-                close = i + 1
-            elif text in ("?", ":"):  # what is chosen counts, not the question
-                return self._is_comparison(i + 1, b)
-            elif text in _COMPARISONS and close == i:
-                found = True
-            i = c.after(close)
-        return found
 
     def _pointee(self, a: int, b: int) -> str | None:
         """What a buffer parameter points to, if that may be a template's instance: Pair<float>, or a name for one."""

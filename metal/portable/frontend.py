@@ -12,7 +12,7 @@ import re
 from . import library
 from .errors import SourceError
 from .lowered import Lowered
-from .repair import repair
+from .repair import conversions, wrap
 from .rules import Rules
 
 _FILE = "fl_program.cl"
@@ -28,6 +28,15 @@ PROLOGUE = "namespace metal {\n"
 EPILOGUE = "\n}\n"
 _WORDS = {"__global": "device", "__local": "threadgroup", "__constant": "constant", "__private": "thread"}
 
+# our own types, and Clang's long name for a vector
+_TYPES = {
+    r"\bfl_bools<(\d)>": r"bool\1",
+    r"\bfl_bfloats<(\d)>": r"bfloat\1",
+    r"\bfl_packed<(\w+), (\d)>": r"packed_\1\2",
+    r"\bunsigned (char|short|int|long) __attribute__\(\(ext_vector_type\((\d)\)\)\)": r"u\1\2",
+    r"(\w+) __attribute__\(\(ext_vector_type\((\d)\)\)\)": r"\1\2",
+}
+
 
 def check(lowered: Lowered) -> None:
     """Read the program with types. Raises SourceError with every error found; fills in each kernel's threadgroup_bytes."""
@@ -35,18 +44,22 @@ def check(lowered: Lowered) -> None:
 
     for _ in range(_PASSES):
         text = PROLOGUE + lowered.text + EPILOGUE
-        files = [(_FILE, text), (_LIBRARY, library.text(lowered.text))]
+        files, raw = [(_FILE, text), (_LIBRARY, library.text(lowered.text))], text.encode()
         unit = ci.Index.create().parse(_FILE, args=_ARGUMENTS, unsaved_files=files)
-        if not repair(lowered, unit.diagnostics, text, len(PROLOGUE), _FILE):
+        rules = Rules({k.entry: k for k in lowered.kernels.values()}, raw)
+        wraps = conversions(unit.diagnostics, raw, _FILE)
+        if not wraps:
+            for node in unit.cursor.get_children():
+                if node.location.file and node.location.file.name == _FILE:
+                    rules.walk(node)
+            wraps = rules.truths.wraps
+        if not wraps:
             break
+        wrap(lowered, wraps, raw, len(PROLOGUE))
     found = _Diagnostics(lowered, text)
     for d in unit.diagnostics:
         if d.severity >= ci.Diagnostic.Error:
             found.report(d)
-    rules = Rules({k.entry: k for k in lowered.kernels.values()})
-    for node in unit.cursor.get_children():
-        if node.location.file and node.location.file.name == _FILE:
-            rules.walk(node)
     rules.finish()
     for offset, finding in rules.findings:
         found.add(offset, finding)
@@ -62,6 +75,9 @@ def reword(message: str) -> str:
     for opencl, metal in _WORDS.items():
         message = re.sub(rf"\b{opencl}\b", metal, message)
     message = re.sub(r"\s*\*thread\b", " *", message)
+    message = re.sub(r"'[^']*' \(aka '([^']*\bfl_[^']*)'\)", r"'\1'", message)  # vec<bool, fl_shape<…>> (aka fl_bools<4>)
+    for ours, metal in _TYPES.items():
+        message = re.sub(ours, metal, message)
     return message.replace("fl_ref_", "").replace("fl_kernel_", "").replace("metal::", "")
 
 

@@ -10,8 +10,11 @@ Two things, both everyday Metal:
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from .lowered import Lowered
+
+Wrap = tuple[int, int, str]  # where it starts and ends, in libclang's bytes, and what to write in front; `)` goes behind
 
 _RANK = "scalar operand type has greater rank than the type of the vector element"
 _COPY = re.compile(r"no matching constructor for initialization of|no viable overloaded '='|incompatible operand types")
@@ -19,22 +22,28 @@ _NO_COPY = "cannot bind reference in address space '__constant' to object in add
 _SCALAR = re.compile(r"^'(?:[^']*'? \(aka ')?(?:unsigned )?(?:char|uchar|short|ushort|int|uint|long|ulong|half|float)'")
 
 
-def repair(lowered: Lowered, diagnostics, text: str, shift: int, file: str) -> bool:
-    """Put the missing conversions into the program; whether there was one. `text` is what libclang read, the program from
-    `shift` on."""
-    inserts: dict[int, str] = {}
-    raw = text.encode()
+def conversions(diagnostics, raw: bytes, file: str) -> list[Wrap]:
+    """The conversions that these errors ask for. `raw` is what libclang read."""
+    found: dict[int, Wrap] = {}
     for d in diagnostics:
         if not (d.location.file and d.location.file.name == file):
             continue
         ranges = [(r.start.offset, r.end.offset) for r in d.ranges]
         for at, head in _wrappings(d, [raw[a:b].decode(errors="replace") for a, b in ranges]):
             start, end = ranges[at]
-            if start not in inserts and end not in inserts:
-                inserts |= {start: head, end: ")"}
-    for offset in sorted(inserts, reverse=True):
-        lowered.insert(len(raw[:offset].decode(errors="ignore")) - shift, inserts[offset])
-    return bool(inserts)
+            if start not in found and end not in found:
+                found |= {start: (start, end, head), end: (start, end, head)}
+    return list(dict.fromkeys(found.values()))
+
+
+def wrap(lowered: Lowered, wraps: Iterable[Wrap], raw: bytes, shift: int) -> None:
+    """Write every head in front of its range and `)` behind. `raw` is the program from `shift` on."""
+    pieces: dict[int, list[str]] = {}
+    for start, end, head in sorted(set(wraps), key=lambda w: (w[0], -w[1])):  # the outer of two comes first
+        pieces.setdefault(start, []).append(head)
+        pieces.setdefault(end, []).insert(0, ")")
+    for offset in sorted(pieces, reverse=True):
+        lowered.insert(len(raw[:offset].decode(errors="ignore")) - shift, "".join(pieces[offset]))
 
 
 def _wrappings(diagnostic, operands: list[str]) -> list[tuple[int, str]]:

@@ -6,15 +6,23 @@ import re
 from typing import Any
 
 from .lowered import KernelInfo
+from .truth import Truths
 
 Finding = tuple[int, str]  # (libclang's offset, what is wrong)
 
 
 class Rules:
-    """Walks the program's own declarations; `findings` holds what it refused. Fills in each kernel's threadgroup_bytes."""
+    """Walks the program's own declarations; `findings` holds what it refused, `truths` what is to be true as 1.
 
-    def __init__(self, kernels: dict[str, KernelInfo]):
+    Fills in each kernel's threadgroup_bytes.
+    """
+
+    def __init__(self, kernels: dict[str, KernelInfo], raw: bytes):
         self.findings: list[Finding] = []
+        self.truths = Truths(raw)
+        for kernel in kernels.values():
+            kernel.threadgroup_bytes = 0
+        self._open = False  # whether what the function gives back hangs on template arguments
         self._kernels = kernels  # by entry
         self._calls: dict[str, dict[str, int]] = {}  # function → the functions it calls, and where
         self._names: dict[str, str] = {}
@@ -27,14 +35,29 @@ class Rules:
         if kind in (K.FUNCTION_DECL, K.CXX_METHOD, K.FUNCTION_TEMPLATE):
             kernel, function = self._kernels.get(node.spelling, kernel), node.get_usr()
             self._names[function] = node.spelling
+            self._open = self.truths.is_open(node.result_type)
         elif kind in (K.VAR_DECL, K.PARM_DECL, K.FIELD_DECL, K.TYPEDEF_DECL, K.TYPE_ALIAS_DECL):
             self._declaration(node, kernel)
             if kind == K.VAR_DECL:
                 self._variable(node, outside)
+            if kind in (K.VAR_DECL, K.FIELD_DECL):
+                self.truths.given(node, self.truths.is_open(node.type))
+        elif kind == K.CONSTRUCTOR:
+            self.truths.members(node)
+        elif kind == K.UNEXPOSED_EXPR:
+            self.truths.conversion(node)
+        elif kind in (K.BINARY_OPERATOR, K.UNARY_OPERATOR, K.COMPOUND_ASSIGNMENT_OPERATOR):
+            self.truths.operator(node)
+        elif kind == K.INIT_LIST_EXPR:
+            self.truths.braces(node)
+        elif kind == K.RETURN_STMT:
+            self.truths.given(node, self._open)
         elif kind == K.LAMBDA_EXPR:
             self._add(node, "lambda expressions are not supported in Metal")
-        elif kind == K.CALL_EXPR and function is not None and node.referenced is not None:
-            self._calls.setdefault(function, {}).setdefault(node.referenced.get_usr(), node.location.offset)
+        elif kind == K.CALL_EXPR:
+            if function is not None and node.referenced is not None:
+                self._calls.setdefault(function, {}).setdefault(node.referenced.get_usr(), node.location.offset)
+            self.truths.operator(node)
         for child in node.get_children():
             self.walk(child, kernel, function, outside and kind == K.NAMESPACE)
 

@@ -5,8 +5,8 @@ What changes, and all that changes, once the preprocessor has run (preprocess.py
   * a `kernel` function becomes an OpenCL `__kernel`: buffers by reference become pointers, attribute parameters
     (`uint i [[thread_position_in_grid]]`) become local variables, threadgroup width and SIMD width become attributes;
   * a template kernel is copied once for each explicit instantiation, its parameters replaced by the arguments;
-  * `float4(a, b)` becomes `fl_construct<float4>(a, b)`, for every type that may be a vector, and `float4 v(a, b);` too; in it a
-    comparison `a < b` becomes `fl_truth(a < b)`, as OpenCL's true is −1 in vectors (constructors.py);
+  * `float4(a, b)` becomes `fl_construct<float4>(a, b)`, for every type that may be a vector, and `float4 v(a, b);` too
+    (constructors.py);
   * function constants become constants whose values are put in when a function is asked for;
   * `using namespace metal` is blanked: everything stands inside namespace metal. Vertex and fragment functions are left out.
 

@@ -50,6 +50,8 @@ REFUSED = {
         "template <typename T> kernel void g(device T *x [[buffer(0)]]) { x[0] = /*!*/nope; }\n"
         "template [[host_name(\"g32\")]] kernel void g<float>(device float *);", "undeclared identifier 'nope'"),
     "too few components": (K + "float4 v = /*!*/float4(1, 2, 3); x[i] = v.x; }", "wrong number of components"),
+    "a comparison of vectors as numbers": (K + "float4 /*!*/v = float4(x[i]) < 2; x[i] = v.x; }", "no viable conversion from 'bool4' to"),
+    "a comparison of vectors as a condition": (K + "if (/*!*/float4(x[i]) < 2) x[i] = 1; }", "value of type 'bool4' is not contextually convertible to 'bool'"),
     "OpenCL's own functions": (K + "x[i] = /*!*/get_global_id(0); }", "get_global_id"),
     "OpenCL's own barrier": (K + "/*!*/work_group_barrier(1); }", "work_group_barrier"),
     "OpenCL's SIMD functions": (K + "x[i] = /*!*/sub_group_reduce_add(x[i]); }", "sub_group_reduce_add"),

@@ -1,7 +1,6 @@
-"""<metal_relational>: what is asked of a number, and choices by conditions and by masks.
+"""<metal_relational>: what is asked of a number, and choices by conditions, one or one for each component.
 
-Where Metal answers with bool4 the device answers with OpenCL's mask, -1 or 0 for each component: the tests convert both to 0
-and not 0. Comparisons are of finite numbers: under fast math those of NaN are undefined.
+Comparisons are of finite numbers: under fast math those of NaN are undefined.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ def test_questions_are_answered_from_the_bits(run, kind, lanes):
         v[::11] = np.nan
     rows = evaluate(run, kind, lanes, "", [*QUESTIONS, *CHOICES], x, y, z)
     for (name, expected), got in zip(QUESTIONS.items(), rows, strict=False):
-        wrong = (got != 0) != expected(x, y)
+        wrong = got != expected(x, y)
         assert not wrong.any(), f"{name} in {kind}{lanes} of {x[wrong][0]!r}, {y[wrong][0]!r}"
     for (name, expected), got in zip(CHOICES.items(), rows[len(QUESTIONS) :], strict=True):
         assert np.array_equal(got, expected(x, y, z), equal_nan=True), f"{name} in {kind}{lanes}"

@@ -34,11 +34,28 @@ GROUPS = {
          "q.y": 1, "all(vec<bool, 2>(true) && true)": 1, "float4(bool2(a.xy > 1.5f), q.x, m.y).y": 1, "(m ^ n).y": 0, "(m & true).x": 1,
          "sizeof(bool4) * 100 + sizeof(bool3) * 10 + sizeof(bool2)": 442, "sizeof(S)": 8, "any(bool2(q.zw))": 0}),
     "true is 1 where numbers are made of a comparison": (
-        "template <typename T> T made(float4 a) { return T(a > 2.5f); } template <int N> int4 five() { return int4(N); }",
-        "float4 v(1, 2, 3, 4);",
+        "template <typename T> T made(float4 a) { return T(a > 2.5f); } template <int N> int4 five() { return int4(N); } bool4 less(float4 a) { return a < 2.5f; }\n"
+        "template <typename T> auto under(T a, T b) { return a < b; } template <typename T> bool every(T a, T b) { return all(a < b && !(a == b)); }\n"
+        "template <int N, bool B = (N > 2)> int count() { return B + (N < 10); } template <typename T> T least(T a, T b) { return a < b ? a : b; }",
+        "float4 v(1, 2, 3, 4); auto m = v < INFINITY; bool4 k = 1 < v && half4(1) < half4(2), e = v > 1; e &= v > 2; e |= bool4(true, false, false, false);"
+        "int q = (v < 2.5f).x; packed_float3 p = packed_float3(1, 2, 3);",
         {"int4(v < 2.5f).x": 1, "int4(v < 2.5f).w": 0, "made<int4>(v).w": 1, "made<float4>(v).w": 1, "uint4(!(v < 2)).w": 1, "int2((v.xy < v.zw)).y": 1,
          "float4(v.xy < 1.5f, 7, v.x > v.y).x": 1, "int4(bool4(v < 2.5f) && v > 1.5f).y": 1, "int2(v.x < v.y ? int2(5) : int2(6)).y": 5,
-         "int4(five<7>()).x": 7, "int4(int4(-4) >> 1).x": -2, "int4(as_type<int4>(v)).x": 0x3F800000}),
+         "int4(five<7>()).x": 7, "int4(int4(-4) >> 1).x": -2, "int4(as_type<int4>(v)).x": 0x3F800000, "q": 1, "m.x + m.y": 2, "k.x": 0, "k.y": 1,
+         "less(v).x": 1, "under(v, float4(2)).x": 1, "under(1, 2)": 1, "every(v, v + 1)": 1, "every(v, v)": 0, "every(1, 2)": 1, "count<3>()": 2, "least(3, 2)": 2,
+         "(!v).x": 0, "(v == v).x + (v != v).x": 1, "e.x + e.y * 10 + e.z * 100": 101, "(p < 2.0f).x": 1, "int3(p == packed_float3(1, 0, 3)).z": 1,
+         "isfinite(v).x": 1, "any(isnan(v) || v > 3)": 1, "((float4)(v < 2.5f)).x": 1, "(v < 2.5f)[1]": 1, "(v.xy > 1 || v.x < 0).y": 1}),
+    "a bool spread over a vector is 1": (
+        "struct S { float4 a; bool b; float4 get() const thread { return b; } }; struct C { float4 v, w = true; C(bool b) : v(b) {} }; float4 back(bool b) { return b; }\n"
+        "float first(float4 v = true) { return v.x; } template <typename T> T spread(T a, bool b) { T v = b; v += b; return v * b; } template <typename T> T give(bool b) { return b; }\n"
+        "template <typename T> T times(T a, float b, float c) { return a * (b < c); } template <typename T> struct G { T v, w = true; G(bool b) : v(b) {} };\n"
+        "constant bool K = true; constant float4 KV = float4(2) * K;",
+        "bool b = i < 5; float4 v(1, 2, 3, 4), w = b, u = v, z; u += b; z = b; half4 h = half4(2) * b; uchar4 c = uchar4(200) + b; float4 a[2] = {b, v}; S s = {v, b}, t = {b, b};"
+        "C d(b); G<float4> g(b);",
+        {"w.x": 1, "u.w": 5, "z.z": 1, "h.x": 2, "c.y": 201, "a[0].y": 1, "s.get().x": 1, "t.a.y": 1, "d.v.x": 1, "d.w.x": 1, "back(b).x": 1, "first(b)": 1, "first()": 1,
+         "spread(v, b).x": 2, "spread(1.0f, b)": 2, "give<float4>(b).y": 1, "give<int>(b)": 1, "times(v, 1, 2).y": 2, "g.v.x": 1, "g.w.x": 1, "KV.x": 2,
+         "static_cast<float4>(b).x": 1, "((float4)b).x": 1, "(v * (v.x < 2)).y": 2, "(true * v).y": 2, "(v * !b).x": 0, "(int4(3) << b).x": 6, "(uint4(4) | b).x": 5,
+         "clamp(v, b, 3).x": 1, "max(v, b).x": 1, "fma(v, b, b).y": 3, "(i > 7 ? v : b).x": 1, "(b ? 1 : float4(0)).x": 1, "select(v, b, b).y": 1, "(b & (v < 3)).x": 1}),
     "as_type takes any type of the same size": (
         "", "float4 a(1, 2, 3, 4);",
         {"as_type<half2>(0x3C004000u).x": 2, "as_type<uint>(uchar4(1, 2, 3, 4)) == 0x04030201u": 1, "as_type<int2>(1ul << 33).y": 2,
@@ -195,6 +212,12 @@ REFUSED = {
     "a vector from a longer one": K + "float2 v = float2(float3(1)); y[0] = v.x; }",
     "a bool vector from a longer one": K + "bool2 v = bool2(float3(1)); y[0] = v.x; }",
     "a packed vector from too few pieces": K + "packed_float3 v = packed_float3(float2(1)); y[0] = v.x; }",
+    "a comparison of vectors as a vector of numbers": K + "float4 v = float4(1) < 2; y[0] = v.x; }",
+    "a comparison of vectors as numbers to a function": "float g(int4 v) { return v.x; }\n" + K + "y[0] = g(float4(1) < 2); }",
+    "a comparison of vectors times a vector": K + "float4 v = float4(1); v *= v < 2; y[0] = v.x; }",
+    "a comparison of vectors as a condition": K + "if (float4(y[0]) < 2) y[0] = 1; }",
+    "a comparison of vectors before a question mark": K + "float4 v = float4(1); y[0] = (v < 2 ? v : v + 1).x; }",
+    "a vector of integers as bools": K + "bool4 b = int4(1); y[0] = b.x; }",
     "one vector type in another's place": K + "int4 i = int4(1); float4 v = i; y[0] = v.x; }",
     "a vector of one length in another's place": K + "packed_float3 p = float4(1); y[0] = p.x; }",
     "a whole vector times a fraction": K + "int4 v = int4(1) * 0.5f; y[0] = v.x; }",

@@ -73,7 +73,7 @@ template <int N> struct __attribute__((aligned(N == 2 ? 4 : 8))) fl_bfloats : fl
     fl_bfloats &operator op##=(fl_bfloats b) { return *this = *this op b; }
     FL_BFS_OP(+) FL_BFS_OP(-) FL_BFS_OP(*) FL_BFS_OP(/)
     friend fl_bfloats operator-(fl_bfloats a) { for (int i = 0; i < N; i++) a[i] = -a[i]; return a; }
-#define FL_BFS_COMPARE(op) friend fl_bools<N> operator op(fl_bfloats a, fl_bfloats b) { return fl_native(a) op fl_native(b); }
+#define FL_BFS_COMPARE(op) friend fl_bools<N> operator op(fl_bfloats a, fl_bfloats b) { return fl_bools<N>(fl_native(a) op fl_native(b)); }
     FL_BFS_COMPARE(==) FL_BFS_COMPARE(!=) FL_BFS_COMPARE(<) FL_BFS_COMPARE(>) FL_BFS_COMPARE(<=) FL_BFS_COMPARE(>=)
 private:
     void fl_set(F v) { for (int i = 0; i < N; i++) fl_all[i] = v[i]; }

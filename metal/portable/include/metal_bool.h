@@ -1,5 +1,5 @@
-// bool2, bool3, bool4: OpenCL has no such vectors, its comparisons give −1 or 0 in integers as wide as what was compared. Such
-// a mask turns into a boolN by itself, a boolN into a number of 1 or 0 where int4(b) asks for it.
+// bool2, bool3, bool4: OpenCL has no such vectors, its comparisons give −1 or 0 in integers as wide as what was compared. truth.py
+// makes a boolN of such a mask; a boolN becomes a number of 1 or 0 where int4(b) asks for it.
 
 namespace metal {
 
@@ -11,8 +11,6 @@ template <int N> struct __attribute__((aligned(N == 2 ? 2 : 4))) fl_bools : fl_f
     fl_bools &operator=(const fl_bools &) = default;
     template <int M> fl_bools &operator=(const constant fl_bools<M> &o) { return *this = fl_bools(o); }
     fl_bools(bool b) { for (int i = 0; i < N; i++) fl_all[i] = b; }
-#define FL_FROM_MASK(T) fl_bools(vec<T, N> m) { for (int i = 0; i < N; i++) fl_all[i] = m[i] != 0; }
-    FL_FROM_MASK(char) FL_FROM_MASK(short) FL_FROM_MASK(int) FL_FROM_MASK(long)
     template <typename A> explicit fl_bools(A a) {
         static_assert((int)fl_shape<A>::size == N, "wrong number of components for this vector");
         auto v = fl_native(a);
@@ -25,12 +23,15 @@ template <int N> struct __attribute__((aligned(N == 2 ? 2 : 4))) fl_bools : fl_f
     vec<uchar, N> fl_bits() const { vec<uchar, N> v; for (int i = 0; i < N; i++) v[i] = fl_all[i]; return v; }
 
     friend vec<uchar, N> fl_native(fl_bools b) { return b.fl_bits(); }
-    friend fl_bools fl_truth(fl_bools b) { return b; }
-    friend fl_bools operator!(fl_bools a) { return a.fl_bits() == (uchar)0; }
+    friend fl_bools operator!(fl_bools a) { return fl_bools(a.fl_bits() == (uchar)0); }
 #define FL_BOOL_OP(op, bits)                                                                                            \
-    friend fl_bools operator op(fl_bools a, fl_bools b) { return (a.fl_bits() bits b.fl_bits()) != (uchar)0; }
+    friend fl_bools operator op(fl_bools a, fl_bools b) {                                               \
+        return fl_bools((a.fl_bits() bits b.fl_bits()) != (uchar)0); }
     FL_BOOL_OP(&&, &) FL_BOOL_OP(||, |) FL_BOOL_OP(&, &) FL_BOOL_OP(|, |) FL_BOOL_OP(^, ^) FL_BOOL_OP(!=, ^)
-    friend fl_bools operator==(fl_bools a, fl_bools b) { return a.fl_bits() == b.fl_bits(); }
+    fl_bools &operator&=(fl_bools b) { return *this = *this & b; }
+    fl_bools &operator|=(fl_bools b) { return *this = *this | b; }
+    fl_bools &operator^=(fl_bools b) { return *this = *this ^ b; }
+    friend fl_bools operator==(fl_bools a, fl_bools b) { return fl_bools(a.fl_bits() == b.fl_bits()); }
     friend bool all(fl_bools a) { bool r = true; for (int i = 0; i < N; i++) r &= a[i]; return r; }
     friend bool any(fl_bools a) { bool r = false; for (int i = 0; i < N; i++) r |= a[i]; return r; }
     template <typename V> friend V select(V no, V yes, fl_bools c) {
@@ -42,7 +43,7 @@ private:
     template <bool> struct fl_kind {};
     template <typename... A> static constexpr fl_fields<bool, N> fl_make(fl_kind<true>, A... a) { return {(bool)a...}; }
     template <typename... A> static fl_bools fl_make(fl_kind<false>, A... a) {
-        return fl_construct<vec<uchar, N>>(fl_one(a)...) != (uchar)0;
+        return fl_bools(fl_construct<vec<uchar, N>>(fl_one(a)...));
     }
     template <typename A> static auto fl_one(A a) { return fl_bit<A, fl_shape<A>::size>::of(a); }
     template <typename A, int n> struct fl_bit { static auto of(A a) { return fl_native(fl_bools<n>(a)); } };
@@ -52,6 +53,6 @@ template <int N> struct fl_shape<fl_bools<N>> { enum { size = N, native = 0 }; t
 #define FL_BOOLS(N) typedef fl_bools<N> bool##N; template <> struct fl_vec<bool, N> { typedef bool##N type; };
 FL_BOOLS(2) FL_BOOLS(3) FL_BOOLS(4)
 FL_WHOLE(bool2) FL_WHOLE(bool3) FL_WHOLE(bool4)
-/*bool2 bool3 bool4 vec*/
+/*bool2 bool3 bool4 vec fl_truth*/
 
 }  // namespace metal

@@ -33,15 +33,18 @@ template <typename T, int N> struct fl_shape<fl_packed<T, N>> { enum { size = N,
 template <typename T, int N> constexpr vec<T, N> fl_native(fl_packed<T, N> p) { return p; }
 
 // With a scalar or another packed vector on the other side; with a vector, the conversion alone finds OpenCL's operator.
-#define FL_PACKED_OP(op)                                                                                                 \
-    FL_TN auto operator op(fl_packed<T, N> a, fl_packed<T, N> b) { return fl_native(a) op fl_native(b); }                \
-    FL_TN_AND(B) auto operator op(fl_packed<T, N> a, B b) { return fl_native(a) op fl_native(b); }                       \
-    FL_TN_AND(A) auto operator op(A a, fl_packed<T, N> b) { return fl_native(a) op fl_native(b); }
+#define FL_PACKED_OF(op, f)                                                                                              \
+    FL_TN auto operator op(fl_packed<T, N> a, fl_packed<T, N> b) { return f(fl_native(a) op fl_native(b)); }             \
+    FL_TN_AND(B) auto operator op(fl_packed<T, N> a, B b) { return f(fl_native(a) op fl_native(b)); }                    \
+    FL_TN_AND(A) auto operator op(A a, fl_packed<T, N> b) { return f(fl_native(a) op fl_native(b)); }
+#define FL_PACKED_OP(op) FL_PACKED_OF(op, )
+#define FL_PACKED_COMPARE(op) FL_PACKED_OF(op, fl_truth)
 #define FL_TN template <typename T, int N>
 #define FL_TN_AND(A) template <typename T, int N, typename A>
 FL_PACKED_OP(+) FL_PACKED_OP(-) FL_PACKED_OP(*) FL_PACKED_OP(/) FL_PACKED_OP(%) FL_PACKED_OP(&) FL_PACKED_OP(|) FL_PACKED_OP(^)
 FL_PACKED_OP(<<) FL_PACKED_OP(>>)
-FL_PACKED_OP(<) FL_PACKED_OP(>) FL_PACKED_OP(<=) FL_PACKED_OP(>=) FL_PACKED_OP(==) FL_PACKED_OP(!=)
+FL_PACKED_COMPARE(<) FL_PACKED_COMPARE(>) FL_PACKED_COMPARE(<=) FL_PACKED_COMPARE(>=)
+FL_PACKED_COMPARE(==) FL_PACKED_COMPARE(!=)
 FL_TN auto operator-(fl_packed<T, N> a) { return -fl_native(a); }
 FL_TN auto operator~(fl_packed<T, N> a) { return ~fl_native(a); }
 

@@ -92,10 +92,12 @@ template <typename V> constexpr V fl_construct() { return V{}; }
 template <typename V, typename... A> constexpr V fl_construct(A... a) {
     return fl_build<V, fl_shape<V>::native == 0 ? 0 : sizeof...(A) == 1 ? 1 : 2>::make(a...);
 }
-// A comparison of vectors gives −1 for true in OpenCL, 1 in Metal: what int4(a < b) makes of a < b.
-template <typename M> constexpr M fl_truth(M mask) {
-    if constexpr (fl_shape<M>::size != 0) return mask & (M)(1); else return mask;
+// What truth.py puts around comparisons of vectors, which give −1 for true in OpenCL: a boolN. And around what may be a bool
+// where a template may want a vector: 1 or 0, which a bool is not when it is spread over one.
+template <typename M> constexpr auto fl_truth(M m) {
+    if constexpr (fl_shape<M>::native != 0) return vec<bool, fl_shape<M>::size>(m); else return m;
 }
+template <typename B> constexpr auto fl_bit(B b) { if constexpr (__is_same(B, bool)) return (char)b; else return b; }
 // What repair.py puts around a struct that is read out of constant memory, and around a scalar of a higher rank than the
 // components of the vector on the other side, of type O.
 template <typename T> inline T fl_copy(const constant T &from) {
