@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass
 
 from .constructors import Constructors
-from .lexer import Cursor, Token, tokenize, trimmed
+from .lexer import Cursor, Token, trimmed
 from .lowered import KernelInfo
 from .parameters import MAX_THREADS, SIMD_WIDTH, UnsupportedError
+from .templates import Arguments, parameter
 
 # attributes that may stand on a kernel and change nothing here
 _IDLE = {"kernel", "host_name", "visible", "stitchable", "user_annotation", "maybe_unused"}
@@ -32,6 +33,7 @@ class Kernels(Constructors):
     def __init__(self, *args: object, **kwargs: object):
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self.templates: dict[str, Function] = {}
+        self.handed: dict[str, str] = {}  # types that stand for functions (functions.py) → what they stand for
         self.special: dict[tuple[str, tuple[str, ...]], Function] = {}  # explicit specialisations, by name and arguments
 
     def _copy(self, a: int, b: int) -> None:
@@ -96,7 +98,7 @@ class Kernels(Constructors):
                 args = [self._words(a, b) for a, b in self.c.split(angle + 1, self.c.match_angle(angle))]
                 self.special[name, tuple(args)] = function
             else:
-                self._emit(function, function.host or name, {})
+                self._emit(function, function.host or name, Arguments())
         return function.last + 1
 
     def _instantiation(self, i: int, copied: int) -> int | None:
@@ -129,44 +131,27 @@ class Kernels(Constructors):
         args = c.split(angle + 1, close)
         if len(args) > len(function.template):
             self.fail(angle, f"'{name}' takes {len(function.template)} template arguments, {len(args)} given")
-        values: dict[str, list[Token]] = {}
+        values = Arguments()
         for n, (a, b) in enumerate(function.template):
-            param, default = self._template_parameter(a, b)
-            if n < len(args):
-                values[param] = trimmed(self.tokens[slice(*args[n])])
-            elif default is not None:
-                values[param] = [w for t in default for w in (values[t.text] if t.kind == "name" and t.text in values else [t])]
-            else:
+            param, kind, default = parameter(c, a, b)
+            given = trimmed(self.tokens[slice(*args[n])]) if n < len(args) else default
+            if given is None:
                 self.fail(angle, f"template argument '{param}' of '{name}' is missing")
+            values.bind(param, kind, given)
         end = close
         while end < len(self.tokens) and c.text(end) != ";":
             end += 1
         self._copy(copied, i)
-        spelled = tuple("".join(t.text for t in value) for value in values.values())
+        spelled = tuple(values.spelled(self.handed))
         special = self.special.get((name, spelled))
         at = self.tokens[j].start
         if special is not None:
-            self._emit(special, host or f"{name}<{', '.join(spelled)}>", {}, template=name, at=at)
+            self._emit(special, host or f"{name}<{', '.join(spelled)}>", Arguments(), template=name, at=at)
         else:
             self._emit(function, host or f"{name}<{', '.join(spelled)}>", values, template=name, at=at)
         return end + 1
 
-    def _template_parameter(self, a: int, b: int) -> tuple[str, list[Token] | None]:
-        """(name, default) of a template parameter: `typename T`, `int N = 2`, `void (*f)(int)`."""
-        c = self.c
-        default, end = None, b
-        for i in range(a, b):
-            if c.text(i) == "=":
-                default, end = trimmed(self.tokens[i + 1 : b]), i
-                break
-        pointer = next((i for i in range(a, end) if c.text(i) == "(" and c.text(c.after(i)) == "*"), None)
-        if pointer is not None:
-            return c.text(c.after(c.after(pointer))), default
-        return c.text(c.skip(end - 1, -1)), default
-
-    def _emit(
-        self, f: Function, host: str, values: dict[str, list[Token]], *, template: str | None = None, at: int | None = None
-    ) -> None:
+    def _emit(self, f: Function, host: str, values: Arguments, *, template: str | None = None, at: int | None = None) -> None:
         """One OpenCL kernel. The template's parameters are replaced by the arguments' tokens, wherever they stand."""
         out, whole = self.out, (self.tokens, self.c, self.before)
         if host in out.kernels:
@@ -177,8 +162,7 @@ class Kernels(Constructors):
         start = self.tokens[f.first].start if at is None else at
         most = MAX_THREADS
         if f.width is not None:
-            words = "".join(t.text for t in self._substituted(0, None, values, tokenize(f.width[0])))
-            most = self._width(words, f.width[1])
+            most = self._width(values.text(f.width[0]), f.width[1])
         info = KernelInfo(host, entry, most, template=template, at=self.tokens[f.name].start if at is None else at)
         last = self.tokens[min(f.last, len(self.tokens) - 1)].start
         try:
@@ -190,9 +174,9 @@ class Kernels(Constructors):
             out.kernels[host] = info
         self.tokens, self.c, self.before = whole
 
-    def _write(self, f: Function, info: KernelInfo, values: dict[str, list[Token]], start: int, last: int) -> None:
+    def _write(self, f: Function, info: KernelInfo, values: Arguments, start: int, last: int) -> None:
         out, whole = self.out, self.tokens
-        self._focus(self._substituted(*f.params, values, whole))
+        self._focus(values.within(whole[slice(*f.params)]))
         parameters = self.c.split(0, len(self.tokens))
         for a, b in parameters:
             if pointee := self._pointee(a, b):
@@ -207,7 +191,7 @@ class Kernels(Constructors):
                 out.put(("" if first else ", ") + piece[0], piece[1])
                 first = False
         out.put(") {", last)
-        self._focus(self._substituted(*f.body, values, whole))
+        self._focus(values.within(whole[slice(*f.body)]))
         begin = self._leading_pragmas()
         for text, origin in prologue:
             out.put(" " + text, origin)
@@ -246,32 +230,8 @@ class Kernels(Constructors):
         """Make `tokens` what everything else works on."""
         self.tokens, self.c, self.before = tokens, Cursor(tokens), {}
 
-    def _substituted(self, a: int, b: int | None, values: dict[str, list[Token]], source: list[Token]) -> list[Token]:
-        if not values:
-            return source[a:b]
-        out: list[Token] = []
-        previous = ""
-        for token in source[a:b]:
-            value = values.get(token.text) if token.kind == "name" and previous not in (".", "->", "::") else None
-            if value is None:
-                out.append(token)
-            elif len(value) == 1 or _is_type(value):
-                out += [Token(t.kind, t.text, t.start) for t in value]
-            else:
-                out += [Token("punct", "(", value[0].start), *value, Token("punct", ")", value[-1].start)]
-            if token.kind not in ("space", "comment"):
-                previous = token.text
-        return out
-
     def _words(self, a: int, b: int) -> str:
         return "".join(t.text for t in trimmed(self.tokens[a:b]))
-
-
-def _is_type(tokens: list[Token]) -> bool:
-    """Whether a template argument of several tokens is a type (`metal::uchar4`, `vec<T, 4>`, `unsigned int`), not a value."""
-    return tokens[0].kind == "name" and all(
-        t.kind in ("name", "space", "number") or t.text in ("<", ">", ",", "::", "*") for t in tokens
-    )
 
 
 def _literal(text: str) -> str:

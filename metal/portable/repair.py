@@ -1,10 +1,11 @@
 """What Metal allows and Clang's OpenCL refuses, mended where libclang points: no token shows it, only types do.
 
-Two things, both everyday Metal:
+Three things, all everyday Metal:
   * `Args a = args;` from constant memory. OpenCL gives structs no copy out of it; the right side becomes `fl_copy(args)`, as do
     both sides of `first ? a : b` where they are in two address spaces.
   * `half4 * 0.5f`, `uchar4 + 10`. OpenCL refuses a scalar of a higher rank than the vector's components; Metal converts it. It
     becomes `fl_fit<decltype(+(vector))>(scalar)`, which in a template also holds for the other instances.
+  * `float4 sums = {0}`. OpenCL wants every component; in Metal, as in C++, those left out are 0.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ Wrap = tuple[int, int, str]  # where it starts and ends, in libclang's bytes, an
 _RANK = "scalar operand type has greater rank than the type of the vector element"
 _COPY = re.compile(r"no matching constructor for initialization of|no viable overloaded '='|incompatible operand types")
 _NO_COPY = "cannot bind reference in address space '__constant' to object in address space '__generic'"
+_FEW = re.compile(r"too few elements in vector initialization \(expected (\d+) elements, have (\d+)\)")
 _SCALAR = re.compile(r"^'(?:[^']*'? \(aka ')?(?:unsigned )?(?:char|uchar|short|ushort|int|uint|long|ulong|half|float)'")
 
 
@@ -28,6 +30,9 @@ def conversions(diagnostics, raw: bytes, file: str) -> list[Wrap]:
     for d in diagnostics:
         if not (d.location.file and d.location.file.name == file):
             continue
+        few, at = _FEW.match(d.spelling), d.location.offset
+        if few and raw[at : at + 1] == b"{":
+            inserts[_closing(raw, at)] = ", 0" * (int(few[1]) - int(few[2]))
         ranges = [(r.start.offset, r.end.offset) for r in d.ranges]
         for at, head in _wrappings(d, [raw[a:b].decode(errors="replace") for a, b in ranges]):
             start, end = ranges[at]
@@ -44,6 +49,16 @@ def wrap(lowered: Lowered, wraps: Iterable[Wrap], raw: bytes, shift: int) -> Non
         pieces.setdefault(end, []).insert(0, ")")
     for offset in sorted(pieces, reverse=True):
         lowered.insert(len(raw[:offset].decode(errors="ignore")) - shift, "".join(pieces[offset]))
+
+
+def _closing(raw: bytes, i: int) -> int:
+    """Where to write on in the list that opens at `i`: before its `}`, and before a comma that stands there."""
+    depth = 0
+    for match in re.compile(rb"[{}]|,\s*(?=})").finditer(raw, i):
+        depth += {b"{": 1, b"}": -1}.get(match[0], 0)
+        if depth == 0 or (depth == 1 and match[0][:1] == b","):
+            return match.start()
+    return len(raw)
 
 
 def _wrappings(diagnostic, operands: list[str]) -> list[tuple[int, str]]:

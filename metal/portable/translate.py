@@ -19,6 +19,7 @@ from __future__ import annotations
 from . import library
 from .constructors import bfloat_literal
 from .errors import SourceMap
+from .functions import as_types
 from .kernels import Kernels, c_kernel
 from .lowered import Constant, Lowered, declare
 from .parameters import ELSEWHERE, POSITIONS
@@ -54,7 +55,9 @@ def lower(
 class _Lowering(Kernels):
     def __init__(self, source: str, file: str, version: int, include: Include | None):
         where = SourceMap(source, file)
-        super().__init__(where, Preprocessor(where, version, include, library.macros()).run())
+        tokens, handed = as_types(Preprocessor(where, version, include, library.macros()).run())
+        super().__init__(where, tokens)
+        self.handed = handed
         self.level, self.dropped = 0, set[int]()  # how deep in braces; those that close a dropped namespace
         self.version = version
 
@@ -187,6 +190,8 @@ class _Lowering(Kernels):
             return c.match(after)
         if token.text in self.types and before not in (".", "->"):
             return self._constructor(i, end)
+        if token.text == "constant" and before not in (")", "const"):  # a const table may go to a function that does not say so
+            self.out.put("const ", token.start)
         self.out.put(f"fl_{token.text}" if token.text in _TAKEN else token.text, token.start, verbatim=token.text not in _TAKEN)
         return i
 

@@ -115,6 +115,14 @@ template <typename T, typename U> inline T as_type(U x) {
     return __builtin_astype(x, T);
 }
 
+// A condition of a template on a function F that it is handed (functions.py): int if F can be called as a function of type S.
+/*fl_takes*/ template <typename S> struct fl_signature;
+/*fl_takes*/ template <typename R, typename... P> struct fl_signature<R(P...)> {
+/*fl_takes*/     template <typename T> static T one();
+/*fl_takes*/     template <typename F> static auto ask(decltype((void)F::fl_call(one<P>()...)) *) -> int;
+/*fl_takes*/ };
+/*fl_takes*/ template <typename S, typename F> using fl_takes = decltype(fl_signature<S>::template ask<F>(nullptr));
+
 // Makes a template's instance at once: a kernel's parameter may not point to one that nothing has needed yet.
 #define FL_WHOLE(...) static_assert(sizeof(__VA_ARGS__) != 0, "");
 
