@@ -15,7 +15,8 @@ from collections.abc import Iterable
 
 from .lowered import Lowered
 
-Wrap = tuple[int, int, str]  # where it starts and ends, in libclang's bytes, and what to write in front; `)` goes behind
+# where it starts and ends, in libclang's bytes, and what to write in front; `)` goes behind, unless it is empty
+Wrap = tuple[int, int, str]
 
 _RANK = "scalar operand type has greater rank than the type of the vector element"
 _COPY = re.compile(r"no matching constructor for initialization of|no viable overloaded '='|incompatible operand types")
@@ -32,7 +33,8 @@ def conversions(diagnostics, raw: bytes, file: str) -> list[Wrap]:
             continue
         few, at = _FEW.match(d.spelling), d.location.offset
         if few and raw[at : at + 1] == b"{":
-            inserts[_closing(raw, at)] = ", 0" * (int(few[1]) - int(few[2]))
+            end = _closing(raw, at)
+            found[end] = end, end, ", 0" * (int(few[1]) - int(few[2]))
         ranges = [(r.start.offset, r.end.offset) for r in d.ranges]
         for at, head in _wrappings(d, [raw[a:b].decode(errors="replace") for a, b in ranges]):
             start, end = ranges[at]
@@ -46,7 +48,8 @@ def wrap(lowered: Lowered, wraps: Iterable[Wrap], raw: bytes, shift: int) -> Non
     pieces: dict[int, list[str]] = {}
     for start, end, head in sorted(set(wraps), key=lambda w: (w[0], -w[1])):  # the outer of two comes first
         pieces.setdefault(start, []).append(head)
-        pieces.setdefault(end, []).insert(0, ")")
+        if end > start:
+            pieces.setdefault(end, []).insert(0, ")")
     for offset in sorted(pieces, reverse=True):
         lowered.insert(len(raw[:offset].decode(errors="ignore")) - shift, "".join(pieces[offset]))
 
