@@ -81,6 +81,8 @@ class Kernels(Constructors):
         if c.text(brace) != "{":
             self.fail(brace, "expected the kernel's body")
         end = c.match(brace)
+        if end == len(self.tokens):
+            self.fail(brace, "expected '}': this '{' is never closed")
         return Function(first, end, name, (open_paren + 1, close), (brace + 1, end), width, host, template)
 
     def _definition(self, i: int, copied: int, template: list[tuple[int, int]] | None) -> int:

@@ -23,6 +23,10 @@ from .lowered import Lowered
 # ones too) to 2500 ulp and leave out the rounding of float(half(x)).
 OPTIONS = ["-cl-std=CLC++2021", "-cl-single-precision-constant", "-cl-unsafe-math-optimizations", "-cl-finite-math-only"]
 
+# Every function is put into its kernel, as Apple's compiler does. Left standing it may be compiled for 32 lanes at once, and a
+# vector of three is then handed over packed and taken up padded: the callee reads other lanes' components.
+_INLINE = "#pragma clang attribute push(__attribute__((always_inline)), apply_to = function)\n"
+_END = "\n#pragma clang attribute pop\n"
 SETTLE = 0.005  # seconds
 
 
@@ -57,7 +61,7 @@ class Runtime:
 
     def build(self, lowered: Lowered, before: str = ""):
         """Compile a lowered program, `before` it. Raises SourceError with the compiler's findings."""
-        cl, text = self.cl, library.text(lowered.text) + before + PROLOGUE + lowered.text + EPILOGUE
+        cl, text = self.cl, _INLINE + library.text(lowered.text) + before + PROLOGUE + lowered.text + EPILOGUE + _END
         with self.lock, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = cl._cl._Program(self.context, text)

@@ -31,6 +31,7 @@ DEFAULT_VERSION = 203  # what metalcompute compiles as
 # names that are free in Metal and keywords of C++ for OpenCL
 _TAKEN = {"local", "global", "generic", "pipe", "read_only", "write_only", "read_write", "event_t", "queue_t", "reserve_id_t"}
 
+_STANDING = {"noinline", "__noinline__"}  # attributes that are left out: every function is put into its kernel (opencl.py)
 _CPP = {"maybe_unused", "fallthrough", "nodiscard", "likely", "unlikely", "noreturn", "deprecated"}
 # Metal's attributes that may stand on what is no kernel and none of its parameters
 _METAL = {"id", "position", "attribute", "user", "color", "flat", "point_size", "clip_distance", "function_constant", "visible"}
@@ -187,6 +188,10 @@ class _Lowering(Kernels):
             return self._behind(";", i) - 1
         if token.text == "is_function_constant_defined" and c.text(after) == "(":
             self.out.put(f"fl_defined_{c.text(c.after(after))}", token.start)
+            return c.match(after)
+        if token.text == "__attribute__" and c.text(after) == "(":
+            for t in self.tokens[i : c.match(after) + 1]:
+                self.out.put(t.text if t.text not in _STANDING else "", t.start, verbatim=t.text not in _STANDING)
             return c.match(after)
         if token.text in self.types and before not in (".", "->"):
             return self._constructor(i, end)

@@ -14,6 +14,7 @@ REFUSED = {
     "missing expression": (K + "x[i] = /*!*/; }", "expected expression"),
     "missing semicolon": (K + "float a = 1/*!*/ x[i] = a; }", "expected ';'"),
     "missing brace": (K + "if (i == 0) { x[i] = 1; ", "expected"),
+    "body that is never closed": ("kernel void f(device float *x [[buffer(0)]]) /*!*/{ x[0] = 1;", "expected '}'"),
     "undeclared name": (K + "x[i] = /*!*/foo + 1; }", "undeclared identifier 'foo'"),
     "unknown function": (K + "x[i] = /*!*/expp(x[i]); }", "undeclared identifier 'expp'"),
     "unknown type": (K + "/*!*/flaot a = 1; }", "'flaot'"),

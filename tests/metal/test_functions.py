@@ -1,0 +1,40 @@
+"""Functions that a kernel calls, in branches that lanes leave one by one: every lane's arguments and results stay its own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+# A squared distance in nested branches: large enough that the device's compiler would rather call than copy it.
+NEAREST = """
+ATTRIBUTE float3 load(device const float *at) { return float3(at[0], at[1], at[2]); }
+ATTRIBUTE float squared(float3 d) { float s = d.x * d.x; s = fma(d.y, d.y, s); return fma(d.z, d.z, s); }
+kernel void f(device const float *p [[buffer(0)]], device float *out [[buffer(1)]], constant float &r [[buffer(2)]],
+              uint i [[thread_position_in_grid]]) {
+    const float3 centre = load(p + 93);
+    if (centre.x < 1000 && i < 32) {
+        out[i] = -1;
+        if (i < 20) {
+            const float3 v = load(p + i * 3);
+            if (v.x < 1000) {
+                const float3 d = centre - v;
+                if (d.x < 1000) {
+                    if (r < 0x1p-50f) { const float t = squared(d / r); if (t < 1) out[i] = t; }
+                    else if (squared(d) < r * r) out[i] = squared(d);
+                }
+            }
+        }
+    }
+}
+"""
+
+
+@pytest.mark.parametrize("attribute", ["inline", "__attribute__((noinline))"])
+def test_vectors_of_three_reach_functions_whole(run, attribute):
+    """The OpenCL runtime passes a vector of three to a function that it vectorises as packed, and takes it as padded."""
+    p = np.random.default_rng(3).integers(-9, 10, (32, 3)).astype(np.float32)
+    _, out, _ = run(NEAREST.replace("ATTRIBUTE", attribute), 32, p, np.zeros(32, np.float32), np.float32([16]))
+    squared = ((p[31] - p) ** 2).sum(1)
+    expected = np.where((np.arange(32) < 20) & (squared < 256), squared, -1)
+    assert len(set(expected)) > 10
+    assert out.tolist() == expected.tolist()
