@@ -5,6 +5,7 @@ around, by which names may be vector types.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from .errors import SourceMap
 from .lexer import Token
@@ -22,6 +23,7 @@ class Constructors(Parameters):
         super().__init__(where, tokens)
         self.types = VECTORS | {"vec"}
         self.before: dict[int, str] = {}
+        self.deduced = set(self._deduced())  # where a `vec` starts that a template's parameters are worked out from
 
     def _collect_type_names(self) -> None:
         """Names that may turn out to be vector types: template type parameters, typedefs and aliases."""
@@ -40,6 +42,37 @@ class Constructors(Parameters):
                 if c.text(j) == ";" and self.tokens[c.before(j)].kind == "name":
                     self.types.add(c.text(c.before(j)))
 
+    def _deduced(self) -> Iterator[int]:
+        """`vec<T, N>` in a function template's parameters, or in the arguments of a specialisation: T and N come from there.
+
+        The library's vec goes by way of a struct, as a bool4 is none of OpenCL's vectors; nothing could be worked out from it.
+        """
+        c = self.c
+        for i, token in enumerate(self.tokens):
+            if token.text != "template" or c.text(opening := c.after(i)) != "<":
+                continue
+            head = c.after(c.match_angle(opening))
+            mark = "<" if c.text(head) in ("struct", "class") else "("
+            j = head
+            while j < len(self.tokens) and c.text(j) not in (mark, ";", "{"):
+                j = c.match_angle(j) + 1 if c.text(j) == "<" else j + 1
+            if c.text(j) == mark:
+                end = c.match_angle(j) if mark == "<" else c.match(j)
+                names = {c.text(c.before(b)) for _, b in c.split(opening + 1, c.match_angle(opening))}
+                yield from self._only_from_vectors(j, min(end, len(self.tokens)), names)
+
+    def _only_from_vectors(self, a: int, b: int, names: set[str]) -> Iterator[int]:
+        """Where each `vec` in the range starts that one of these names must be worked out from: nothing else has it."""
+        c, found, elsewhere, i = self.c, list[tuple[int, set[str]]](), set[str](), a
+        while i < b:
+            if c.text(i) == "vec" and c.text(c.after(i)) == "<":
+                last = c.match_angle(c.after(i))
+                found.append((self.tokens[i].start, names & {t.text for t in self.tokens[i:last]}))
+                i = last
+            elsewhere.add(c.text(i))
+            i += 1
+        yield from (start for start, needed in found if needed - elsewhere)
+
     def _constructor(self, i: int, end: int) -> int:
         """At a type name: `T(` as an expression becomes `fl_construct<T>(`. Returns the last token dealt with."""
         c, token, last = self.c, self.tokens[i], i
@@ -49,6 +82,8 @@ class Constructors(Parameters):
                 self.out.put(token.text, token.start, verbatim=True)
                 return i
             last = c.match_angle(after)
+            if token.start in self.deduced:
+                self.out.put("fl_native_", token.start)
             after = c.after(last)
         inside = c.after(after)
         declarator = c.text(inside) in ("&", "*") and c.text(c.before(i)) in ADDRESS_SPACES

@@ -95,10 +95,12 @@ class _Diagnostics:
         self.findings.append((self.lowered.origin(offset - self.shift), text))
 
     def report(self, diagnostic) -> None:
-        location, text = diagnostic.location, diagnostic.spelling
-        if not location.file or location.file.name != _FILE:
-            # inside our header: the program's own line is in a note ("in instantiation of … requested here")
-            for note in diagnostic.children:
-                if note.location.file and note.location.file.name == _FILE:
-                    location = note.location
-        self.add(location.offset if location.file and location.file.name == _FILE else 0, reword(text))
+        """An error. One inside the library stands where the program asks for it: a note says where ("in instantiation of …
+        requested here"), but only with the first error there; what follows from that is left out."""
+        places = [p.location for p in (diagnostic, *diagnostic.children) if p.location.file and p.location.file.name == _FILE]
+        if diagnostic.location.file and diagnostic.location.file.name == _FILE:
+            self.add(diagnostic.location.offset, reword(diagnostic.spelling))
+        elif places:
+            self.add(places[-1].offset, reword(diagnostic.spelling))
+        elif not self.findings:
+            self.add(len(PROLOGUE), reword(diagnostic.spelling))

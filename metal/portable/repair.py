@@ -1,11 +1,12 @@
 """What Metal allows and Clang's OpenCL refuses, mended where libclang points: no token shows it, only types do.
 
-Three things, all everyday Metal:
+Everyday Metal:
   * `Args a = args;` from constant memory. OpenCL gives structs no copy out of it; the right side becomes `fl_copy(args)`, as do
     both sides of `first ? a : b` where they are in two address spaces.
   * `half4 * 0.5f`, `uchar4 + 10`. OpenCL refuses a scalar of a higher rank than the vector's components; Metal converts it. It
     becomes `fl_fit<decltype(+(vector))>(scalar)`, which in a template also holds for the other instances.
   * `float4 sums = {0}`. OpenCL wants every component; in Metal, as in C++, those left out are 0.
+  * values and members that go where the thread's are wanted (spaces.py).
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import re
 from collections.abc import Iterable
 
 from .lowered import Lowered
+from .spaces import spaces
 
-# where it starts and ends, in libclang's bytes, and what to write in front; `)` goes behind, unless it is empty
+# where it starts and ends, in libclang's bytes, and what to write in front; the parentheses that it opens are closed behind
 Wrap = tuple[int, int, str]
 
 _RANK = "scalar operand type has greater rank than the type of the vector element"
@@ -36,20 +38,19 @@ def conversions(diagnostics, raw: bytes, file: str) -> list[Wrap]:
             end = _closing(raw, at)
             found[end] = end, end, ", 0" * (int(few[1]) - int(few[2]))
         ranges = [(r.start.offset, r.end.offset) for r in d.ranges]
-        for at, head in _wrappings(d, [raw[a:b].decode(errors="replace") for a, b in ranges]):
-            start, end = ranges[at]
-            if start not in found and end not in found:
+        asked = [(ranges[at], head) for at, head in _wrappings(d, [raw[a:b].decode(errors="replace") for a, b in ranges])]
+        for (start, end), head in [*asked, *spaces(d, raw, file)]:
+            if start not in found and end not in found and not raw[start:].startswith((b"fl_temporary", b"fl_thread")):
                 found |= {start: (start, end, head), end: (start, end, head)}
     return list(dict.fromkeys(found.values()))
 
 
 def wrap(lowered: Lowered, wraps: Iterable[Wrap], raw: bytes, shift: int) -> None:
-    """Write every head in front of its range and `)` behind. `raw` is the program from `shift` on."""
+    """Write every head in front of its range and close its parentheses behind. `raw` is the program from `shift` on."""
     pieces: dict[int, list[str]] = {}
     for start, end, head in sorted(set(wraps), key=lambda w: (w[0], -w[1])):  # the outer of two comes first
         pieces.setdefault(start, []).append(head)
-        if end > start:
-            pieces.setdefault(end, []).insert(0, ")")
+        pieces.setdefault(end, []).insert(0, ")" * (head.count("(") - head.count(")")))
     for offset in sorted(pieces, reverse=True):
         lowered.insert(len(raw[:offset].decode(errors="ignore")) - shift, "".join(pieces[offset]))
 

@@ -178,6 +178,8 @@ class _Lowering(Kernels):
         """A name on its way to the output. Returns the last token dealt with."""
         c, token = self.c, self.tokens[i]
         after, before = c.after(i), c.text(c.before(i))
+        if token.text == "thread" and before == ")" and self._makes(c.before(i)):
+            return i  # a constructor: a value that it makes lies in no address space to OpenCL, and anywhere
         if token.text == "using" and c.text(after) == "namespace" and c.text(c.after(after)) == "metal":
             return c.after(c.after(after))
         if token.text == "namespace" and c.text(after) != "=":
@@ -199,6 +201,15 @@ class _Lowering(Kernels):
             self.out.put("const ", token.start)
         self.out.put(f"fl_{token.text}" if token.text in _TAKEN else token.text, token.start, verbatim=token.text not in _TAKEN)
         return i
+
+    def _makes(self, close: int) -> bool:
+        """Whether a constructor's parameters end at `close`: nothing that it gives back stands before its name."""
+        c, depth, i = self.c, 0, close
+        while i > 0 and (depth := depth + {")": 1, "(": -1}.get(c.text(i), 0)):
+            i -= 1
+        name = c.before(i)
+        ahead = c.text(c.before(name))
+        return self.tokens[max(name, 0)].kind == "name" and ahead in ("{", "}", ";", ":", ">", "explicit", "constexpr")
 
     def _namespace(self, i: int, after: int) -> int:
         """A program's own part of namespace metal goes where the program is: its braces are dropped. Others stay."""

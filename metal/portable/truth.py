@@ -2,7 +2,7 @@
 
 No token shows which comparisons are of vectors: libclang's tree does. There
   * `a < b` of vectors becomes `fl_truth(a < b)`, a bool4, from which everything follows as in Metal (metal_bool.h);
-  * a bool that turns into a vector, as in `v * flag`, becomes `(char)(flag)`, 1 or 0;
+  * a bool that turns into a vector, as in `v * flag`, becomes `fl_bit(flag)`, 1 or 0;
   * in a template, where it depends on the arguments, `fl_truth` and `fl_bit` decide when they are known.
 """
 
@@ -48,7 +48,7 @@ class Truths:
         while inner is not None and inner.kind == self._kinds.UNEXPOSED_EXPR and inner.type.kind != self._types.BOOL:
             inner = self._only(inner)
         if inner is not None and inner.type.get_canonical().kind == self._types.BOOL:
-            self._wrap(inner, "(char)(")
+            self._wrap(inner, "fl_bit(")
 
     def braces(self, node: Any) -> None:
         """`{flag, …}` for an array of vectors, or a struct that has some: libclang shows only what is written."""

@@ -53,6 +53,7 @@ REFUSED = {
     "too few components": (K + "float4 v = /*!*/float4(1, 2, 3); x[i] = v.x; }", "wrong number of components"),
     "a comparison of vectors as numbers": (K + "float4 /*!*/v = float4(x[i]) < 2; x[i] = v.x; }", "no viable conversion from 'bool4' to"),
     "a comparison of vectors as a condition": (K + "if (/*!*/float4(x[i]) < 2) x[i] = 1; }", "value of type 'bool4' is not contextually convertible to 'bool'"),
+    "inside the library": ("struct S { int a; };\n" + K + "\n\nS s = /*!*/as_type<S>(half(1)); x[i] = s.a; }", "as_type: the two types differ in size"),
     "OpenCL's own functions": (K + "x[i] = /*!*/get_global_id(0); }", "get_global_id"),
     "OpenCL's own barrier": (K + "/*!*/work_group_barrier(1); }", "work_group_barrier"),
     "OpenCL's SIMD functions": (K + "x[i] = /*!*/sub_group_reduce_add(x[i]); }", "sub_group_reduce_add"),
@@ -121,6 +122,12 @@ def test_line_directives_and_letters_beyond_ascii_do_not_move_the_place(device):
         device.kernel(source)
     column = int(str(caught.value).split(":")[2])
     assert source.splitlines()[2][column - 1 :].startswith("nope")
+
+
+def test_what_follows_from_an_error_inside_the_library_is_left_out(device):
+    with pytest.raises(metal.error) as caught:
+        device.kernel(K + "\nx[i] = as_type<float>(half(1));\n}")
+    assert str(caught.value).count("error:") == 1
 
 
 def test_every_error_of_a_source_is_reported(device):

@@ -56,6 +56,15 @@ GROUPS = {
          "spread(v, b).x": 2, "spread(1.0f, b)": 2, "give<float4>(b).y": 1, "give<int>(b)": 1, "times(v, 1, 2).y": 2, "g.v.x": 1, "g.w.x": 1, "KV.x": 2,
          "static_cast<float4>(b).x": 1, "((float4)b).x": 1, "(v * (v.x < 2)).y": 2, "(true * v).y": 2, "(v * !b).x": 0, "(int4(3) << b).x": 6, "(uint4(4) | b).x": 5,
          "clamp(v, b, 3).x": 1, "max(v, b).x": 1, "fma(v, b, b).y": 3, "(i > 7 ? v : b).x": 1, "(b ? 1 : float4(0)).x": 1, "select(v, b, b).y": 1, "(b & (v < 3)).x": 1}),
+    "a template's parameters are worked out from vec<T, N>": (
+        "template <typename T, int N> T sum(vec<T, N> v) { T s = 0; for (int i = 0; i < N; i++) s += v[i]; return s; } template <typename T> T first(vec<T, 2> v) { return v.x; }\n"
+        "template <typename T> T first(thread vec<T, 3> &v) { return v.z = 9; } template <typename T, uint N> uint count(vec<T, N> v) { return N; }\n"
+        "template <typename T> struct complex { enum { is = 0 }; }; template <typename T> struct complex<vec<T, 2>> { enum { is = 1 }; };\n"
+        "template <typename T> struct narrow; template <uint N> struct narrow<vec<float, N>> { using type = vec<half, N>; };\n"
+        "template <typename T> T second(device const vec<T, 4> *p) { return p->y; } template <typename T> T scaled(vec<T, 2> v, T by) { return v.y * by; }",
+        "float3 v(1, 2, 3); typename narrow<float4>::type h = half4(3); y[45] = 4;",
+        {"sum(float4(1, 2, 3, 4))": 10, "sum(int2(3))": 6, "first(half2(5, 6))": 5, "first(v) + v.z": 18, "count(uchar3(1))": 3, "complex<float>::is": 0,
+         "complex<half2>::is": 1, "complex<float3>::is": 0, "h.w": 3, "second((device float4 *)(y + 44))": 4, "scaled(bfloat2(2, 3), bfloat(2))": 6}),
     "as_type takes any type of the same size": (
         "", "float4 a(1, 2, 3, 4);",
         {"as_type<half2>(0x3C004000u).x": 2, "as_type<uint>(uchar4(1, 2, 3, 4)) == 0x04030201u": 1, "as_type<int2>(1ul << 33).y": 2,

@@ -56,6 +56,7 @@ FL_VECTORS(char) FL_VECTORS(uchar) FL_VECTORS(short) FL_VECTORS(ushort) FL_VECTO
 FL_VECTORS(long) FL_VECTORS(ulong) FL_VECTORS(half) FL_VECTORS(float)
 template <typename T> struct fl_vec<T, 1> { typedef T type; };
 template <typename T, int N> using vec = typename fl_vec<T, N>::type;
+template <typename T, int N> using fl_native_vec = T __attribute__((ext_vector_type(N)));  // OpenCL's: T and N can be deduced
 
 // A piece of a vector of S that is being built: a scalar, or a native vector of n components of A.
 template <typename S, typename A, int n> struct fl_piece {
@@ -110,6 +111,13 @@ template <typename O, typename S> constexpr auto fl_fit(S s) {
     typedef typename fl_shape<O>::scalar E;
     if constexpr (fl_shape<O>::size != 0 && ((E)0.5f != (E)0 || (S)0.5f == (S)0)) return (E)s; else return s;
 }
+// What spaces.py puts around a value that is bound to a thread const T &, where it lies until the call is over; and around a member
+// that Metal knows to be the thread's.
+template <typename T> inline const thread T &fl_temporary(const T &value) { return *(const thread T *)&value; }
+template <typename T> inline thread T &fl_thread(__generic T &member) { return *(thread T *)&member; }
+template <typename T> inline thread T *fl_thread(__generic T *member) { return (thread T *)member; }
+#define FL_AS_IT_IS(space) template <typename T> inline space T &fl_thread(space T &x) { return x; }
+FL_AS_IT_IS(thread) FL_AS_IT_IS(device) FL_AS_IT_IS(threadgroup) FL_AS_IT_IS(constant)
 template <typename T, typename U> inline T as_type(U x) {
     static_assert(sizeof(T) == sizeof(U), "as_type: the two types differ in size");
     return __builtin_astype(x, T);
