@@ -131,7 +131,7 @@ class Kernel:
 
     def _key(self, part: Part) -> str:
         marks = (str(self._version), *part.names, part.values, "shaped" if part.shaped else "")
-        return disk.key(self._source, self._device._runtime.fingerprint, *opencl.OPTIONS, *marks)
+        return disk.key(self._source, self._device._runtime.fingerprint, *opencl.OPTIONS, *opencl.FAST, *marks)
 
     def _load(self, part: Part) -> bool:
         """Whether the disk has the part; an entry without a binary is a library's table of contents."""

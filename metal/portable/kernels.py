@@ -205,7 +205,7 @@ class Kernels(Constructors):
         i = begin = 0
         while i < len(self.tokens) and self.tokens[i].kind in ("space", "comment", "directive"):
             if self.tokens[i].kind == "directive":
-                if "clang fp" not in self.tokens[i].text:
+                if not re.search(r"(clang|METAL)\s+fp\b", self.tokens[i].text):
                     break
                 self.out.put(self.tokens[i].text, self.tokens[i].start)
                 begin = i + 1

@@ -19,9 +19,12 @@ from .errors import SourceError, error
 from .frontend import EPILOGUE, PROLOGUE
 from .lowered import Lowered
 
+OPTIONS = ["-cl-std=CLC++2021", "-cl-single-precision-constant"]
 # Metal's fast math: reassociation, no NaN, no infinity. Not -cl-fast-relaxed-math, which would also take sin and cos (precise::
-# ones too) to 2500 ulp and leave out the rounding of float(half(x)).
-OPTIONS = ["-cl-std=CLC++2021", "-cl-single-precision-constant", "-cl-unsafe-math-optimizations", "-cl-finite-math-only"]
+# ones too) to 2500 ulp and leave out the rounding of float(half(x)). A program that says `#pragma METAL fp math_mode(safe)`
+# anywhere goes without, all of it: what is safe is right under fast math too.
+FAST = ["-cl-unsafe-math-optimizations", "-cl-finite-math-only"]
+_SAFE = re.compile(r"^\s*#pragma METAL\s+fp\s+math_mode\s*\(\s*safe\s*\)", re.MULTILINE)
 
 # Every function is put into its kernel, as Apple's compiler does. Left standing it may be compiled for 32 lanes at once, and a
 # vector of three is then handed over packed and taken up padded: the callee reads other lanes' components.
@@ -66,7 +69,8 @@ class Runtime:
             warnings.simplefilter("ignore")
             program = cl._cl._Program(self.context, text)
             try:
-                program._build(" ".join(OPTIONS).encode(), [self.device])
+                options = OPTIONS if _SAFE.search(lowered.text) else OPTIONS + FAST
+                program._build(" ".join(options).encode(), [self.device])
             except cl.RuntimeError as problem:
                 log = program.get_build_info(self.device, cl.program_build_info.LOG)
                 raise _findings(log, lowered, text) from problem

@@ -21,7 +21,8 @@ Include = Callable[[str, str | None], tuple[str, str] | None]
 _OURS = re.compile(
     r"metal_\w+|simd/\w+(\.h)?|TargetConditionals\.h"
 )  # what <metal_stdlib> and its parts stand for is always there
-_KEPT_PRAGMA = re.compile(r"(unroll|nounroll|clang\s+loop|clang\s+fp)\b")
+_KEPT_PRAGMA = re.compile(r"(unroll|nounroll|clang\s+loop|clang\s+fp|METAL\s+fp)\b")
+_CONTRACT = re.compile(r"METAL\s+fp\s+contract\b")  # Metal's spelling of what Clang has; math_mode is opencl.py's
 MAX_DEPTH = 64  # of includes in includes
 
 
@@ -137,7 +138,9 @@ class Preprocessor:
         elif name == "pragma":
             if rest.startswith("once"):
                 self._once.add(self._files[-1])
-            elif _KEPT_PRAGMA.match(rest):
+                return []
+            rest = _CONTRACT.sub("clang fp contract", rest)
+            if _KEPT_PRAGMA.match(rest):
                 tokens = self._expand([Token(t.kind, t.text, at) for t in tokenize(rest, directives=False)])
                 return [Token("directive", f"\n#pragma {''.join(t.text for t in tokens)}\n", token.start)]
         else:

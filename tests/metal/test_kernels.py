@@ -101,6 +101,10 @@ KERNELS = {
     "a helper that has a kernel's attributes": (
         "void help(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { if (i < 4) x[i] = 3; }\n"
         "kernel void f(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { help(x, i); }", "f", [3, 3, 3, 3]),
+    "safe math": (  # under fast math (s - 1e8) - x is 0
+        "kernel void f(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) {\n"
+        "  #pragma METAL fp math_mode(safe)\n  #pragma METAL fp contract(off)\n"
+        "  if (i < 4) { float s = x[i] + 1e8f; x[i] = (s - 1e8f) - x[i]; } }", "f", [0, -1, -2, -3]),
     "digit separators, lines that go on, macros in a pragma": (
         "#define TIMES 2\nkernel void f(device float *x [[buffer(0)]], \\\n  uint i [[thread_position_in_grid]]) {\n  float s = 1'000;\n"
         "  #pragma unroll(TIMES)\n  for (int n = 0; n < 2; n++) s += n;\n  if (i < 4) x[i] = s; }", "f", [1001, 1001, 1001, 1001]),

@@ -62,6 +62,7 @@ EXPANDED = {
     "version": ("#if __METAL_VERSION__ >= 230\nnew\n#endif\n__METAL_VERSION__", "new 230"),
     "has_include": ("#if __has_include(<metal_stdlib>) && !__has_include(<nothing.h>)\nyes\n#endif", "yes"),
     "pragmas": ("#pragma once\n#pragma clang diagnostic ignored \"x\"\nfor_\n#pragma unroll(4)\n_Pragma(\"x\") y", "for_ #pragma unroll(4) y"),
+    "Metal's floating point": ("#pragma METAL fp contract(off)\n#pragma METAL internals : enable\nx", "#pragma clang fp contract(off) x"),
 }  # fmt: skip
 
 

@@ -164,6 +164,34 @@ def test_matrices_are_made_from_numbers_and_reached_into(run, kind):
     assert (pairs == np.stack([row * 8 + column, row * 8 + column + 1], 1)).all()
 
 
+def test_matrices_may_be_members_of_a_class(run):
+    """As tiled kernels hold their accumulators; their own functions do not say in which address space the object is."""
+    body = f"""
+    struct Tile {{
+        simdgroup_float8x8 sum[2], a;
+        Tile() {{ for (int k = 0; k < 2; k++) sum[k].thread_elements() = 0.5f; }}
+        void add(device const float *x) {{
+            simdgroup_load(a, x);
+            for (int k = 0; k < 2; k++) simdgroup_multiply_accumulate(sum[k], a, a, sum[k]);
+            simdgroup_multiply(sum[1], sum[1], a);
+        }}
+        float first() const {{ return sum[0].thread_elements()[0]; }}
+    }};
+    kernel void f(device const float *x [[buffer(0)]], device float *y [[buffer(1)]], device float *first [[buffer(2)]], {PARAMETERS}) {{
+        if (i >= 32) return;
+        Tile tile;
+        tile.add(x);
+        simdgroup_store(tile.sum[1], y);
+        first[lane] = tile.first();
+    }}
+    """
+    a = np.random.default_rng(6).integers(-4, 5, (8, 8)).astype(np.float32)
+    _, y, first = run(body, 32, a, np.full((8, 8), np.nan, np.float32), np.full(32, np.nan, np.float32))
+    lane = np.arange(32)
+    row, column = (lane >> 4 & 1) * 4 + (lane >> 1 & 3), (lane >> 3 & 1) * 4 + (lane & 1) * 2
+    assert (y == (a @ a + 0.5) @ a).all() and (first == (a @ a + 0.5)[row, column]).all()
+
+
 @pytest.mark.parametrize("kind", TYPES)
 def test_a_tiled_matrix_product(run, kind):
     """As kernels use it: 4 SIMD-groups to a threadgroup, tiles in threadgroup memory, 2 by 2 accumulators in float, sizes that

@@ -118,7 +118,8 @@ GROUPS = {
         "conditional_t<true, float, int> c = 1.5f; make_unsigned_t<int> u = -1;",
         {"kind(1)": 1, "kind(1.0h)": 2, "kind(1ul)": 1, "branch<float>()": 1, "branch<half>()": 2, "c": 1.5, "u > 0": 1, "true_type::value": 1,
          "is_same<remove_cv_t<const volatile int>, int>::value": 1, "is_pointer_v<device float *>": 1, "is_same_v<remove_pointer_t<device float *>, float>": 1,
-         "is_same_v<remove_reference_t<thread float &>, float>": 1, "is_signed_v<uint>": 0, "is_arithmetic_v<float2>": 0, "is_convertible_v<int, float>": 1,
+         "is_same_v<remove_reference_t<thread float &>, float>": 1, "is_signed_v<uint>": 0, "is_arithmetic_v<float2>": 0, "is_arithmetic_v<int2>": 0,
+         "is_integral_v<int4> && is_integral_v<const uchar2>": 1, "is_integral_v<float4>": 0, "is_floating_point_v<half3>": 1, "is_convertible_v<int, float>": 1,
          "is_scalar_v<half>": 1, "is_scalar_v<float2>": 0, "is_same_v<decltype(declval<int>() + declval<float>()), float>": 1}),
     "bfloat": (
         "constant bfloat K = 1.5f; constant bfloat2 KS = {1, 2.5bf}; float kind(float) { return 1; } float kind(bfloat) { return 2; }\n"

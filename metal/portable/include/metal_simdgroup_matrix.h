@@ -31,6 +31,9 @@ template <typename T, int Cols, int Rows = Cols> struct simdgroup_matrix {
     }
     thread vec<T, 2> &thread_elements() thread { return fl_two; }
     const thread vec<T, 2> &thread_elements() const thread { return fl_two; }
+    // Of a member: where an object is whose class says nothing, OpenCL takes as open. So do the functions below.
+    vec<T, 2> &thread_elements() { return fl_two; }
+    const vec<T, 2> &thread_elements() const { return fl_two; }
     vec<T, 2> fl_two;
 };
 typedef simdgroup_matrix<float, 8, 8> simdgroup_float8x8;
@@ -49,7 +52,7 @@ template <typename T, int Cols, int Rows = Cols> inline simdgroup_matrix<T, Cols
                      (transpose_matrix ? column * elements_per_row + row : row * elements_per_row + column);
 #define FL_MATRIX_LOAD(space)                                                                                          \
     template <typename T>                                                                                              \
-    inline void simdgroup_load(thread simdgroup_matrix<T, 8, 8> &d, const space T *src, ulong elements_per_row = 8,    \
+    inline void simdgroup_load(simdgroup_matrix<T, 8, 8> &d, const space T *src, ulong elements_per_row = 8,    \
                                ulong2 matrix_origin = 0, bool transpose_matrix = false) {                              \
         FL_MATRIX_PLACE                                                                                                \
         d.fl_two.x = src[at];                                                                                          \
@@ -106,13 +109,13 @@ inline float2 fl_to_float(half2 x) { return __builtin_convertvector(x, float2); 
 // The operands may be of different types, half times half added up in float for one; the specification shows one type, Apple's
 // compiler takes mixtures.
 template <typename T, typename A, typename B>
-inline void simdgroup_multiply_accumulate(thread simdgroup_matrix<T, 8, 8> &d, simdgroup_matrix<A, 8, 8> a,
+inline void simdgroup_multiply_accumulate(simdgroup_matrix<T, 8, 8> &d, simdgroup_matrix<A, 8, 8> a,
                                           simdgroup_matrix<B, 8, 8> b, simdgroup_matrix<T, 8, 8> c) {
     const float2 sum = fl_matrix_product(fl_to_float(a.fl_two), fl_to_float(b.fl_two), fl_to_float(c.fl_two));
     d.fl_two = __builtin_convertvector(sum, vec<T, 2>);
 }
 template <typename T, typename A, typename B>
-inline void simdgroup_multiply(thread simdgroup_matrix<T, 8, 8> &d, simdgroup_matrix<A, 8, 8> a, simdgroup_matrix<B, 8, 8> b) {
+inline void simdgroup_multiply(simdgroup_matrix<T, 8, 8> &d, simdgroup_matrix<A, 8, 8> a, simdgroup_matrix<B, 8, 8> b) {
     const float2 product = fl_matrix_product(fl_to_float(a.fl_two), fl_to_float(b.fl_two), (float2)(0));
     d.fl_two = __builtin_convertvector(product, vec<T, 2>);
 }

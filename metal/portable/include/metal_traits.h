@@ -47,9 +47,11 @@ template <typename T, typename... U> struct fl_one_of
     : bool_constant<(is_same<typename remove_cv<T>::type, U>::value || ...)> {};
 #define FL_ONE_OF(...) fl_one_of<T, __VA_ARGS__>::value
 FL_ASK(is_void, FL_ONE_OF(void))
-FL_ASK(is_integral, FL_ONE_OF(bool, char, signed char, uchar, short, ushort, int, uint, long, ulong))
-FL_ASK(is_floating_point, FL_ONE_OF(half, float, bfloat))
-FL_ASK(is_arithmetic, (is_integral<T>::value || is_floating_point<T>::value))
+// A vector of integers is integral and one of floats floating point, as SPIRV-Cross's output counts on; neither is arithmetic.
+#define FL_MADE_OF(...) fl_one_of<typename fl_shape<typename remove_cv<T>::type>::scalar, __VA_ARGS__>::value
+FL_ASK(is_integral, FL_MADE_OF(bool, char, signed char, uchar, short, ushort, int, uint, long, ulong))
+FL_ASK(is_floating_point, FL_MADE_OF(half, float, bfloat))
+FL_ASK(is_arithmetic, (FL_ONE_OF(half, float, bfloat) || is_integral<T>::value && !fl_shape<typename remove_cv<T>::type>::size))
 FL_ASK(is_scalar, (is_arithmetic<T>::value || __is_enum(T) || __is_pointer(T)))
 FL_ASK(is_signed, FL_ONE_OF(char, signed char, short, int, long, half, float, bfloat))
 FL_ASK(is_unsigned, FL_ONE_OF(bool, uchar, ushort, uint, ulong))
