@@ -64,6 +64,7 @@ class Parameters:
     def __init__(self, where: SourceMap, tokens: list[Token]):
         self.out = Lowered(where)
         self.tokens, self.c = tokens, Cursor(tokens)
+        self.positions: dict[str, str] = {}  # names at program scope that stand for a position: their values
         self.numbers = dict(self._enumerators())  # names that stand for whole numbers, as an attribute may use them
 
     def fail(self, i: int, text: str) -> NoReturn:
@@ -88,6 +89,8 @@ class Parameters:
         name, origin = c.text(plain[-1]), self.tokens[plain[0]].start
         if self.tokens[plain[-1]].kind != "name":
             self.fail(plain[-1], "expected a parameter name")
+        if name in self.positions:
+            self.fail(plain[-1], f"'{name}' is a position at program scope: another of that name is not supported here")
         kind = " ".join(c.text(i) for i in plain[:-1])
         marks = [c.text(i) for i in plain if c.text(i) in ("&", "*")]
         if marks:

@@ -20,9 +20,10 @@ from . import library
 from .constructors import bfloat_literal
 from .errors import SourceMap
 from .functions import as_types
-from .kernels import Kernels, c_kernel
+from .kernels import c_kernel
 from .lowered import Constant, Lowered, declare
 from .parameters import ELSEWHERE, POSITIONS
+from .positions import Positions
 from .preprocess import Include, Preprocessor
 from .strict import refuse
 
@@ -53,7 +54,7 @@ def lower(
     return _Lowering(source, file, version, include).run()
 
 
-class _Lowering(Kernels):
+class _Lowering(Positions):
     def __init__(self, source: str, file: str, version: int, include: Include | None):
         where = SourceMap(source, file)
         tokens, handed = as_types(Preprocessor(where, version, include, library.macros()).run())
@@ -80,7 +81,9 @@ class _Lowering(Kernels):
         """Handle a construct that starts at token `i`: returns the token after it, or None to copy on."""
         c, token = self.c, self.tokens[i]
         if token.kind != "name":
-            return self._definition(i, copied, None) if token.text == "[[" and c_kernel(c, i) else None
+            if token.text != "[[":
+                return None
+            return self._definition(i, copied, None) if c_kernel(c, i) else self._program_position(i, copied)
         if token.text == "template":
             after = c.after(i)
             if c.text(after) != "<":
@@ -195,6 +198,9 @@ class _Lowering(Kernels):
             for t in self.tokens[i : c.match(after) + 1]:
                 self.out.put(t.text if t.text not in _STANDING else "", t.start, verbatim=t.text not in _STANDING)
             return c.match(after)
+        if token.text in self.positions:
+            self.out.put(self._position(i), token.start)
+            return i
         if token.text in self.types and before not in (".", "->"):
             return self._constructor(i, end)
         if token.text == "constant" and before not in (")", "const"):  # a const table may go to a function that does not say so

@@ -74,6 +74,7 @@ REFUSED = {
     "new": (K + "x[i] = */*!*/new float; }", "'new' is not supported"),
     "virtual": ("struct S { /*!*/virtual void f(); };\n" + K + "}", "'virtual' is not supported"),
     "bfloat before 3.1": (K + "/*!*/bfloat b; x[i] = 0; }", "'bfloat' came with Metal 3.1; this is compiled as 2.3"),
+    "position at program scope before 3.1": ("uint3 /*!*/at [[thread_position_in_grid]];\n" + K + "}", "came with Metal 3.1; this is compiled as 2.3"),
     "atomic_float before 3.0": ("kernel void f(device /*!*/atomic_float *x [[buffer(0)]]) {}", "came with Metal 3.0"),
     "attribute nobody knows": ("struct S { float a [[/*!*/frobnicate]]; };\n" + K + "}", "unknown attribute 'frobnicate'"),
     "function constant twice": (

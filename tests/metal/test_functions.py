@@ -38,3 +38,22 @@ def test_vectors_of_three_reach_functions_whole(run, attribute):
     expected = np.where((np.arange(32) < 20) & (squared < 256), squared, -1)
     assert len(set(expected)) > 10
     assert out.tolist() == expected.tolist()
+
+
+def test_positions_named_for_the_whole_program_reach_every_function(device):
+    """Metal 3.1: `uint3 at [[thread_position_in_grid]];` outside functions. Specification, "Program Scope Global Built-ins"."""
+    source = """
+    #include <metal_stdlib>
+    using namespace metal;
+    uint3 at [[thread_position_in_grid]];
+    namespace outer {
+        const uint lane [[thread_index_in_simdgroup]];
+        struct P { uint at; };
+        uint mark(P p) { return at.y * 100 + at.x * 10 + p.at + (lane == at.x % 32 ? 0 : 5000); }
+        kernel void f(device uint *y, uint2 size [[threads_per_grid]]) { y[at.y * size.x + at.x] = mark(P{3}); }
+    }
+    """
+    y = device.buffer(40 * 2 * 4)
+    run = device.kernel(source, std="3.1").function("f").dispatch(grid=(40, 2), threadgroup=(40, 1), buffers=[y])
+    del run
+    assert np.frombuffer(y, np.uint32).tolist() == [row * 100 + column * 10 + 3 for row in range(2) for column in range(40)]
