@@ -161,12 +161,23 @@ class Kernel:
     def _build(self, part: Part) -> None:
         run, lowered = self._device._runtime, self._read()
         if part.names:
-            lowered = lowered.only(part.names, dict(part.given))
-            frontend.check(lowered)
+            lowered = self._alone(lowered, part)
             self._kernels |= lowered.kernels
         program = run.build(lowered, _shaped() if part.shaped else "")
         self._programs[part] = program
         disk.write(self._key(part), self._description(lowered.kernels), program.get_info(run.cl.program_info.BINARIES)[0])
+
+    def _alone(self, whole: Lowered, part: Part) -> Lowered:
+        """A function with what it needs of the source; with all of it, should what it needs be told wrong."""
+        for bare in (True, False):
+            lowered = whole.only(part.names, dict(part.given), bare=bare)
+            try:
+                frontend.check(lowered)
+                break
+            except error:
+                if not bare:
+                    raise
+        return lowered
 
     def _description(self, kernels: dict[str, KernelInfo]) -> dict[str, Any]:
         constants = {name: asdict(constant) for name, constant in self._constants.items()}

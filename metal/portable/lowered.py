@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import bisect
+import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from .errors import SourceMap
+from .needed import Declaration, declarations, needed
 
 SIMD_WIDTH = 32
 
@@ -86,6 +88,8 @@ class Lowered:
         self.refused: dict[str, Exception] = {}  # kernels that cannot run here, and why
         self._parts: list[_Part] = []
         self._kernel: str | None = None
+        self._index: dict[str | None, list[int]] | None = None  # kernel → its parts, once some kernels are asked for
+        self._declarations: list[Declaration] | None = None
         self._starts: list[int] | None = None  # offsets of the parts in the text, once it is asked for
         self._text = ""
 
@@ -138,17 +142,31 @@ class Lowered:
         part = self._parts[i]
         return part.origin + (offset - self._starts[i] if part.verbatim else 0)
 
-    def only(self, kernels: Collection[str], values: dict[str, str] | None = None) -> Lowered:
-        """The same program with no other kernels, and with these values (in Metal's words) of function constants."""
+    def only(self, kernels: Collection[str], values: dict[str, str] | None = None, *, bare: bool = False) -> Lowered:
+        """The same program with no other kernels, and with these values (in Metal's words) of function constants.
+
+        `bare`: also without the declarations that these kernels have no need of (needed.py).
+        """
         made = Lowered(self.where)
         made.kernels = {name: self.kernels[name] for name in kernels}
         made.constants = self.constants
-        for part in self._parts:
-            if part.kernel is None or part.kernel in kernels:
-                given = (values or {}).get(part.constant.name) if part.constant else None
-                made._parts.append(
-                    part if given is None or part.constant is None else replace(part, text=declare(part.constant, given))
-                )
+        if self._index is None:
+            self._index = {}
+            for n, part in enumerate(self._parts):
+                self._index.setdefault(part.kernel, []).append(n)
+        own = [n for name in kernels for n in self._index.get(name, ())]
+        shared = self._index.get(None, [])
+        if bare:
+            if self._declarations is None:
+                self._declarations = declarations((n, self._parts[n].text) for n in shared)
+            words = frozenset(re.findall(r"[A-Za-z_]\w*", " ".join(self._parts[n].text for n in own)))
+            kept = needed(self._declarations, words)
+            shared = [n for one in kept for n in range(one.first, one.last + 1) if self._parts[n].kernel is None]
+        for part in (self._parts[n] for n in sorted([*own, *shared])):
+            given = (values or {}).get(part.constant.name) if part.constant else None
+            made._parts.append(
+                part if given is None or part.constant is None else replace(part, text=declare(part.constant, given))
+            )
         return made
 
 
