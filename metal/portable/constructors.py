@@ -21,7 +21,7 @@ class Constructors(Parameters):
 
     def __init__(self, where: SourceMap, tokens: list[Token]):
         super().__init__(where, tokens)
-        self.types = VECTORS | {"vec"}
+        self.types = VECTORS | {"vec"} | {f"{prefix}_{name}" for name in VECTORS for prefix in ("vector", "simd")}
         self.before: dict[int, str] = {}
         self.deduced = set(self._deduced())  # where a `vec` starts that a template's parameters are worked out from
 

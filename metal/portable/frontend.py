@@ -12,6 +12,7 @@ import re
 from . import library
 from .errors import SourceError
 from .lowered import Lowered
+from .parameters import GRAPHICS, NO_GRAPHICS
 from .repair import conversions, wrap
 from .rules import Rules
 
@@ -64,8 +65,17 @@ def check(lowered: Lowered) -> None:
     for offset, finding in rules.findings:
         found.add(offset, finding)
     if found.findings:
-        unique = sorted(set(found.findings))
+        unique = _graphics(found.findings) or sorted(set(found.findings))
         raise SourceError(lowered.where, unique)
+
+
+def _graphics(findings: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Where names of graphics are unknown, one line that says so instead of all that follows from them."""
+    for offset, text in findings:
+        named = re.search(r"(?:identifier|template named|type name|type named) '([^']+)'", text)
+        if named and GRAPHICS.fullmatch(named[1]):
+            return [(offset, f"'{named[1]}' {NO_GRAPHICS}")]
+    return []
 
 
 def reword(message: str) -> str:

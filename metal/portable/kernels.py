@@ -39,6 +39,9 @@ class Kernels(Constructors):
     def _copy(self, a: int, b: int) -> None:
         raise NotImplementedError
 
+    def _behind(self, text: str, i: int) -> int:
+        raise NotImplementedError
+
     def _head(self, i: int, template: list[tuple[int, int]] | None) -> Function | int:
         """Read a kernel's head and find its end; the token after it where it is a declaration only."""
         c, host = self.c, None
@@ -214,19 +217,39 @@ class Kernels(Constructors):
 
     def _body(self, begin: int) -> None:
         """A kernel's body. OpenCL takes `threadgroup` variables at its outermost level only: inner blocks' move there."""
-        c, depth, moved = self.c, 0, []
+        c, depth, moved, constants = self.c, 0, set[tuple[int, int]](), dict[str, tuple[int, int]]()
         for i in range(begin, len(self.tokens)):
             text = self.tokens[i].text
             depth += {"{": 1, "}": -1}.get(text, 0)
-            if text == "threadgroup" and depth > 0 and c.text(c.before(i)) in ("{", "}", ";"):
-                end = next((j for j in range(i, len(self.tokens)) if self.tokens[j].text in (";", "=", "*", "&", "(")), i)
-                if self.tokens[end].text == ";":
-                    moved.append((i, end + 1))
-        for a, b in moved:
+            if depth == 0 or c.text(c.before(i)) not in ("{", "}", ";"):
+                continue
+            end = self._declarators_end(i)
+            if text == "threadgroup" and c.text(end) == ";":
+                moved |= self._with_sizes((i, end + 1), constants)
+            elif text in ("constexpr", "const", "static") and c.text(end) == "=":
+                constants[c.text(c.before(end))] = i, self._behind(";", end)
+        ranges = sorted(moved)
+        for a, b in ranges:
             self._copy(a, b)
-        for a, b in [*moved, (len(self.tokens), 0)]:
+        for a, b in [*ranges, (len(self.tokens), 0)]:
             self._copy(begin, a)
             begin = b
+
+    def _declarators_end(self, i: int) -> int:
+        """Where a declaration from `i` on comes to its end, a value, a pointer or parentheses. Sizes in [ ] are skipped."""
+        while i < len(self.tokens) and self.c.text(i) not in (";", "=", "*", "&", "(", "{", "}"):
+            i = self.c.match(i) + 1 if self.c.text(i) == "[" else i + 1
+        return i
+
+    def _with_sizes(self, statement: tuple[int, int], constants: dict[str, tuple[int, int]]) -> set[tuple[int, int]]:
+        """A statement, and those before it that declare the constants which it names."""
+        found, todo = set[tuple[int, int]](), [statement]
+        while todo:
+            a, b = todo.pop()
+            found.add((a, b))
+            named = (constants.get(t.text) for t in self.tokens[a:b] if t.kind == "name")
+            todo += [other for other in named if other is not None and other not in found and other != (a, b)]
+        return found
 
     def _focus(self, tokens: list[Token]) -> None:
         """Make `tokens` what everything else works on."""

@@ -19,6 +19,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "metal_bool.h": ("metal_fields.h",),
     "metal_packed.h": ("metal_fields.h", "metal_bool.h"),
     "metal_matrix.h": (),
+    "metal_simd.h": ("metal_matrix.h",),
     "metal_array.h": (),
     "metal_atomic.h": (),
     "metal_numeric.h": (),

@@ -54,6 +54,14 @@ ELSEWHERE = {"texture", "sampler", "grid_origin", "grid_size", "stage_in", "payl
 ADDRESS_SPACES = {"device", "constant", "threadgroup", "thread", "const"}
 
 
+# types of Metal's that are graphics' or ray tracing's
+GRAPHICS = re.compile(
+    r"\b(texture\w*|depth(2d|cube)\w*|sampler|raytracing|acceleration_structure|intersector|intersection_\w+|imageblock\w*"
+    r"|visible_function_table|command_buffer|compute_command|render_command|render_pipeline_state|compute_pipeline_state|access)\b"
+)
+NO_GRAPHICS = "is not emulated: textures, samplers, ray tracing and indirect commands are out of scope here"
+
+
 class UnsupportedError(SourceError):
     """A kernel that is right Metal and cannot run here."""
 
@@ -86,6 +94,9 @@ class Parameters:
             i += 1
         if not plain:
             self.fail(a, "expected a kernel parameter")
+        found = next((i for i in plain[:-1] if GRAPHICS.fullmatch(c.text(i))), None)
+        if found is not None:
+            raise UnsupportedError(self.out.where, [(self.tokens[found].start, f"'{c.text(found)}' {NO_GRAPHICS}")])
         name, origin = c.text(plain[-1]), self.tokens[plain[0]].start
         if self.tokens[plain[-1]].kind != "name":
             self.fail(plain[-1], "expected a parameter name")
@@ -117,18 +128,22 @@ class Parameters:
             prologue.append((f"{base} &{name} = *fl_ref_{name};", origin))
             return f"{base} *fl_ref_{name}", origin
         for attribute, _, at in attributes:
-            bare = " ".join(re.sub(r"\bconst\b|\bmetal ::", "", kind).split())
-            spelled = _POSITION_TYPES.get(bare, bare)
+            spelled = self._spelled(kind)
             prologue.append((f"{spelled} {name} = {self._builtin(attribute, spelled, plain[0], at)};", origin))
             return None
         self.fail(plain[-1], f"parameter '{name}' needs an attribute such as [[buffer(0)]] or [[thread_position_in_grid]]")
         return None
 
+    def _spelled(self, kind: str) -> str:
+        """A position's type by its own name."""
+        bare = " ".join(re.sub(r"\b(const|static)\b|\bmetal ::", "", kind).split())
+        return _POSITION_TYPES.get(bare, bare)
+
     def _index(self, kind: str, attributes: list[tuple[str, str, int]], taken: dict[int, str], at: int) -> int:
         """The index in `[[buffer(n)]]` or `[[threadgroup(n)]]`; without one, the first that is free."""
         index = None
         for name, args, where in attributes:
-            if name == "function_constant" and kind == "buffer":
+            if (name == "function_constant" and kind == "buffer") or name == "user":  # user(…) binds nothing in a kernel
                 continue
             if name != kind:
                 self.fail(where, f"attribute '{name}' does not fit a {kind} parameter")

@@ -6,6 +6,8 @@ Everyday Metal:
   * `half4 * 0.5f`, `uchar4 + 10`. OpenCL refuses a scalar of a higher rank than the vector's components; Metal converts it. It
     becomes `fl_fit<decltype(+(vector))>(scalar)`, which in a template also holds for the other instances.
   * `float4 sums = {0}`. OpenCL wants every component; in Metal, as in C++, those left out are 0.
+  * `v.zyx` of a vector of ours (packed_float3, bool4, bfloat4), which has only neighbours as members. It is read from a vector
+    of OpenCL's, and written through one where it is packed.
   * values and members that go where the thread's are wanted (spaces.py).
 """
 
@@ -24,12 +26,15 @@ _RANK = "scalar operand type has greater rank than the type of the vector elemen
 _COPY = re.compile(r"no matching constructor for initialization of|no viable overloaded '='|incompatible operand types")
 _NO_COPY = "cannot bind reference in address space '__constant' to object in address space '__generic'"
 _FEW = re.compile(r"too few elements in vector initialization \(expected (\d+) elements, have (\d+)\)")
+_SWIZZLE = re.compile(r"no member named '([xyzw]{2,4}|[rgba]{2,4})' in '(?:metal::)?fl_(packed|bools|bfloats|run)<")
+_WRITES = re.compile(rb"\s*[-+*/%&|^]?=(?!=)")
 _SCALAR = re.compile(r"^'(?:[^']*'? \(aka ')?(?:unsigned )?(?:char|uchar|short|ushort|int|uint|long|ulong|half|float)'")
 
 
 def conversions(diagnostics, raw: bytes, file: str) -> list[Wrap]:
     """The conversions that these errors ask for. `raw` is what libclang read."""
     found: dict[int, Wrap] = {}
+    swizzles: list[Wrap] = []
     for d in diagnostics:
         if not (d.location.file and d.location.file.name == file):
             continue
@@ -38,11 +43,12 @@ def conversions(diagnostics, raw: bytes, file: str) -> list[Wrap]:
             end = _closing(raw, at)
             found[end] = end, end, ", 0" * (int(few[1]) - int(few[2]))
         ranges = [(r.start.offset, r.end.offset) for r in d.ranges]
+        swizzles += _swizzle(d, ranges, raw)
         asked = [(ranges[at], head) for at, head in _wrappings(d, [raw[a:b].decode(errors="replace") for a, b in ranges])]
         for (start, end), head in [*asked, *spaces(d, raw, file)]:
             if start not in found and end not in found and not raw[start:].startswith((b"fl_temporary", b"fl_thread")):
                 found |= {start: (start, end, head), end: (start, end, head)}
-    return list(dict.fromkeys(found.values()))
+    return list(dict.fromkeys([*found.values(), *swizzles]))
 
 
 def wrap(lowered: Lowered, wraps: Iterable[Wrap], raw: bytes, shift: int) -> None:
@@ -53,6 +59,19 @@ def wrap(lowered: Lowered, wraps: Iterable[Wrap], raw: bytes, shift: int) -> Non
         pieces.setdefault(end, []).insert(0, ")" * (head.count("(") - head.count(")")))
     for offset in sorted(pieces, reverse=True):
         lowered.insert(len(raw[:offset].decode(errors="ignore")) - shift, "".join(pieces[offset]))
+
+
+def _swizzle(diagnostic, ranges: list[tuple[int, int]], raw: bytes) -> list[Wrap]:
+    found = _SWIZZLE.match(diagnostic.spelling)
+    if not found or not ranges:
+        return []
+    (start, end), last = ranges[0], diagnostic.location.offset + len(found[1])
+    value, arrow = raw[start:end].decode(errors="replace"), raw[end : end + 1] == b"-"
+    if _WRITES.match(raw, last):
+        written = (start, end, "fl_written(*" if arrow else "fl_written(")
+        return [written, *([] if arrow else [(end, end, ".fl_whole()")])] if found[2] == "packed" else []
+    read = (start, end, "fl_pointed(*" if arrow else "fl_native(")
+    return [(start, last, f"fl_like<decltype(fl_copy({'*' if arrow else ''}{value}))>("), read]
 
 
 def _closing(raw: bytes, i: int) -> int:

@@ -22,7 +22,7 @@ from .errors import SourceMap
 from .functions import as_types
 from .kernels import c_kernel
 from .lowered import Constant, Lowered, declare
-from .parameters import ELSEWHERE, POSITIONS
+from .parameters import ELSEWHERE, GRAPHICS, POSITIONS
 from .positions import Positions
 from .preprocess import Include, Preprocessor
 from .strict import refuse
@@ -184,10 +184,12 @@ class _Lowering(Positions):
         if token.text == "thread" and before == ")" and self._makes(c.before(i)):
             return i  # a constructor: a value that it makes lies in no address space to OpenCL, and anywhere
         if token.text == "using" and c.text(after) == "namespace" and c.text(c.after(after)) == "metal":
-            return c.after(c.after(after))
+            end = self._behind(";", i) - 1  # metal::raytracing: said where one of its names is used
+            if c.text(c.after(c.after(after))) != "::" or GRAPHICS.fullmatch(c.text(c.before(end))):
+                return end
         if token.text == "namespace" and c.text(after) != "=":
             return self._namespace(i, after)
-        if token.text == "metal" and c.text(after) == "::" and c.text(c.after(after)) in _QUALIFIED:
+        if token.text in ("metal", "simd") and c.text(after) == "::" and c.text(c.after(after)) in _QUALIFIED:
             return c.after(after) - 1  # OpenCL's own types stand in no namespace
         if token.text == "using" and c.text(after) == "metal" and c.text(c.after(c.after(after))) in _QUALIFIED:
             return self._behind(";", i) - 1

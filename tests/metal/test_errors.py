@@ -54,6 +54,10 @@ REFUSED = {
     "a comparison of vectors as numbers": (K + "float4 /*!*/v = float4(x[i]) < 2; x[i] = v.x; }", "no viable conversion from 'bool4' to"),
     "a comparison of vectors as a condition": (K + "if (/*!*/float4(x[i]) < 2) x[i] = 1; }", "value of type 'bool4' is not contextually convertible to 'bool'"),
     "inside the library": ("struct S { int a; };\n" + K + "\n\nS s = /*!*/as_type<S>(half(1)); x[i] = s.a; }", "as_type: the two types differ in size"),
+    "a texture in a helper function": (
+        "float g(/*!*/texture2d<float> t, sampler s) { return t.sample(s, float2(0)).x; }\n" + K + "}", "'texture2d' is not emulated: textures, samplers, ray tracing"),
+    "ray tracing as a parameter": (
+        "kernel void f(device float *x [[buffer(0)]], /*!*/raytracing::instance_acceleration_structure s [[buffer(1)]]) {}", "'raytracing' is not emulated"),
     "OpenCL's own functions": (K + "x[i] = /*!*/get_global_id(0); }", "get_global_id"),
     "OpenCL's own barrier": (K + "/*!*/work_group_barrier(1); }", "work_group_barrier"),
     "OpenCL's SIMD functions": (K + "x[i] = /*!*/sub_group_reduce_add(x[i]); }", "sub_group_reduce_add"),

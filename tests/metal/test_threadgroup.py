@@ -124,3 +124,20 @@ def test_a_barrier_in_a_loop_that_every_thread_runs(run):
     """
     got = run(body, 2048, np.zeros((2, 1024), np.uint32), np.uint32([13]))[0]
     assert (got == np.arange(2)[:, None] * 1024 + (np.arange(1024) + 37 * 13) % 1024).all()
+
+
+def test_threadgroup_arrays_of_inner_blocks_have_sizes_from_template_arguments_and_constants_there(run):
+    body = """
+    template <typename T, int N> kernel void f(device T *y [[buffer(0)]], uint t [[thread_position_in_threadgroup]]) {
+        if (N > 2) { threadgroup T a[N * 2]; if (t < N * 2) a[t] = t; threadgroup_barrier(mem_flags::mem_threadgroup); if (t == 0) y[0] = a[N]; }
+        {
+            constexpr int M = N * 4;
+            const int L = M + 1;
+            threadgroup T b[M][L], c[2];
+            threadgroup T *p = &b[0][0];
+            if (t == 0) { p[L] = 5; c[1] = 7; y[1] = b[1][0] + sizeof(b); y[2] = c[1]; }
+        }
+    }
+    template [[host_name("f32")]] kernel void f<float, 4>(device float *, uint);
+    """
+    assert run(body, 8, np.zeros(3, np.float32), name="f32")[0].tolist() == [4, 16 * 17 * 4 + 5, 7]

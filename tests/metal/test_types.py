@@ -51,8 +51,8 @@ GROUPS = {
         "template <typename T> T times(T a, float b, float c) { return a * (b < c); } template <typename T> struct G { T v, w = true; G(bool b) : v(b) {} };\n"
         "constant bool K = true; constant float4 KV = float4(2) * K;",
         "bool b = i < 5; float4 v(1, 2, 3, 4), w = b, u = v, z; u += b; z = b; half4 h = half4(2) * b; uchar4 c = uchar4(200) + b; float4 a[2] = {b, v}; S s = {v, b}, t = {b, b};"
-        "C d(b); G<float4> g(b);",
-        {"w.x": 1, "u.w": 5, "z.z": 1, "h.x": 2, "c.y": 201, "a[0].y": 1, "s.get().x": 1, "t.a.y": 1, "d.v.x": 1, "d.w.x": 1, "back(b).x": 1, "first(b)": 1, "first()": 1,
+        "C d(b); G<float4> g(b); packed_float3 p = packed_float3(1, 2, 3), k = b; p += b; p.yz = b;",
+        {"p.x": 2, "p.z": 1, "k.y": 1, "(p * b).x": 2, "spread(packed_float3(1), b).x": 2, "w.x": 1, "u.w": 5, "z.z": 1, "h.x": 2, "c.y": 201, "a[0].y": 1, "s.get().x": 1, "t.a.y": 1, "d.v.x": 1, "d.w.x": 1, "back(b).x": 1, "first(b)": 1, "first()": 1,
          "spread(v, b).x": 2, "spread(1.0f, b)": 2, "give<float4>(b).y": 1, "give<int>(b)": 1, "times(v, 1, 2).y": 2, "g.v.x": 1, "g.w.x": 1, "KV.x": 2,
          "static_cast<float4>(b).x": 1, "((float4)b).x": 1, "(v * (v.x < 2)).y": 2, "(true * v).y": 2, "(v * !b).x": 0, "(int4(3) << b).x": 6, "(uint4(4) | b).x": 5,
          "clamp(v, b, 3).x": 1, "max(v, b).x": 1, "fma(v, b, b).y": 3, "(i > 7 ? v : b).x": 1, "(b ? 1 : float4(0)).x": 1, "select(v, b, b).y": 1, "(b & (v < 3)).x": 1}),
@@ -79,6 +79,20 @@ GROUPS = {
          "s[2]": 2, "dot(p, p)": 14, "float4(p, 9).w + float4(p.xy, 1, 2).y": 11, "second(g[1]) + g[1].x": 74, "(-p).y": -2, "(2 * p)[2]": 6,
          "(p - 1.0f).x": 0, "int(all(bool3(p == K)))": 1, "(packed_half4(half2(1, 2), 3, 4) + half4(1)).z": 4, "packed_float3(2.0f).z": 2,
          "(packed_uchar3{250, 251, 252} + uchar(10)).y": 5, "(packed_int2(int2(6, 7)) % 4).y": 3, "y[46]": 7}),
+    "components of packed, bool and bfloat vectors in any order": (
+        "template <typename T> float2 back(T v) { return v.yx; } constant packed_float3 K = packed_float3(1, 2, 3);",
+        "device packed_float3 *g = (device packed_float3 *)(y + 40), &r = g[2]; g[0] = float3(1, 2, 3); g[1] = 0; g[1].xz = float2(8, 9); packed_float3 p = g[0].zyx; r = 7;"
+        "p.zx += float2(10, 20); float2 w = r.zz + g->zy; g->zx *= w; bool4 b = float4(1, 2, 3, 4) < 2.5f; bool2 c = b.wx; bfloat4 z = bfloat4(1, 2, 3, 4), q = z.wzyx;"
+        "threadgroup packed_half4 t; t = half4(1, 2, 3, 4); t.wx = half2(5, 6);",
+        {"g[1].x * 10 + g[1].z": 89, "p.x": 23, "p.z": 11, "c.x": 0, "c.y": 1, "b.xxxx.z": 1, "w.y": 9, "g[0].z": 30, "g[0].x": 9, "q.x": 4, "q.yx.x": 3, "back(g[0]).y": 9,
+         "back(float3(4, 5, 6)).x": 5, "K.zx.x": 3, "t.w * 10 + t.x": 56, "(g[0].zyx * 2).x": 60, "g[0].bgr.x": 30, "p.xzy.y": 11, "g[0].yz.yx.x": 30, "int4(b.wzyx).w": 1,
+         "all(b.yxyx)": 1}),
+    "the names of simd.h": (
+        "#include <simd/simd.h>\nstruct U { matrix_float4x4 m; vector_float3 v; simd_float2 a; simd::float4 b; simd_half3x3 h; };\n"
+        "template <typename T, typename = typename enable_if<is_integral<T>::value>::type> T sign(T x) { return select(select(x, T(1), x > T(0)), T(-1), x < T(0)); }",
+        "U u; u.m = matrix_float4x4(2.0f); u.v = vector_float3(1, 2, 3); u.a = simd_float2(4, 5); u.b = simd::float4(u.a, 6, 7); simd::float2 q = u.a; simd::float3x3 n(3.0f);",
+        {"u.m[1][1]": 2, "u.v.z": 3, "u.a.y": 5, "u.b.w": 7, "q.x": 4, "(u.m * u.b).x": 8, "n[2].z": 3, "sizeof(U)": 144, "sign(int4(-3)).x": -1, "sign(uint2(3)).y": 1,
+         "sign(-2.0f)": -1, "is_integral_v<int4>": 1, "is_integral_v<float4>": 0, "is_integral_v<const int>": 1, "is_arithmetic_v<int4>": 0}),
     "structs copied out of constant memory": (
         "struct Args { float a; float4 v; int n[3]; }; constant Args A = {1, {1, 2, 3, 4}, {5, 6, 7}}; struct W { Args a; int n; };\n"
         "constant W WS[2] = {{{1, {1, 2, 3, 4}}, 3}, {{2, {5, 6, 7, 8}}, 4}}; float g(Args a) { return a.a + a.n[2]; } constant array<float, 2> C = {5, 6};\n"

@@ -25,6 +25,22 @@ template <typename T, int N> struct fl_run {
 template <typename T, int N> struct fl_shape<fl_run<T, N>> { enum { size = N, native = 0 }; typedef T scalar; };
 template <typename T, int N> auto fl_native(fl_run<T, N> v) { vec<T, N> whole = v; return fl_native(whole); }
 
+// What repair.py puts around a vector of ours whose components are taken in another order: OpenCL's vector does that. The result is
+// of the same kind, E; one that is written goes back when the statement is over.
+template <typename E, typename V> auto fl_like(V v) { return vec<typename fl_shape<E>::scalar, fl_shape<V>::size>(v); }
+template <typename V> struct fl_pointing { V fl_all; V *operator->() { return &fl_all; } };
+template <typename E> auto fl_pointed(E e) { return fl_pointing<decltype(fl_native(e))>{fl_native(e)}; }
+template <typename V, typename P> struct fl_writing {
+    P fl_to; V fl_all;
+    V *operator->() { return &fl_all; }
+    V &fl_whole() { return fl_all; }
+    ~fl_writing() { *fl_to = fl_all; }
+};
+#define FL_WRITTEN(space)                                                                                              \
+    template <typename E> auto fl_written(space E &e) {                                                                \
+        return fl_writing<decltype(fl_native(e)), space E *>{&e, fl_native(e)}; }
+FL_WRITTEN(device) FL_WRITTEN(threadgroup) FL_WRITTEN(thread)
+
 template <typename T, int N> struct fl_fields;
 template <typename T> struct fl_fields<T, 2> {
     union { struct { T x, y; }; struct { T r, g; }; T fl_all[2]; fl_run<T, 2> xy, rg; };

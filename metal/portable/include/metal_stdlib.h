@@ -47,6 +47,7 @@ typedef ulong uint64_t;
 template <typename T, int N> struct fl_vec;
 template <typename V> struct fl_shape { enum { size = 0, native = 0 }; typedef V scalar; };
 template <typename V> constexpr V fl_native(V v) { return v; }
+constexpr char fl_native(bool b) { return b; }  // 1 or 0 also where it is spread over a vector
 #define FL_VECTOR(T, N)                                                                     \
     typedef ::T##N T##N;                                                                    \
     template <> struct fl_vec<T, N> { typedef T##N type; };                                 \
