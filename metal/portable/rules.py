@@ -95,6 +95,8 @@ class Rules:
             target = pointee
             while target.kind == ci.TypeKind.CONSTANTARRAY:
                 target = target.element_type
+            if target.kind == ci.TypeKind.POINTER and pointee.kind == ci.TypeKind.CONSTANTARRAY:
+                pointee = target = target.get_pointee()  # `device T *(&x)[2]`: SPIRV-Cross writes no space for the array itself
             space = f"{pointee.spelling} {target.spelling}"
             if "__generic" in space or not re.search(r"__(global|local|constant|private)\b", space):
                 what = "reference" if kind.kind in (ci.TypeKind.LVALUEREFERENCE, ci.TypeKind.RVALUEREFERENCE) else "pointer"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import metal
+
 # A squared distance in nested branches: large enough that the device's compiler would rather call than copy it.
 NEAREST = """
 ATTRIBUTE float3 load(device const float *at) { return float3(at[0], at[1], at[2]); }
@@ -57,3 +59,18 @@ def test_positions_named_for_the_whole_program_reach_every_function(device):
     run = device.kernel(source, std="3.1").function("f").dispatch(grid=(40, 2), threadgroup=(40, 1), buffers=[y])
     del run
     assert np.frombuffer(y, np.uint32).tolist() == [row * 100 + column * 10 + 3 for row in range(2) for column in range(40)]
+
+
+def test_an_array_of_pointers_goes_by_reference(run):
+    """`device T *(&x)[2]`, as SPIRV-Cross writes it; an array of numbers needs its address space."""
+    source = """
+    int pick(device int *(&of)[2], uint n) { return of[n][1] * 10 + of[1 - n][0]; }
+    kernel void f(device int *a [[buffer(0)]], device int *b [[buffer(1)]], uint i [[thread_position_in_grid]]) {
+        device int *both[] = {a, b};
+        if (i < 2) a[2 + i] = pick(both, i);
+    }
+    """
+    a, _ = run(source, 2, np.int32([1, 2, 0, 0]), np.int32([3, 4]))
+    assert a.tolist() == [1, 2, 23, 41]
+    with pytest.raises(metal.error, match="reference type of 'x' must have an explicit address space"):
+        run("int first(int (&x)[2]) { return x[0]; } kernel void f(device int *a [[buffer(0)]]) {}", 1, np.int32([1]))
