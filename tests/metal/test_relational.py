@@ -115,3 +115,18 @@ REFUSED = {
 def test_what_metal_lacks_is_refused(name):
     with pytest.raises(metal.error):
         check(lower(f"{HEAD}kernel void f(device float *x [[buffer(0)]]) {{ {REFUSED[name]} }}"))
+
+
+def test_questions_are_found_by_their_full_names(device):
+    """Kernels that other compilers write say metal:: throughout, and never `using namespace metal`."""
+    source = """#include <metal_stdlib>
+    kernel void f(device metal::int2 *y [[buffer(0)]]) {
+        metal::int2 x = y[0];
+        y[1] = metal::select(x, metal::int2(7, 8), x < 3);
+        y[2] = metal::int2(metal::any(x == 1), metal::all(x == 1));
+        y[3] = metal::select(x, 9, metal::bool2(true, false));
+    }"""
+    y = device.buffer(np.int32([1, 5, 0, 0, 0, 0, 0, 0]))
+    run = device.kernel(source).function("f")(1, y)
+    del run
+    assert np.frombuffer(y, np.int32).tolist() == [1, 5, 7, 5, 1, 0, 9, 5]

@@ -32,13 +32,6 @@ template <int N> struct __attribute__((aligned(N == 2 ? 2 : 4))) fl_bools : fl_f
     fl_bools &operator|=(fl_bools b) { return *this = *this | b; }
     fl_bools &operator^=(fl_bools b) { return *this = *this ^ b; }
     friend fl_bools operator==(fl_bools a, fl_bools b) { return fl_bools(a.fl_bits() == b.fl_bits()); }
-    friend bool all(fl_bools a) { bool r = true; for (int i = 0; i < N; i++) r &= a[i]; return r; }
-    friend bool any(fl_bools a) { bool r = false; for (int i = 0; i < N; i++) r |= a[i]; return r; }
-    template <typename V> friend V select(V no, V yes, fl_bools c) {
-        static_assert((int)fl_shape<V>::size == N, "select: the condition has another number of components");
-        for (int i = 0; i < N; i++) no[i] = c[i] ? yes[i] : no[i];
-        return no;
-    }
 private:
     template <bool> struct fl_kind {};
     template <typename... A> static constexpr fl_fields<bool, N> fl_make(fl_kind<true>, A... a) { return {(bool)a...}; }
@@ -53,6 +46,16 @@ template <int N> struct fl_shape<fl_bools<N>> { enum { size = N, native = 0 }; t
 #define FL_BOOLS(N) typedef fl_bools<N> bool##N; template <> struct fl_vec<bool, N> { typedef bool##N type; };
 FL_BOOLS(2) FL_BOOLS(3) FL_BOOLS(4)
 FL_WHOLE(bool2) FL_WHOLE(bool3) FL_WHOLE(bool4)
+// No friends, which metal::all(…) would not find.
+#define FL_ASK_BOOLS(N)                                                                                     \
+    inline bool all(bool##N a) { bool r = true; for (int i = 0; i < N; i++) r &= a[i]; return r; }          \
+    inline bool any(bool##N a) { bool r = false; for (int i = 0; i < N; i++) r |= a[i]; return r; }         \
+    template <typename V> inline V select(V no, V yes, bool##N c) {                                         \
+        static_assert((int)fl_shape<V>::size == N, "select: the condition has another number of components"); \
+        for (int i = 0; i < N; i++) no[i] = c[i] ? yes[i] : no[i];                                          \
+        return no;                                                                                          \
+    }
+FL_ASK_BOOLS(2) FL_ASK_BOOLS(3) FL_ASK_BOOLS(4)
 /*bool2 bool3 bool4 vec fl_truth*/
 
 }  // namespace metal
