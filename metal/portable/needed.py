@@ -59,7 +59,7 @@ def declarations(parts: Iterable[tuple[int, str]]) -> list[Declaration]:
             found.append(Declaration(first, number, texts))
             texts = []
     if texts:
-        found.append(Declaration(first, first + len(texts), texts))
+        found.append(Declaration(first, number, texts))
     return found
 
 

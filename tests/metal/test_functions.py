@@ -74,3 +74,15 @@ def test_an_array_of_pointers_goes_by_reference(run):
     assert a.tolist() == [1, 2, 23, 41]
     with pytest.raises(metal.error, match="reference type of 'x' must have an explicit address space"):
         run("int first(int (&x)[2]) { return x[0]; } kernel void f(device int *a [[buffer(0)]]) {}", 1, np.int32([1]))
+
+
+@pytest.mark.parametrize(
+    ("head", "tail"), [("", "\n"), ("", " struct Rest { int a; };"), ("namespace n { ", "\n}\n"), ("", " struct Rest;\n\n")]
+)
+def test_a_function_is_compiled_alone_whatever_stands_behind_it(device, head, tail):
+    """With function constants, as in a library, each function gets the declarations it needs; a source may end in any way."""
+    source = "constant int c [[function_constant(0)]]; kernel void f(device int *x [[buffer(0)]]) { x[0] = c; }"
+    x = device.buffer(4)
+    run = device.kernel(head + source + tail).function("f", {0: 7})(1, x)
+    del run
+    assert np.frombuffer(x, np.int32).tolist() == [7]
