@@ -5,8 +5,8 @@ around, by which names may be vector types.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
+from .deduction import deduced
 from .errors import SourceMap
 from .lexer import Token
 from .parameters import ADDRESS_SPACES, Parameters
@@ -15,6 +15,10 @@ from .strict import VECTORS
 _SCALARS = {base.rstrip("2") for base in VECTORS if base.endswith("2")} | {"bfloat", "size_t", "void"}
 _BFLOAT = re.compile(r"((?!0[xX])[0-9.](?:[eE][+-]|[\w.])*?)[bB][fF]")  # 1.5bf; as hexadecimal, 0x1bf is a whole number
 
+_FLOAT = re.compile(
+    r"(?!0[xX])(?:[\d']*\.[\d']*(?:[eE][+-]?\d+)?|[\d']+[eE][+-]?\d+)|0[xX][\da-fA-F'.]+[pP][+-]?\d+"
+)  # no suffix
+
 
 class Constructors(Parameters):
     """The part of the translation that makes vectors from pieces. `_copy` puts `before` in front of its tokens."""
@@ -22,12 +26,13 @@ class Constructors(Parameters):
     def __init__(self, where: SourceMap, tokens: list[Token]):
         super().__init__(where, tokens)
         self.types = VECTORS | {"vec"} | {f"{prefix}_{name}" for name in VECTORS for prefix in ("vector", "simd")}
+        self.deduced = set[int]()
         self.before: dict[int, str] = {}
-        self.deduced = set(self._deduced())  # where a `vec` starts that a template's parameters are worked out from
 
     def _collect_type_names(self) -> None:
         """Names that may turn out to be vector types: template type parameters, typedefs and aliases."""
         c = self.c
+        self.deduced = deduced(c)
         for i, token in enumerate(self.tokens):
             if token.kind != "name":
                 continue
@@ -42,48 +47,18 @@ class Constructors(Parameters):
                 if c.text(j) == ";" and self.tokens[c.before(j)].kind == "name":
                     self.types.add(c.text(c.before(j)))
 
-    def _deduced(self) -> Iterator[int]:
-        """`vec<T, N>` in a function template's parameters, or in the arguments of a specialisation: T and N come from there.
-
-        The library's vec goes by way of a struct, as a bool4 is none of OpenCL's vectors; nothing could be worked out from it.
-        """
-        c = self.c
-        for i, token in enumerate(self.tokens):
-            if token.text != "template" or c.text(opening := c.after(i)) != "<":
-                continue
-            head = c.after(c.match_angle(opening))
-            mark = "<" if c.text(head) in ("struct", "class") else "("
-            j = head
-            while j < len(self.tokens) and c.text(j) not in (mark, ";", "{"):
-                j = c.match_angle(j) + 1 if c.text(j) == "<" else j + 1
-            if c.text(j) == mark:
-                end = c.match_angle(j) if mark == "<" else c.match(j)
-                names = {c.text(c.before(b)) for _, b in c.split(opening + 1, c.match_angle(opening))}
-                yield from self._only_from_vectors(j, min(end, len(self.tokens)), names)
-
-    def _only_from_vectors(self, a: int, b: int, names: set[str]) -> Iterator[int]:
-        """Where each `vec` in the range starts that one of these names must be worked out from: nothing else has it."""
-        c, found, elsewhere, i = self.c, list[tuple[int, set[str]]](), set[str](), a
-        while i < b:
-            if c.text(i) == "vec" and c.text(c.after(i)) == "<":
-                last = c.match_angle(c.after(i))
-                found.append((self.tokens[i].start, names & {t.text for t in self.tokens[i:last]}))
-                i = last
-            elsewhere.add(c.text(i))
-            i += 1
-        yield from (start for start, needed in found if needed - elsewhere)
-
     def _constructor(self, i: int, end: int) -> int:
         """At a type name: `T(` as an expression becomes `fl_construct<T>(`. Returns the last token dealt with."""
         c, token, last = self.c, self.tokens[i], i
         after = c.after(i)
+        if i in self.deduced:
+            self.out.put("fl_native_vec", token.start)
+            return i
         if token.text == "vec":
             if c.text(after) != "<":
                 self.out.put(token.text, token.start, verbatim=True)
                 return i
             last = c.match_angle(after)
-            if token.start in self.deduced:
-                self.out.put("fl_native_", token.start)
             after = c.after(last)
         inside = c.after(after)
         declarator = c.text(inside) in ("&", "*") and c.text(c.before(i)) in ADDRESS_SPACES
@@ -213,7 +188,8 @@ class Constructors(Parameters):
         return " ".join(words) if "<" in words or (len(words) == 1 and words[0] in self.types - VECTORS) else None
 
 
-def bfloat_literal(text: str) -> str | None:
-    """`1.5bf` as an expression; None for any other number."""
-    literal = _BFLOAT.fullmatch(text)
-    return f"bfloat({literal[1]}{'' if re.search('[.eE]', literal[1]) else '.0'}f)" if literal else None
+def literal(text: str) -> str:
+    """A number as OpenCL is to read it: `1.5bf` as an expression; `1.5` as 1.5f, as Clang makes a double of it in templates."""
+    if found := _BFLOAT.fullmatch(text):
+        return f"bfloat({found[1]}{'' if re.search('[.eE]', found[1]) else '.0'}f)"
+    return f"{text}f" if _FLOAT.fullmatch(text) else text

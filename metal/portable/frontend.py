@@ -88,6 +88,7 @@ def reword(message: str) -> str:
     message = re.sub(r"'[^']*' \(aka '([^']*\bfl_[^']*)'\)", r"'\1'", message)  # vec<bool, fl_shape<…>> (aka fl_bools<4>)
     for ours, metal in _TYPES.items():
         message = re.sub(ours, metal, message)
+    message = re.sub(r"\b(fl_inner\d+_)+", "", message)
     return message.replace("fl_ref_", "").replace("fl_kernel_", "").replace("metal::", "")
 
 

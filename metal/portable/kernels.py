@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from .constructors import Constructors
+from .hoist import hoist
 from .lexer import Cursor, Token, trimmed
 from .lowered import KernelInfo
 from .parameters import MAX_THREADS, SIMD_WIDTH, UnsupportedError
@@ -37,9 +38,6 @@ class Kernels(Constructors):
         self.special: dict[tuple[str, tuple[str, ...]], Function] = {}  # explicit specialisations, by name and arguments
 
     def _copy(self, a: int, b: int) -> None:
-        raise NotImplementedError
-
-    def _behind(self, text: str, i: int) -> int:
         raise NotImplementedError
 
     def _head(self, i: int, template: list[tuple[int, int]] | None) -> Function | int:
@@ -158,7 +156,7 @@ class Kernels(Constructors):
 
     def _emit(self, f: Function, host: str, values: Arguments, *, template: str | None = None, at: int | None = None) -> None:
         """One OpenCL kernel. The template's parameters are replaced by the arguments' tokens, wherever they stand."""
-        out, whole = self.out, (self.tokens, self.c, self.before)
+        out, whole = self.out, (self.tokens, self.c, self.before, self.deduced)
         if host in out.kernels:
             self.fail(f.name, f"kernel '{host}' is defined twice")
         entry = "fl_kernel_" + re.sub(r"\W", "_", host)
@@ -177,7 +175,7 @@ class Kernels(Constructors):
             out.refuse(host, problem)
         else:
             out.kernels[host] = info
-        self.tokens, self.c, self.before = whole
+        self.tokens, self.c, self.before, self.deduced = whole
 
     def _write(self, f: Function, info: KernelInfo, values: Arguments, start: int, last: int) -> None:
         out, whole = self.out, self.tokens
@@ -200,7 +198,8 @@ class Kernels(Constructors):
         begin = self._leading_pragmas()
         for text, origin in prologue:
             out.put(" " + text, origin)
-        self._body(begin)
+        self._focus(hoist(self.tokens, begin))
+        self._copy(begin, len(self.tokens))
         out.put("}", last)
 
     def _leading_pragmas(self) -> int:
@@ -215,45 +214,9 @@ class Kernels(Constructors):
             i += 1
         return begin
 
-    def _body(self, begin: int) -> None:
-        """A kernel's body. OpenCL takes `threadgroup` variables at its outermost level only: inner blocks' move there."""
-        c, depth, moved, constants = self.c, 0, set[tuple[int, int]](), dict[str, tuple[int, int]]()
-        for i in range(begin, len(self.tokens)):
-            text = self.tokens[i].text
-            depth += {"{": 1, "}": -1}.get(text, 0)
-            if depth == 0 or c.text(c.before(i)) not in ("{", "}", ";"):
-                continue
-            end = self._declarators_end(i)
-            if text == "threadgroup" and c.text(end) == ";":
-                moved |= self._with_sizes((i, end + 1), constants)
-            elif text in ("constexpr", "const", "static") and c.text(end) == "=":
-                constants[c.text(c.before(end))] = i, self._behind(";", end)
-        ranges = sorted(moved)
-        for a, b in ranges:
-            self._copy(a, b)
-        for a, b in [*ranges, (len(self.tokens), 0)]:
-            self._copy(begin, a)
-            begin = b
-
-    def _declarators_end(self, i: int) -> int:
-        """Where a declaration from `i` on comes to its end, a value, a pointer or parentheses. Sizes in [ ] are skipped."""
-        while i < len(self.tokens) and self.c.text(i) not in (";", "=", "*", "&", "(", "{", "}"):
-            i = self.c.match(i) + 1 if self.c.text(i) == "[" else i + 1
-        return i
-
-    def _with_sizes(self, statement: tuple[int, int], constants: dict[str, tuple[int, int]]) -> set[tuple[int, int]]:
-        """A statement, and those before it that declare the constants which it names."""
-        found, todo = set[tuple[int, int]](), [statement]
-        while todo:
-            a, b = todo.pop()
-            found.add((a, b))
-            named = (constants.get(t.text) for t in self.tokens[a:b] if t.kind == "name")
-            todo += [other for other in named if other is not None and other not in found and other != (a, b)]
-        return found
-
     def _focus(self, tokens: list[Token]) -> None:
         """Make `tokens` what everything else works on."""
-        self.tokens, self.c, self.before = tokens, Cursor(tokens), {}
+        self.tokens, self.c, self.before, self.deduced = tokens, Cursor(tokens), {}, set()
 
     def _words(self, a: int, b: int) -> str:
         return "".join(t.text for t in trimmed(self.tokens[a:b]))

@@ -98,6 +98,16 @@ class Cursor:
                 stack.pop()
         return i if not stack else len(self.tokens)
 
+    def opening(self, i: int) -> int:
+        """The index of the `(` that the `)` at `i` closes."""
+        depth = 0
+        while i >= 0:
+            depth += {")": 1, "(": -1}.get(self.text(i), 0)
+            if depth == 0:
+                break
+            i -= 1
+        return i
+
     def match_angle(self, i: int) -> int:
         """The index of the `>` that closes the `<` at `i` (template lists; shifts inside parentheses are skipped)."""
         depth = 0

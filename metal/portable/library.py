@@ -21,6 +21,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "metal_matrix.h": (),
     "metal_simd.h": ("metal_matrix.h",),
     "metal_array.h": (),
+    "metal_uniform.h": (),
     "metal_atomic.h": (),
     "metal_numeric.h": (),
     "metal_bfloat.h": ("metal_fields.h", "metal_bool.h", "metal_numeric.h"),
@@ -33,6 +34,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "metal_simdgroup.h": (),
     "metal_quadgroup.h": ("metal_simdgroup.h",),
     "metal_simdgroup_matrix.h": (),
+    "metal_internal.h": ("metal_simdgroup.h",),
 }
 CORE = "metal_stdlib.h"
 _MARK = re.compile(r"^/\*((?:\w+ ?)+)\*/ ?")

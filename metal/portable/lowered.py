@@ -12,6 +12,8 @@ from .errors import SourceMap
 from .needed import Declaration, declarations, needed
 
 SIMD_WIDTH = 32
+# where it starts and ends, in libclang's bytes, and what to write in front; the parentheses that it opens are closed behind
+Wrap = tuple[int, int, str]
 
 
 @dataclass

@@ -8,7 +8,7 @@ Everyday Metal:
   * `float4 sums = {0}`. OpenCL wants every component; in Metal, as in C++, those left out are 0.
   * `v.zyx` of a vector of ours (packed_float3, bool4, bfloat4), which has only neighbours as members. It is read from a vector
     of OpenCL's, and written through one where it is packed.
-  * values and members that go where the thread's are wanted (spaces.py).
+  * values and members that go where the thread's are wanted (spaces.py), and values that are anywhere (temporaries.py).
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from .lowered import Lowered
+from . import temporaries
+from .lowered import Lowered, Wrap
 from .spaces import spaces
 
-# where it starts and ends, in libclang's bytes, and what to write in front; the parentheses that it opens are closed behind
-Wrap = tuple[int, int, str]
-
+_TRIED = (b"fl_temporary", b"fl_thread")
 _RANK = "scalar operand type has greater rank than the type of the vector element"
 _COPY = re.compile(r"no matching constructor for initialization of|no viable overloaded '='|incompatible operand types")
 _NO_COPY = "cannot bind reference in address space '__constant' to object in address space '__generic'"
@@ -44,9 +43,10 @@ def conversions(diagnostics, raw: bytes, file: str) -> list[Wrap]:
             found[end] = end, end, ", 0" * (int(few[1]) - int(few[2]))
         ranges = [(r.start.offset, r.end.offset) for r in d.ranges]
         swizzles += _swizzle(d, ranges, raw)
-        asked = [(ranges[at], head) for at, head in _wrappings(d, [raw[a:b].decode(errors="replace") for a, b in ranges])]
-        for (start, end), head in [*asked, *spaces(d, raw, file)]:
-            if start not in found and end not in found and not raw[start:].startswith((b"fl_temporary", b"fl_thread")):
+        asked = [(*ranges[at], head) for at, head in _wrappings(d, [raw[a:b].decode(errors="replace") for a, b in ranges])]
+        asked += [(*span, head) for span, head in spaces(d, raw, file) if not raw[span[0] :].startswith(_TRIED)]
+        for start, end, head in asked or temporaries.wrappings(d, raw):
+            if start not in found and end not in found:
                 found |= {start: (start, end, head), end: (start, end, head)}
     return list(dict.fromkeys([*found.values(), *swizzles]))
 

@@ -91,7 +91,9 @@ class Rules:
         spelled = kind.spelling
         pointee = kind.get_pointee()
         functions = (ci.TypeKind.FUNCTIONPROTO, ci.TypeKind.FUNCTIONNOPROTO)
-        if pointee.kind not in (ci.TypeKind.INVALID, *functions) and "auto" not in spelled:
+        # `device float *&p` names the space of what p points to, and that is enough to Apple
+        to_pointer = kind.kind == ci.TypeKind.LVALUEREFERENCE and pointee.kind == ci.TypeKind.POINTER
+        if pointee.kind not in (ci.TypeKind.INVALID, *functions) and "auto" not in spelled and not to_pointer:
             target = pointee
             while target.kind == ci.TypeKind.CONSTANTARRAY:
                 target = target.element_type

@@ -40,6 +40,8 @@ _MACRO = re.compile(r"#\s*define\s+(\w+)\(")
 
 # what came with a later version of the language → that version
 _LATER = {
+    **{name: 302 for name in ("atomic_thread_fence", "thread_scope", "memory_order_acquire", "memory_order_release")},
+    **{name: 302 for name in ("memory_order_acq_rel", "memory_order_seq_cst")},
     **{name: 301 for name in ("bfloat", "bfloat2", "bfloat3", "bfloat4", "simdgroup_bfloat8x8", "nextafter")},
     **{name: 300 for name in ("atomic_float",)},
     **{name: 204 for name in ("atomic_ulong", "simd_shuffle_and_fill_up", "simd_shuffle_and_fill_down")},

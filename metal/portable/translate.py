@@ -17,7 +17,7 @@ that is how a message finds its line and column.
 from __future__ import annotations
 
 from . import library
-from .constructors import bfloat_literal
+from .constructors import literal
 from .errors import SourceMap
 from .functions import as_types
 from .kernels import c_kernel
@@ -141,7 +141,8 @@ class _Lowering(Positions):
         if not 0 <= index <= 65535:
             self.fail(at, wanted)
         name = c.text(c.before(end))
-        kind = " ".join(c.text(j) for j in range(c.after(i), c.before(end)) if self.tokens[j].kind not in ("space", "comment"))
+        words = (c.text(j) for j in range(c.after(i), c.before(end)) if self.tokens[j].kind not in ("space", "comment"))
+        kind = " ".join(word for word in words if word not in ("constexpr", "const", "static"))
         known = Constant(index, name, kind)
         if any(known.index == other.index for other in self.out.constants.values()):
             self.fail(at, f"function constant {known.index} is declared twice")
@@ -171,8 +172,8 @@ class _Lowering(Positions):
                 self.out.put(token.text if i not in self.dropped else " ", token.start, verbatim=True)
             elif token.text == "(" and (last := self._cast(i)):
                 i = last
-            elif token.kind == "number" and (literal := bfloat_literal(token.text)):
-                self.out.put(literal, token.start)
+            elif token.kind == "number" and literal(token.text) != token.text:
+                self.out.put(literal(token.text), token.start)
             else:
                 self.out.put(token.text, token.start, verbatim=True)
             i += 1
@@ -217,7 +218,7 @@ class _Lowering(Positions):
             i -= 1
         name = c.before(i)
         ahead = c.text(c.before(name))
-        return self.tokens[max(name, 0)].kind == "name" and ahead in ("{", "}", ";", ":", ">", "explicit", "constexpr")
+        return self.tokens[max(name, 0)].kind == "name" and (ahead in ("explicit", "constexpr", "inline") or ahead in "{};:>)")
 
     def _namespace(self, i: int, after: int) -> int:
         """A program's own part of namespace metal goes where the program is: its braces are dropped. Others stay."""
@@ -234,6 +235,7 @@ class _Lowering(Positions):
         """A `::` on its way to the output: the program's global scope is namespace metal."""
         c, after = self.c, self.c.after(i)
         outermost = self.tokens[max(c.before(i), 0)].kind != "name" and c.text(c.before(i)) not in (">", "]")
+        outermost = outermost and not (c.text(c.before(i)) == ")" and c.text(c.before(c.opening(c.before(i)))) == "decltype")
         outermost = outermost or c.text(c.before(i)) in ("return", "void", "else", "const", "kernel", *_QUALIFIED)
         self.out.put("::metal::" if outermost and c.text(after) != "metal" else "::", self.tokens[i].start)
         return i

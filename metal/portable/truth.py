@@ -11,7 +11,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from .repair import Wrap
+from .lowered import Wrap
 
 _COMPARISONS = {"<", ">", "<=", ">=", "==", "!=", "&&", "||", "!", "and", "or", "not", "not_eq"}
 _SUMS = {f"{op}{end}" for op in ("+", "-", "*", "/", "%", "&", "|", "^") for end in ("", "=")} | {"="}
@@ -65,6 +65,8 @@ class Truths:
     def given(self, node: Any, is_open: bool) -> None:
         """A variable's value, or what a function gives back, where the type hangs on template arguments: it may be a vector."""
         value = list(node.get_children())[-1:] if is_open else []
+        if value and value[0].extent.start.offset < node.location.offset:
+            return  # before its name: an argument of its type, T<true> x
         if value and self._may_be_bool(value[0]):
             self._wrap(value[0], "fl_bit(")
 

@@ -153,12 +153,20 @@ def test_several_kernels_share_a_file(run):
     assert run(body, 4, x, name="second")[0].tolist() == [4, 7, 10, 13]
 
 
+def naming(*names: str) -> str:
+    """A program in which these names stand, and mean nothing."""
+    text = " ".join(names)
+    return f'{HEAD}constant char names[] = "{text}";\nkernel void f(device float *x [[buffer(0)]]) {{ x[0] = 1; }}'
+
+
 @pytest.mark.parametrize("name", library.names())
 def test_every_function_of_the_library_is_read_alone(name):
     """A program that has just this name in it gets just its lines: they must not hang on what other names bring along."""
-    check(lower(f"{HEAD}// {name}\nkernel void f(device float *x [[buffer(0)]]) {{ x[0] = 1; }}"))
+    lowered = lower(naming(name), version=301)
+    assert len(library.text(lowered.text)) > len(library.text(""))
+    check(lowered)
 
 
 def test_the_library_compiles_whole(device):
     """Nothing in it may clash with what OpenCL has built in, nor with the rest of it."""
-    device.kernel(f"{HEAD}// {' '.join(library.names())}\nkernel void f(device float *x [[buffer(0)]]) {{ x[0] = 1; }}")
+    device.kernel(naming(*library.names()), std="3.1")

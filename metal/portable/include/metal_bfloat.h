@@ -30,18 +30,18 @@ template <typename S> using fl_bf = typename fl_bf_with<S, __is_arithmetic(S)>::
 #define FL_BF_ASSIGN(op, space)                                                                                          \
     template <typename S> space bfloat &operator op##=(space bfloat &a, S b) { return a = (float)a op (float)b, a; }
 #define FL_BF_OP(op)                                                                                                     \
-    inline bfloat operator op(bfloat a, bfloat b) { return (float)a op (float)b; }                                      \
-    template <typename S> fl_bf<S> operator op(bfloat a, S b) { return (float)a op (float)b; }                          \
-    template <typename S> fl_bf<S> operator op(S a, bfloat b) { return (float)a op (float)b; }                          \
+    constexpr bfloat operator op(bfloat a, bfloat b) { return (float)a op (float)b; }                                    \
+    template <typename S> constexpr fl_bf<S> operator op(bfloat a, S b) { return (float)a op (float)b; }                 \
+    template <typename S> constexpr fl_bf<S> operator op(S a, bfloat b) { return (float)a op (float)b; }                 \
     FL_BF_ASSIGN(op, device) FL_BF_ASSIGN(op, threadgroup) FL_BF_ASSIGN(op, thread)
 #define FL_BF_COMPARE(op)                                                                                                \
-    inline bool operator op(bfloat a, bfloat b) { return (float)a op (float)b; }                                        \
-    template <typename S, typename = fl_bf<S>> bool operator op(bfloat a, S b) { return (float)a op (float)b; }         \
-    template <typename S, typename = fl_bf<S>> bool operator op(S a, bfloat b) { return (float)a op (float)b; }
+    constexpr bool operator op(bfloat a, bfloat b) { return (float)a op (float)b; }                                      \
+    template <typename S, typename = fl_bf<S>> constexpr bool operator op(bfloat a, S b) { return (float)a op (float)b; } \
+    template <typename S, typename = fl_bf<S>> constexpr bool operator op(S a, bfloat b) { return (float)a op (float)b; }
 FL_BF_OP(+) FL_BF_OP(-) FL_BF_OP(*) FL_BF_OP(/)
 FL_BF_COMPARE(==) FL_BF_COMPARE(!=) FL_BF_COMPARE(<) FL_BF_COMPARE(>) FL_BF_COMPARE(<=) FL_BF_COMPARE(>=)
-inline bfloat operator-(bfloat a) { return bfloat::fl_of(a.fl_bits ^ 0x8000); }
-inline bfloat operator+(bfloat a) { return a; }
+constexpr bfloat operator-(bfloat a) { return bfloat::fl_of(a.fl_bits ^ 0x8000); }
+constexpr bfloat operator+(bfloat a) { return a; }
 template <> inline ushort as_type<ushort, bfloat>(bfloat b) { return b.fl_bits; }
 template <> inline short as_type<short, bfloat>(bfloat b) { return (short)b.fl_bits; }
 template <> inline half as_type<half, bfloat>(bfloat b) { return __builtin_astype(b.fl_bits, half); }

@@ -88,7 +88,9 @@ private:
 /*quad_ballot*/ inline quad_vote quad_ballot(bool x) { return quad_vote(fl_quad_votes(x)); }
 /*quad_active_threads_mask*/ inline quad_vote quad_active_threads_mask() { return quad_vote(fl_quad_active()); }
 
-/*quad_shuffle_and_fill_up*/ FL_SINCE_2_4(quad_shuffle_and_fill_up)
-/*quad_shuffle_and_fill_down*/ FL_SINCE_2_4(quad_shuffle_and_fill_down)
+// From MSL 2.4, by the SIMD-group's: a vector of lanes stays within its quad.
+#define FL_OF_QUAD_FILL(name, f, T) FL_OF_FILL_BY(4, name, f, T)
+/*quad_shuffle_and_fill_up*/ FL_EACH_LANE(FL_OF_QUAD_FILL, quad_shuffle_and_fill_up, fl_lanes_fill_up)
+/*quad_shuffle_and_fill_down*/ FL_EACH_LANE(FL_OF_QUAD_FILL, quad_shuffle_and_fill_down, fl_lanes_fill_down)
 
 }  // namespace metal

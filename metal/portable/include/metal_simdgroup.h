@@ -35,6 +35,14 @@ template <typename T> inline T fl_lanes_xor(T x, uint mask) {
 }
 template <typename T> inline T fl_lanes_rotate_up(T x, uint n) { return sub_group_rotate(x, (int)(-n & 31)); }
 template <typename T> inline T fl_lanes_rotate_down(T x, uint n) { return sub_group_rotate(x, (int)(n & 31)); }
+template <typename T> inline T fl_lanes_fill_up(T x, T filling, uint n, uint modulo) {
+    const T y = sub_group_rotate(x, (int)(-n & 31)), f = sub_group_rotate(filling, (int)(modulo - n & 31));
+    return get_sub_group_local_id() % modulo >= n ? y : f;
+}
+template <typename T> inline T fl_lanes_fill_down(T x, T filling, uint n, uint modulo) {
+    const T y = sub_group_rotate(x, (int)(n & 31)), f = sub_group_rotate(filling, (int)(n - modulo & 31));
+    return get_sub_group_local_id() % modulo + n < modulo ? y : f;
+}
 
 // Prefix sums and products. Where all lanes are active, in five steps (10 ns); else OpenCL's (350 ns): an inactive lane
 // cannot pass on what it was handed.
@@ -68,6 +76,13 @@ FL_PREFIX(mul, *, 1)
     inline T##2 name(T##2 x, ushort n) { return (T##2)(f(x.x, n), f(x.y, n)); }                                        \
     inline T##3 name(T##3 x, ushort n) { return (T##3)(f(x.x, n), f(x.y, n), f(x.z, n)); }                             \
     inline T##4 name(T##4 x, ushort n) { return (T##4)(f(x.x, n), f(x.y, n), f(x.z, n), f(x.w, n)); }
+#define FL_FILL(width, name, V, e) inline V name(V x, V filling, ushort n, ushort modulo = width) { return e; }
+#define FL_OF_FILL_BY(width, name, f, T)                                                                               \
+    FL_FILL(width, name, T, f(x, filling, n, modulo))                                                                  \
+    FL_FILL(width, name, T##2, (T##2)(name(x.x, filling.x, n, modulo), name(x.y, filling.y, n, modulo)))               \
+    FL_FILL(width, name, T##3, (T##3)(name(x.xy, filling.xy, n, modulo), name(x.z, filling.z, n, modulo)))             \
+    FL_FILL(width, name, T##4, (T##4)(name(x.xy, filling.xy, n, modulo), name(x.zw, filling.zw, n, modulo)))
+#define FL_OF_FILL(name, f, T) FL_OF_FILL_BY(32, name, f, T)
 #define FL_BROADCAST(x, n) sub_group_non_uniform_broadcast(x, (uint)(n))
 #define FL_BROADCAST_FIRST(x) sub_group_non_uniform_broadcast(x, fl_first_lane())
 /*simd_sum*/ FL_EACH_LANE(FL_OF_X, simd_sum, sub_group_non_uniform_reduce_add)
@@ -109,11 +124,8 @@ private:
 /*simd_ballot*/ inline simd_vote simd_ballot(bool x) { return simd_vote(sub_group_ballot(x).x); }
 /*simd_active_threads_mask*/ inline simd_vote simd_active_threads_mask() { return simd_vote(fl_active_lanes()); }
 
-// Metal 2.4's, and metalcompute compiles Metal 2.3: named only to say so.
-#define FL_SINCE_2_4(name)                                                                                             \
-    template <typename T, typename... A>                                                                               \
-    __attribute__((unavailable("introduced in Metal 2.4, this is Metal 2.3"))) T name(T, A...);
-/*simd_shuffle_and_fill_up*/ FL_SINCE_2_4(simd_shuffle_and_fill_up)
-/*simd_shuffle_and_fill_down*/ FL_SINCE_2_4(simd_shuffle_and_fill_down)
+// From MSL 2.4. The lanes fall into vectors of `modulo`; what moves in at a vector's edge comes from the other end of the filling.
+/*simd_shuffle_and_fill_up*/ FL_EACH_LANE(FL_OF_FILL, simd_shuffle_and_fill_up, fl_lanes_fill_up)
+/*simd_shuffle_and_fill_down*/ FL_EACH_LANE(FL_OF_FILL, simd_shuffle_and_fill_down, fl_lanes_fill_down)
 
 }  // namespace metal

@@ -57,7 +57,7 @@ FL_VECTORS(char) FL_VECTORS(uchar) FL_VECTORS(short) FL_VECTORS(ushort) FL_VECTO
 FL_VECTORS(long) FL_VECTORS(ulong) FL_VECTORS(half) FL_VECTORS(float)
 template <typename T> struct fl_vec<T, 1> { typedef T type; };
 template <typename T, int N> using vec = typename fl_vec<T, N>::type;
-template <typename T, int N> using fl_native_vec = T __attribute__((ext_vector_type(N)));  // OpenCL's: T and N can be deduced
+template <typename T, int N> using fl_native_vec = T __attribute__((ext_vector_type(N)));  // OpenCL's: T and N can be deduced (deduction.py)
 
 // A piece of a vector of S that is being built: a scalar, or a native vector of n components of A.
 template <typename S, typename A, int n> struct fl_piece {
@@ -100,14 +100,18 @@ template <typename M> constexpr auto fl_truth(M m) {
     if constexpr (fl_shape<M>::native != 0) return vec<bool, fl_shape<M>::size>(m); else return m;
 }
 template <typename B> constexpr auto fl_bit(B b) { if constexpr (__is_same(B, bool)) return (char)b; else return b; }
-// What repair.py puts around a struct that is read out of constant memory, and around a scalar of a higher rank than the
-// components of the vector on the other side, of type O.
+// What repair.py puts around a struct that is read out of constant memory, around a value without a name that a reference to
+// thread memory takes, and around a scalar of a higher rank than the components of the vector on the other side, of type O.
 template <typename T> inline T fl_copy(const constant T &from) {
     T to;
     for (size_t i = 0; i < sizeof(T); i++) ((thread uchar *)&to)[i] = ((const constant uchar *)&from)[i];
     return to;
 }
 template <typename T, typename... Nothing> inline T fl_copy(T from, Nothing...) { return from; }
+// What temporaries.py puts around a value whose method says thread; what has a place already stays there.
+#define FL_STAYS(space) template <typename T> constexpr space T &fl_here(space T &there) { return there; }
+FL_STAYS(device) FL_STAYS(threadgroup) FL_STAYS(thread) FL_STAYS(constant)
+template <typename T> constexpr thread T &fl_here(T &&value) { return (thread T &)value; }
 template <typename O, typename S> constexpr auto fl_fit(S s) {
     typedef typename fl_shape<O>::scalar E;
     if constexpr (fl_shape<O>::size != 0 && ((E)0.5f != (E)0 || (S)0.5f == (S)0)) return (E)s; else return s;

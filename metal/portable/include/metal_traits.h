@@ -21,19 +21,21 @@ template <typename T> struct remove_const<const T> { typedef T type; };
 template <typename T> struct remove_volatile { typedef T type; };
 template <typename T> struct remove_volatile<volatile T> { typedef T type; };
 template <typename T> struct remove_cv { typedef typename remove_volatile<typename remove_const<T>::type>::type type; };
+template <typename T> struct remove_addrspace { typedef T type; };
 template <typename T> struct remove_reference { typedef T type; };
 template <typename T> struct remove_pointer { typedef T type; };
 #define FL_REMOVE(space)                                                                   \
+    template <typename T> struct remove_addrspace<space T> { typedef T type; };            \
+    template <typename T> struct remove_addrspace<const space T> { typedef const T type; };\
     template <typename T> struct remove_reference<space T &> { typedef T type; };          \
     template <typename T> struct remove_reference<space T &&> { typedef T type; };         \
     template <typename T> struct remove_pointer<space T *> { typedef T type; };
 FL_REMOVE(device) FL_REMOVE(threadgroup) FL_REMOVE(thread) FL_REMOVE(constant)
 template <typename T> struct decay { typedef typename remove_cv<typename remove_reference<T>::type>::type type; };
-template <typename...> using void_t = void;
 template <typename T> T declval();
 #define FL_TYPE(name, params, args) template <params> using name##_t = typename name<args>::type;
 #define FL_ONE(name) FL_TYPE(name, typename T, T)
-FL_ONE(remove_const) FL_ONE(remove_volatile) FL_ONE(remove_cv) FL_ONE(remove_reference) FL_ONE(remove_pointer) FL_ONE(decay)
+FL_ONE(remove_const) FL_ONE(remove_volatile) FL_ONE(remove_cv) FL_ONE(remove_reference) FL_ONE(remove_pointer) FL_ONE(decay) FL_ONE(remove_addrspace)
 template <bool b, typename T = void> using enable_if_t = typename enable_if<b, T>::type;
 template <bool b, typename A, typename B> using conditional_t = typename conditional<b, A, B>::type;
 
@@ -63,7 +65,6 @@ FL_ASK(is_class, __is_class(T))
 FL_ASK(is_pointer, __is_pointer(T))
 FL_ASK(is_array, __is_array(T))
 FL_ASK(is_reference, __is_reference(T))
-FL_ASK(is_empty, __is_empty(T))
 FL_ASK(is_trivially_copyable, __is_trivially_copyable(T))
 #define FL_ASK_2(name, answer)                                                                                      \
     template <typename A, typename B> struct name : bool_constant<answer> {};                                       \
@@ -80,13 +81,13 @@ template <typename T> struct make_unsigned { typedef T type; };
 FL_SIGNS(char, uchar) FL_SIGNS(short, ushort) FL_SIGNS(int, uint) FL_SIGNS(long, ulong)
 FL_ONE(make_signed) FL_ONE(make_unsigned)
 
-/*integral_constant bool_constant true_type false_type enable_if enable_if_t conditional conditional_t void_t decay decay_t declval*/
-/*remove_const remove_volatile remove_cv remove_reference remove_pointer make_signed make_unsigned*/
+/*integral_constant bool_constant true_type false_type enable_if enable_if_t conditional conditional_t decay decay_t declval*/
+/*remove_addrspace remove_addrspace_t remove_const remove_volatile remove_cv remove_reference remove_pointer make_signed make_unsigned*/
 /*remove_const_t remove_volatile_t remove_cv_t remove_reference_t remove_pointer_t make_signed_t make_unsigned_t*/
 /*is_same is_void is_integral is_floating_point is_arithmetic is_signed is_unsigned is_const is_volatile is_enum is_union*/
-/*is_class is_pointer is_array is_reference is_empty is_trivially_copyable is_convertible is_base_of*/
+/*is_class is_pointer is_array is_reference is_trivially_copyable is_convertible is_base_of*/
 /*is_same_v is_void_v is_integral_v is_floating_point_v is_arithmetic_v is_signed_v is_unsigned_v is_const_v is_volatile_v*/
-/*is_scalar is_scalar_v is_enum_v is_union_v is_class_v is_pointer_v is_array_v is_reference_v is_empty_v is_trivially_copyable_v*/
+/*is_scalar is_scalar_v is_enum_v is_union_v is_class_v is_pointer_v is_array_v is_reference_v is_trivially_copyable_v*/
 /*is_convertible_v is_base_of_v*/
 
 }  // namespace metal
