@@ -22,9 +22,17 @@ def missing_device() -> str | None:
     return health.missing_device()
 
 
+def pytest_addoption(parser) -> None:
+    parser.addoption(
+        "--checks",
+        default="default",
+        help="what the portable device looks for in kernels: default, all, off, or names of checks",
+    )
+
+
 @pytest.fixture(scope="session")
-def gpus():
-    """width → Gpu with poisoned outputs; kernels are compiled once a session for each width."""
+def gpus(request):
+    """width → Gpu with poisoned outputs and checked kernels; they are compiled once a session for each width."""
     reason = missing_device()
     if reason:
         pytest.skip(f"not run here: {reason}")
@@ -32,7 +40,7 @@ def gpus():
 
     def get(width: int) -> Gpu:
         if width not in made:
-            made[width] = Gpu(width=width, poison=True)
+            made[width] = Gpu(health.device(request.config.getoption("checks")), width=width, poison=True)
         return made[width]
 
     return get

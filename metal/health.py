@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from importlib import metadata
+from typing import Any
 
 import numpy as np
 
@@ -63,3 +64,8 @@ def packages() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def device(checks: str = "off") -> Any:
+    """The device, checked where it can be: metalcompute's has no checks."""
+    return metal.Device() if sys.platform == "darwin" else metal.Device(checks=checks)

@@ -50,11 +50,32 @@ class Buffer(mmap.mmap):
     def __str__(self) -> str:
         return f"metal.portable.Buffer(length={len(self)})"
 
+    # --- for checked dispatches, which work on a copy -----------------------------------------------------------------
+    offset = 0
+
+    @property
+    def owner(self) -> Buffer:
+        return self
+
+    def view(self) -> np.ndarray:
+        """The bytes."""
+        return np.frombuffer(self, np.uint8)
+
+    def untouched(self) -> bool:
+        """Whether nobody has written anything yet, neither host nor device; False where the system does not tell."""
+        pages = -(-len(self) // mmap.PAGESIZE)
+        try:
+            with open("/proc/self/pagemap", "rb") as file:
+                file.seek(self._address // mmap.PAGESIZE * 8)
+                return not (np.frombuffer(file.read(pages * 8), "<u8") >> 62).any()  # neither in memory nor swapped out
+        except OSError:
+            return False
+
 
 class Copy:
     """A bytes-like argument as the device gets it: a copy made at the call. Cheaper than a Buffer, and only ever read."""
 
-    __slots__ = ("_memory", "_owner")
+    __slots__ = ("_length", "_memory", "_owner", "_skip", "offset", "owner")
 
     def __init__(self, runtime: Runtime, data: memoryview):
         length = data.nbytes
@@ -63,15 +84,24 @@ class Copy:
         skip = -address % _ALIGNED
         memoryview(self._owner)[skip : skip + length] = data
         self._memory = runtime.shared(address + skip, length)
+        self.owner, self.offset, self._skip, self._length = self, 0, skip, length
+
+    def view(self) -> np.ndarray:
+        """The bytes."""
+        return np.frombuffer(self._owner, np.uint8, self._length, self._skip)
+
+    def untouched(self) -> bool:
+        """Whether nobody has written anything yet."""
+        return False
 
 
 class Place:
     """A buffer from a byte offset on."""
 
-    __slots__ = ("_memory", "_owner")
+    __slots__ = ("_memory", "offset", "owner")
 
     def __init__(self, buffer: Buffer, offset: int):
-        self._owner = buffer
+        self.owner, self.offset = buffer, offset
         self._memory = buffer._runtime.shared(buffer._address + offset, len(buffer) - offset)
 
 

@@ -30,7 +30,7 @@ _sizes: dict[Path, int] = {}  # folder → bytes in it: read once by this proces
 def translator_mark() -> str:
     """Changes whenever the translator does, so that an entry made by another version is never used."""
     digest = hashlib.sha256()
-    for path in sorted([*Path(__file__).parent.glob("*.py"), *library.INCLUDE.glob("*.h")]):
+    for path in sorted([*Path(__file__).parent.rglob("*.py"), *library.INCLUDE.glob("*.h")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -7,6 +7,7 @@ for kernels written for other hosts, and not there on a Mac: `Function.dispatch`
 from __future__ import annotations
 
 from collections import namedtuple
+from collections.abc import Collection
 from dataclasses import asdict, replace
 from functools import cache
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from . import cache as disk
 from . import frontend, opencl
 from .buffers import Buffer
+from .checked import chosen
 from .constants import spelled
 from .errors import error
 from .function import Function, Part
@@ -35,11 +37,16 @@ def get_devices() -> tuple[DeviceInfo, ...]:
 
 
 class Device:
-    """The portable Metal device. `Device()` and `Device(0)` are the same; another index raises `metal.error`."""
+    """The portable Metal device. `Device()` and `Device(0)` are the same; another index raises `metal.error`.
 
-    def __init__(self, index: int = -1):
+    `checks` is ours: "default", "all", or names of checks (metal.portable.checked.CHECKS). Every dispatch is then waited for,
+    and raises KernelFault with what its kernel did wrong.
+    """
+
+    def __init__(self, index: int = -1, *, checks: str | Collection[str] = "off"):
         if index not in (-1, 0):
             raise error("Device not found")
+        self.checks = chosen(checks)
         self._runtime = opencl.runtime()
 
     def __str__(self) -> str:
@@ -54,6 +61,10 @@ class Device:
             raise TypeError(f"kernel source must be str, not {type(source).__name__}")
         if std not in VERSIONS:
             raise error(f"Metal {std} is not a version that is known here: {', '.join(VERSIONS)}")
+        if self.checks:
+            from .checked.kernel import CheckedKernel
+
+            return CheckedKernel(self, source, VERSIONS[std])
         return Kernel(self, source, VERSIONS[std])
 
     def buffer(self, length_or_data) -> Buffer:
@@ -75,6 +86,7 @@ class Kernel:
     def __init__(self, device: Device, source: str, version: int):
         self._device, self._source, self._version = device, source, version
         self._programs: dict[tuple, Any] = {}
+        self._places: dict[tuple, Any] = {}  # what the numbers in an instrumented program mean
         self._lowered: Lowered | None = None
         self._kernels: dict[str, KernelInfo] = {}
         self._constants: dict[str, Constant] = {}
@@ -107,10 +119,13 @@ class Kernel:
             raise error(f"'{name}' takes no function constants, {len(constants)} given")
         values = spelled(self._constants, constants or {})
         if not self._many() and not values:
-            return Function(self, self._present(self._kernels[name], values), Part((), "", False))
+            return self._function(self._present(self._kernels[name], values), Part((), "", False))
         part = Part((name,), "; ".join(f"{n} = {v}" for n, v in values.items()), False, tuple(values.items()))
         self._program(part)
-        return Function(self, self._present(self._kernels[name], values), part)
+        return self._function(self._present(self._kernels[name], values), part)
+
+    def _function(self, info: KernelInfo, part: Part) -> Function:
+        return Function(self, info, part)
 
     def _many(self) -> bool:
         return len(self._kernels) > MANY
@@ -130,8 +145,11 @@ class Kernel:
             return self._programs[part]
 
     def _key(self, part: Part) -> str:
-        marks = (str(self._version), *part.names, part.values, "shaped" if part.shaped else "")
+        marks = (str(self._version), *part.names, part.values, "shaped" if part.shaped else "", *self._marks())
         return disk.key(self._source, self._device._runtime.fingerprint, *opencl.OPTIONS, *opencl.FAST, *marks)
+
+    def _marks(self) -> tuple[str, ...]:
+        return ()
 
     def _load(self, part: Part) -> bool:
         """Whether the disk has the part; an entry without a binary is a library's table of contents."""
@@ -141,6 +159,7 @@ class Kernel:
         try:
             if entry[1]:
                 self._programs[part] = self._device._runtime.load(entry[1])
+                self._places[part] = entry[0]["places"]
             if not self._kernels:
                 self._kernels = {name: _info(fields) for name, fields in entry[0]["kernels"].items()}
                 self._constants = {name: Constant(**fields) for name, fields in entry[0]["constants"].items()}
@@ -163,9 +182,13 @@ class Kernel:
         if part.names:
             lowered = self._alone(lowered, part)
             self._kernels |= lowered.kernels
-        program = run.build(lowered, _shaped() if part.shaped else "")
+        program = self._compiled(lowered, part)
         self._programs[part] = program
-        disk.write(self._key(part), self._description(lowered.kernels), program.get_info(run.cl.program_info.BINARIES)[0])
+        described = {**self._description(lowered.kernels), "places": self._places.get(part)}
+        disk.write(self._key(part), described, program.get_info(run.cl.program_info.BINARIES)[0])
+
+    def _compiled(self, lowered: Lowered, part: Part) -> Any:
+        return self._device._runtime.build(lowered, _shaped() if part.shaped else "")
 
     def _alone(self, whole: Lowered, part: Part) -> Lowered:
         """A function with what it needs of the source; with all of it, should what it needs be told wrong."""

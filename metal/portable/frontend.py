@@ -8,6 +8,7 @@ refused here on the found.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from . import library
 from .errors import SourceError
@@ -16,11 +17,12 @@ from .parameters import GRAPHICS, NO_GRAPHICS
 from .repair import conversions, wrap
 from .rules import Rules
 
-_FILE = "fl_program.cl"
+FILE = "fl_program.cl"
 _LIBRARY = str(library.INCLUDE / "library-as-needed.h")  # never on disk: given to libclang with the program
 # -I: the driver includes opencl-c-base.h by itself, and finds ours (libclang ships none)
 _ARGUMENTS = [
     *("-x", "cl", "-cl-std=clc++2021", "-target", "spir64", "-Wno-everything", "-ferror-limit=20"),
+    *("-Wuninitialized", "-Wsometimes-uninitialized", "-Wconditional-uninitialized"),  # checked mode asks (instrument.py)
     "-cl-single-precision-constant",  # 2.5 is a float in Metal
     *("-I", str(library.INCLUDE), "-include", _LIBRARY),
 ]
@@ -39,19 +41,22 @@ _TYPES = {
 }
 
 
-def check(lowered: Lowered) -> None:
-    """Read the program with types. Raises SourceError with every error found; fills in each kernel's threadgroup_bytes."""
+def check(lowered: Lowered) -> Any:
+    """Read the program with types; fills in each kernel's threadgroup_bytes. Raises SourceError with every error found.
+
+    Returns libclang's unit of the program as it now is.
+    """
     import clang.cindex as ci
 
     for _ in range(_PASSES):
         text = PROLOGUE + lowered.text + EPILOGUE
-        files, raw = [(_FILE, text), (_LIBRARY, library.text(lowered.text))], text.encode()
-        unit = ci.Index.create().parse(_FILE, args=_ARGUMENTS, unsaved_files=files)
+        files, raw = [(FILE, text), (_LIBRARY, library.text(lowered.text))], text.encode()
+        unit = ci.Index.create().parse(FILE, args=_ARGUMENTS, unsaved_files=files)
         rules = Rules({k.entry: k for k in lowered.kernels.values()}, raw)
-        wraps = conversions(unit.diagnostics, raw, _FILE)
+        wraps = conversions(unit.diagnostics, raw, FILE)
         if not wraps:
             for node in unit.cursor.get_children():
-                if node.location.file and node.location.file.name == _FILE:
+                if node.location.file and node.location.file.name == FILE:
                     rules.walk(node)
             wraps = rules.truths.wraps
         if not wraps:
@@ -67,6 +72,7 @@ def check(lowered: Lowered) -> None:
     if found.findings:
         unique = _graphics(found.findings) or sorted(set(found.findings))
         raise SourceError(lowered.where, unique)
+    return unit
 
 
 def _graphics(findings: list[tuple[int, str]]) -> list[tuple[int, str]]:
@@ -108,8 +114,8 @@ class _Diagnostics:
     def report(self, diagnostic) -> None:
         """An error. One inside the library stands where the program asks for it: a note says where ("in instantiation of …
         requested here"), but only with the first error there; what follows from that is left out."""
-        places = [p.location for p in (diagnostic, *diagnostic.children) if p.location.file and p.location.file.name == _FILE]
-        if diagnostic.location.file and diagnostic.location.file.name == _FILE:
+        places = [p.location for p in (diagnostic, *diagnostic.children) if p.location.file and p.location.file.name == FILE]
+        if diagnostic.location.file and diagnostic.location.file.name == FILE:
             self.add(diagnostic.location.offset, reword(diagnostic.spelling))
         elif places:
             self.add(places[-1].offset, reword(diagnostic.spelling))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from .buffers import Buffer, argument, place
 from .errors import error
-from .grid import Launch, Shape, launches
+from .grid import Launch, Shape, Three, extent, launches
 from .lowered import KernelInfo
 from .opencl import Runtime
 
@@ -68,10 +68,10 @@ class Entry:
 
 
 class Prepared(NamedTuple):
-    """A dispatch, checked: whether its positions must be worked out (grid.py), its launches, buffers and lengths."""
+    """A dispatch, its arguments checked: its grid in threads, its threadgroup, buffers, and threadgroup arguments' lengths."""
 
-    shaped: bool
-    launches: tuple[Launch, ...]
+    grid: Three
+    group: Three
     bound: list
     lengths: list[int]
 
@@ -128,18 +128,19 @@ class Function:
     def _queue(self, what: Prepared) -> Run:
         run, event = self._run, None
         with run.lock:
-            entry = self._ready(what)
-            for offset, size, group in what.launches:
+            entry, found = self._ready(what)
+            for offset, size, group in found:
                 event = self._enqueue(run.queue, entry.kernel, size, group, offset)
         return Run(event, what.bound)
 
-    def _ready(self, what: Prepared) -> Entry:
-        """The OpenCL kernel with its arguments set. Call it, and use what it returns, under the runtime's lock."""
-        entry = self._shaped if what.shaped else self._plain
+    def _ready(self, what: Prepared) -> tuple[Entry, tuple[Launch, ...]]:
+        """The OpenCL kernel with its arguments set, and its launches. Called, and used, under the runtime's lock."""
+        shaped, found = launches(what.grid, what.group)
+        entry = self._shaped if shaped else self._plain
         if entry is None:
             entry = self._shaped = Entry(self._run, self._kernel._program(self._part._replace(shaped=True)), self._info)
         entry.give(what.bound, what.lengths)
-        return entry
+        return entry, found
 
     def _called(self, count: int, buffers: tuple) -> tuple[list, int]:
         """A call's arguments, checked: what the buffers are to the device, and how many threads run."""
@@ -167,11 +168,11 @@ class Function:
     def _prepared(self, count: int, buffers: tuple) -> Prepared:
         """A call as a dispatch."""
         bound, size = self._called(count, buffers)
-        return Prepared(False, (Launch(None, (size,), self._group),) if size else (), bound, _NONE)
+        return Prepared((size, 1, 1), (self._group[0], 1, 1), bound, _NONE)
 
     def _dispatched(self, threadgroup, grid, threadgroups, buffers, threadgroup_memory) -> Prepared:
         info = self._info
-        shaped, found = launches(grid, threadgroups, threadgroup, info.most)
+        whole, group = extent(grid, threadgroups, threadgroup, info.most)
         bound: list[Any] = []
         for n, given in enumerate(buffers):
             if isinstance(given, tuple) and len(given) == 2:
@@ -188,7 +189,7 @@ class Function:
                 )
             lengths.append(length)
         self._check(bound, sum(lengths))
-        return Prepared(shaped, found, bound, lengths)
+        return Prepared(whole, group, bound, lengths)
 
     def _check(self, bound: list, dynamic: int) -> None:
         """Raises `metal.error` unless all that the kernel reads is bound, and threadgroup memory is within the limit."""

@@ -17,6 +17,7 @@ from .errors import error
 from .parameters import SIMD_WIDTH
 
 Shape = int | Sequence[int]
+Three = tuple[int, int, int]
 MOST = 0xFFFFFFFF  # a grid's length is a uint
 
 
@@ -26,7 +27,7 @@ class Launch(NamedTuple):
     group: tuple[int, ...]
 
 
-def shape(value: Shape, what: str, least: int) -> tuple[int, int, int]:
+def shape(value: Shape, what: str, least: int) -> Three:
     """One, two or three numbers as three. Raises `metal.error` naming `what` if they are no such thing."""
     try:
         given = [operator.index(value)] if not isinstance(value, Sequence) else [operator.index(n) for n in value]
@@ -40,28 +41,27 @@ def shape(value: Shape, what: str, least: int) -> tuple[int, int, int]:
     return x, y, z
 
 
-def launches(grid: Shape | None, threadgroups: Shape | None, threadgroup: Shape, most: int) -> tuple[bool, tuple[Launch, ...]]:
-    """(whether the kernel must work out its positions, the launches): by threads (`grid`) or by whole threadgroups."""
+def extent(grid: Shape | None, threadgroups: Shape | None, threadgroup: Shape, most: int) -> tuple[Three, Three]:
+    """(the grid's lengths in threads, the threadgroup's), of a grid in threads or in threadgroups. Raises `metal.error`."""
     if (grid is None) == (threadgroups is None):
         raise error("a dispatch takes either grid= (in threads) or threadgroups= (in whole threadgroups)")
     group = shape(threadgroup, "threadgroup", 1)
     threads = group[0] * group[1] * group[2]
     if threads > most:
         raise error(f"a threadgroup of {'×'.join(map(str, group))} is {threads} threads, the limit is {most}")
-    if grid is None:
-        counts = shape(threadgroups, "threadgroups", 0)  # type: ignore[arg-type]
-        whole = [count * length for count, length in zip(counts, group, strict=True)]
-        if max(whole) > MOST:
-            raise error(f"threadgroups={threadgroups!r} of {group} are more than {MOST} threads in one dimension")
-    else:
-        whole = list(shape(grid, "grid", 0))
-    if 0 in whole:
-        return False, ()
-    return _cut(tuple(whole), group)
+    if grid is not None:
+        return shape(grid, "grid", 0), group
+    x, y, z = (count * length for count, length in zip(shape(threadgroups, "threadgroups", 0), group, strict=True))  # type: ignore[arg-type]
+    if max(x, y, z) > MOST:
+        raise error(f"threadgroups={threadgroups!r} of {group} are more than {MOST} threads in one dimension")
+    return (x, y, z), group
 
 
 @lru_cache(maxsize=1024)
-def _cut(grid: tuple[int, ...], group: tuple[int, ...]) -> tuple[bool, tuple[Launch, ...]]:
+def launches(grid: Three, group: Three) -> tuple[bool, tuple[Launch, ...]]:
+    """(whether the kernel must work out its positions, the launches) of a grid in threads."""
+    if 0 in grid:
+        return False, ()
     rest = [whole % length for whole, length in zip(grid, group, strict=True)]
     # Rows of whole SIMD-groups, or a single row: here OpenCL’s order is Metal’s, and the program stays as it is.
     if not any(rest) and (group[0] % SIMD_WIDTH == 0 or group[1] == group[2] == 1):

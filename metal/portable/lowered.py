@@ -115,15 +115,24 @@ class Lowered:
         self._starts = None
         self.refused[name] = problem
 
-    def insert(self, offset: int, text: str) -> None:
-        """Put `text` in at an offset of the output; what is around it keeps its origin."""
-        assert self.text is not None and self._starts is not None
-        i = max(0, bisect.bisect_right(self._starts, offset) - 1)
-        part, at = self._parts[i], offset - self._starts[i]
-        origin = part.origin + at if part.verbatim else part.origin
-        made = replace(part, text=text, origin=origin, verbatim=False, constant=None)
-        self._parts[i : i + 1] = [replace(part, text=part.text[:at]), made, replace(part, text=part.text[at:], origin=origin)]
-        self._starts = None
+    def insert_all(self, texts: dict[int, str]) -> None:
+        """Put texts in, by offset of the output; what is around them keeps its origin."""
+        text, made = self.text, []
+        assert self._starts is not None
+        rest = sorted(texts)
+        for start, part in zip(self._starts, self._parts, strict=True):
+            done = 0
+            while rest and rest[0] - start < len(part.text) + (start + len(part.text) == len(text)):
+                at = rest.pop(0)
+                cut = at - start
+                origin = part.origin + (done if part.verbatim else 0)
+                made.append(replace(part, text=part.text[done:cut], origin=origin))
+                made.append(_Part(texts[at], part.origin + (cut if part.verbatim else 0), False, part.kernel))
+                done = cut
+            made.append(
+                replace(part, text=part.text[done:], origin=part.origin + (done if part.verbatim else 0)) if done else part
+            )
+        self._parts, self._starts = [part for part in made if part.text], None
 
     @property
     def text(self) -> str:

@@ -62,14 +62,14 @@ class Runtime:
     def _unlock(self) -> None:
         self.lock = threading.RLock()  # held by a thread that the child has not
 
-    def build(self, lowered: Lowered, before: str = ""):
+    def build(self, lowered: Lowered, before: str = "", *, fast: bool = True):
         """Compile a lowered program, `before` it. Raises SourceError with the compiler's findings."""
         cl, text = self.cl, _INLINE + library.text(lowered.text) + before + PROLOGUE + lowered.text + EPILOGUE + _END
         with self.lock, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = cl._cl._Program(self.context, text)
             try:
-                options = OPTIONS if _SAFE.search(lowered.text) else OPTIONS + FAST
+                options = OPTIONS + FAST if fast and not _SAFE.search(lowered.text) else OPTIONS
                 program._build(" ".join(options).encode(), [self.device])
             except cl.RuntimeError as problem:
                 log = program.get_build_info(self.device, cl.program_build_info.LOG)

@@ -51,8 +51,8 @@ class Recording:
         if self._replayed:
             raise error("a recording that was replayed takes no more dispatches")
         with self._run.lock:
-            entry = function._ready(what)
-            for launch in what.launches:
+            entry, found = function._ready(what)
+            for launch in found:
                 self._list.add(entry.kernel, launch)
         self._kept.append((function, entry, what.bound))
 

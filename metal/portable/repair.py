@@ -57,8 +57,8 @@ def wrap(lowered: Lowered, wraps: Iterable[Wrap], raw: bytes, shift: int) -> Non
     for start, end, head in sorted(set(wraps), key=lambda w: (w[0], -w[1])):  # the outer of two comes first
         pieces.setdefault(start, []).append(head)
         pieces.setdefault(end, []).insert(0, ")" * (head.count("(") - head.count(")")))
-    for offset in sorted(pieces, reverse=True):
-        lowered.insert(len(raw[:offset].decode(errors="ignore")) - shift, "".join(pieces[offset]))
+    texts = {len(raw[:offset].decode(errors="ignore")) - shift: "".join(pieces[offset]) for offset in pieces}
+    lowered.insert_all(texts)
 
 
 def _swizzle(diagnostic, ranges: list[tuple[int, int]], raw: bytes) -> list[Wrap]:

@@ -1,0 +1,187 @@
+"""A checked dispatch: buffers into the arena, the instrumented kernel over them, what it did into findings, results back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import error
+from ..lowered import KernelInfo
+from .arena import ARRAYS, GROUPS, SLOTS, WHATS, arena
+from .edits import Site
+from .findings import Finding
+from .instrument import Array
+from .words import found
+
+LARGE = 1 << 20  # bytes: what is larger is given back to the system after each dispatch
+UNWRITTEN = (1 << 56) - 1  # in a note: nobody, in this dispatch's serial
+
+
+@dataclass
+class Program:
+    """An instrumented kernel as the disk keeps it: what its numbers mean."""
+
+    sites: list[Site]
+    arrays: list[Array]
+    static: list[tuple[int, str, str]] = field(default_factory=list)  # (site, check, message): what no run need show
+
+
+@dataclass(frozen=True)
+class Box:
+    """Threadgroups of one shape: whole ones, or those at the far edges of a grid."""
+
+    origin: tuple[int, int, int]
+    boxes: tuple[int, int, int]
+    wide: tuple[int, int, int]
+
+
+@dataclass
+class Bound:
+    """A buffer as a dispatch has it: its slot, where it begins there, and its length."""
+
+    slot: int
+    offset: int
+    length: int
+
+
+def boxes(grid: tuple[int, int, int], full: tuple[int, int, int]) -> Iterator[Box]:
+    """How a grid falls into threadgroups, smaller ones at its far edges."""
+    axes = []
+    for whole, length in zip(grid, full, strict=True):
+        parts = [(0, whole // length, length)] if whole >= length else []
+        axes.append(parts + ([(whole // length, 1, whole % length)] if whole % length else []))
+    for z in axes[2]:
+        for y in axes[1]:
+            for x in axes[0]:
+                yield Box((x[0], y[0], z[0]), (x[1], y[1], z[1]), (x[2], y[2], z[2]))
+
+
+class Dispatch:
+    """One dispatch of one kernel. `run()` raises KernelFault; the buffers hold what the kernel made of them all the same."""
+
+    def __init__(self, run: Any, entry: Any, info: KernelInfo, program: Program, limit: float):
+        self._run, self._kernel, self._info, self._program, self.limit = run, entry, info, program, limit
+        self.arena = arena()
+
+    def run(self, grid, full, bound: list, lengths: list[int], checks: frozenset[str]) -> list[Finding]:
+        """Do it; what was found. Call it under the runtime's lock."""
+        self.grid, self.full, self.bound, self.checks = grid, full, bound, checks
+        self.sizes = list(lengths) + [a.size for a in self._program.arrays[len(lengths) :]]
+        self._place(bound)
+        try:
+            self._begin()
+            self._launch_all()
+            return self._collect()
+        finally:
+            self._end()
+
+    # --- memory -------------------------------------------------------------------------------------------------
+    def _place(self, bound: list) -> None:
+        """Give every buffer that is bound a slot; one that is bound twice has one slot."""
+        slots: dict[int, int] = {}
+        self.places: dict[int, Bound] = {}
+        self._owners: dict[int, Any] = {}
+        self._written: set[int] = set()
+        writable = {b.index for b in self._info.buffers if b.writable}
+        for index, given in enumerate(bound):
+            if given is None:
+                continue
+            owner = given.owner
+            slot = slots.setdefault(id(owner), len(slots))
+            if slot >= SLOTS:
+                raise error(f"a checked dispatch takes {SLOTS} buffers at most")
+            self._owners[slot] = owner
+            self.places[index] = Bound(slot, given.offset, len(owner.view()))
+            if index in writable:
+                self._written.add(slot)
+
+    def _begin(self) -> None:
+        a = self.arena
+        control = a.control[0]
+        control["serial"] = control["serial"] % 255 + 1
+        control["stop"] = control["found"] = 0
+        if control["serial"] == 1:
+            self._forget_notes()
+        control["lengths"] = 0
+        for slot, owner in self._owners.items():
+            bytes_, tracked = owner.view(), slot in self._written
+            control["lengths"][slot] = len(bytes_) << 2 | tracked
+            if tracked and owner.untouched():
+                a.bytes(slot, len(bytes_))[:] = 0
+                a.notes(slot, len(bytes_))[:, 0] = int(control["serial"]) << 56 | UNWRITTEN
+            else:
+                a.bytes(slot, len(bytes_))[:] = bytes_
+        if len(self.sizes) > ARRAYS:
+            raise error(f"'{self._info.name}' has {len(self.sizes)} threadgroup variables; checked mode takes {ARRAYS} at most")
+        control["arrays"] = 0
+        for n, size in enumerate(self.sizes):
+            control["arrays"][n] = size << 2 | 1
+        a.times[: len(self._program.sites)] = 0
+        a.states[:] = 0
+        for buffer in self._info.buffers:
+            place = self.places.get(buffer.index)
+            if place is not None:
+                self._kernel.set_arg(buffer.position, self._run.shared(a.slot(place.slot) + place.offset, 1))
+        for position in self._info.absent:
+            self._kernel.set_arg(position, None)
+        for argument in self._info.threadgroups:
+            self._kernel.set_arg(argument.position, self._run.cl.LocalMemory(16))
+
+    def _forget_notes(self) -> None:
+        for slot in range(SLOTS):
+            self.arena.forget(slot, 1 << 30)
+        self.arena.forget_shared()
+
+    def _end(self) -> None:
+        for slot, owner in self._owners.items():
+            bytes_ = owner.view()
+            if slot in self._written:
+                bytes_[:] = self.arena.bytes(slot, len(bytes_))
+            if len(bytes_) > LARGE:
+                self.arena.forget(slot, len(bytes_))
+
+    # --- launches ---------------------------------------------------------------------------------------------------
+    def _launch_all(self) -> None:
+        box = self.arena.control[0]["box"]
+        box["grid"], box["full"] = self.grid, self.full
+        box["groups"] = [-(-g // f) for g, f in zip(self.grid, self.full, strict=True)]
+        self.boxes = list(boxes(self.grid, self.full))
+        self._deadline = time.monotonic() + self.limit
+        for number, part in enumerate(self.boxes):
+            box["number"], box["origin"], box["boxes"], box["wide"] = number, part.origin, part.boxes, part.wide
+            count = part.boxes[0] * part.boxes[1] * part.boxes[2]
+            threads = part.wide[0] * part.wide[1] * part.wide[2]
+            box["count"], box["times"], box["plus"], box["descending"] = count, 1, 0, 0
+            for first in range(0, count, GROUPS):
+                box["first"] = first
+                groups = min(GROUPS, count - first)
+                self._launch(groups * threads, threads)
+                if self.arena.control[0]["stop"]:
+                    return
+
+    def _launch(self, size: int, threads: int) -> None:
+        event = self._run.cl.enqueue_nd_range_kernel(self._run.queue, self._kernel, (size,), (threads,))
+        self._run.queue.flush()
+        done, pause = self._run.cl.command_execution_status.COMPLETE, 0.0
+        while (status := event.command_execution_status) > done:
+            if time.monotonic() > self._deadline:
+                self.arena.control[0]["stop"] = 1
+                event.wait()
+                return
+            time.sleep(pause)
+            pause = min(pause + 2e-5, 1e-3)
+        if status < 0:
+            raise error(f"'{self._info.name}' failed (OpenCL error {status})")
+
+    # --- findings ---------------------------------------------------------------------------------------------------
+    def _collect(self) -> list[Finding]:
+        a, program = self.arena, self._program
+        made: dict[tuple, Finding] = {}
+        for record in a.records[: min(int(a.control[0]["found"]), len(a.records))]:
+            key = (int(record["site"]), int(record["what"]))
+            if key not in made:
+                count = int(a.times[key])
+                made[key] = found(self, self._info, program, WHATS[key[1]], record, count)
+        return [made[key] for key in sorted(made)]

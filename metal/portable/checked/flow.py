@@ -1,0 +1,103 @@
+"""Control flow in an instrumented program: conditions that a barrier hangs on are agreed upon, loops can be stopped."""
+
+from __future__ import annotations
+
+from clang.cindex import Cursor
+from clang.cindex import CursorKind as K
+
+from .edits import Edits
+from .tree import called
+
+LOOPS = (K.FOR_STMT, K.WHILE_STMT, K.DO_STMT)
+_BARRIER = "threadgroup_barrier"
+
+
+class Flow(Edits):
+    """The part of the instrumentation that deals with statements."""
+
+    def _visit(self, node: Cursor, role: int = 1) -> None:
+        raise NotImplementedError
+
+    def _find_barriers(self, functions: list[Cursor]) -> None:
+        """Which functions a threadgroup_barrier is called in, or in what they call; by name, as templates are not resolved."""
+        calls: dict[str, set[str]] = {}
+        for function in functions:
+            found = {called(n) for n in function.walk_preorder() if n.kind == K.CALL_EXPR}
+            calls[function.spelling] = calls.get(function.spelling, set()) | found
+        self._barred = {_BARRIER}
+        while more := {name for name, known in calls.items() if known & self._barred} - self._barred:
+            self._barred |= more
+
+    def _enter(self, body: Cursor) -> None:
+        """A function's body begins."""
+        calls = [n for n in body.walk_preorder() if n.kind == K.CALL_EXPR]
+        self._barriers = [n.extent.start.offset for n in calls if called(n) in self._barred]
+        self._outer: list[Cursor] = []  # the loops around
+
+    def _statement(self, node: Cursor, children: list[Cursor]) -> bool:
+        """Deal with an `if` or a loop; False where it is neither."""
+        if node.kind == K.IF_STMT:
+            self._if(node, children)
+        elif node.kind in LOOPS:
+            self._loop(node, children)
+        else:
+            return False
+        return True
+
+    def _holds_barrier(self, node: Cursor) -> bool:
+        return any(node.extent.start.offset <= at < node.extent.end.offset for at in self._barriers)
+
+    def _if(self, node: Cursor, children: list[Cursor]) -> None:
+        condition = children[0]
+        constant = self._words(node)[2:].lstrip().startswith("constexpr")
+        if condition.kind.is_expression() and not constant:
+            self._visit(condition)
+            if self._decides(node):
+                self._wrap(condition, "fl_agree(", f", {self._site(condition)})", 3)
+        for child in children[1:]:
+            self._visit(child)
+
+    def _decides(self, node: Cursor) -> bool:
+        """Whether it hangs on this `if` that a threadgroup_barrier is reached."""
+        if not self._barriers:
+            return False
+        if self._holds_barrier(node):
+            return True
+        inside = {n.kind for n in node.walk_preorder()}
+        looped = [loop for loop in self._outer if self._holds_barrier(loop)]
+        later = any(at > node.extent.end.offset for at in self._barriers)
+        if K.RETURN_STMT in inside and (looped or later):
+            return True
+        return bool(inside & {K.BREAK_STMT, K.CONTINUE_STMT}) and bool(looped) and looped[-1] is self._outer[-1]
+
+    def _loop(self, node: Cursor, children: list[Cursor]) -> None:
+        start, end = self._condition(node, children)
+        site = self._site(node, at=start)
+        goes_on = f"fl_goes_on({site})"
+        if start == end:
+            self._point(start, f" {goes_on}")
+        elif self._holds_barrier(node):
+            self._wrap((start, end), f"fl_agree({goes_on} && (", f"), {site})", 3)
+        else:
+            self._wrap((start, end), f"{goes_on} && (", ")", 3)
+        self._outer.append(node)
+        for child in children:
+            self._visit(child)
+        self._outer.pop()
+
+    def _condition(self, node: Cursor, children: list[Cursor]) -> tuple[int, int]:
+        """Where a loop's condition stands; an empty range where it has none."""
+        if node.kind != K.FOR_STMT:
+            return self._span(children[0] if node.kind == K.WHILE_STMT else children[-1])
+        at = self.text.index("(", self._span(node)[0]) + 1
+        marks: list[int] = []
+        depth = 0
+        while len(marks) < 2:  # the two semicolons
+            c = self.text[at]
+            depth += (c in "([{") - (c in ")]}")
+            if c == ";" and not depth:
+                marks.append(at)
+            at += 1
+        words = self.text[marks[0] + 1 : marks[1]]
+        left = marks[0] + 1 + len(words) - len(words.lstrip())
+        return (left, left + len(words.strip())) if words.strip() else (marks[1], marks[1])

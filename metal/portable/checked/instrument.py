@@ -1,0 +1,264 @@
+"""The translated program with its checks put in: every access to memory, loop and barrier calls a function of checked.h.
+
+Works on libclang's tree of the program that frontend.check has read, and only inserts text, so that every piece keeps its
+origin. What an expression's parent does with it says whether it is read or written: a load is a conversion of its own there.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from clang.cindex import Cursor, TranslationUnit, TypeKind
+from clang.cindex import CursorKind as K
+
+from ..lowered import Lowered
+from .edits import Edits
+from .flow import Flow
+from .tree import FUNCTIONS, called, in_program, is_array, is_value, memory
+
+READ, WRITE, ATOMIC = 1, 2, 4
+PATH, BOUNDS = -1, 0  # roles: part of a longer access; an address that something is bound to
+_SWIZZLE = re.compile(r"\.\s*([xyzwrgba]{1,4})\s*$")
+_COMPONENT = {c: n % 4 for n, c in enumerate("xyzwrgba")}
+_NOT_RUN = {K.TYPE_REF, K.TEMPLATE_REF, K.NAMESPACE_REF, K.STATIC_ASSERT, K.INTEGER_LITERAL, K.TYPEDEF_DECL}
+_NOT_RUN |= {K.CXX_UNARY_EXPR}  # sizeof
+_MATRIX = {"simdgroup_load", "simdgroup_store", "simdgroup_multiply", "simdgroup_multiply_accumulate"}
+_LANES = {"simd_shuffle": 32, "simd_broadcast": 32, "quad_shuffle": 4, "quad_broadcast": 4}
+_ATOMIC_HOW = {"atomic_load_explicit": READ, "atomic_store_explicit": WRITE}
+_COMPARE = {"operator==", "operator!=", "operator<=", "operator>="}
+_UNSET = re.compile(r"variable '\w+' (?:is|may be) (?:used )?uninitialized")
+
+
+@dataclass
+class Array:
+    """A threadgroup variable of a kernel, and its bytes. Its number is its place in the kernel's list."""
+
+    name: str
+    size: int
+
+
+class Instrument(Flow, Edits):
+    """One pass over a program: `lowered` gets the calls, `sites` and `arrays` say what their numbers mean."""
+
+    def __init__(self, lowered: Lowered, unit: TranslationUnit, file: str):
+        Edits.__init__(self, lowered)
+        self.arrays: dict[str, list[Array]] = {}
+        self._kernels = {k.entry: k for k in lowered.kernels.values()}
+        # uses of what has no value on every way there, as Clang's own warnings know it
+        warned = [d for d in unit.diagnostics if d.location.file and d.location.file.name == file]
+        self._unset = {d.location.offset for d in warned if _UNSET.match(d.spelling)}
+        self._poisoned: set[str] = set()  # variables that hold a mark until they are written
+        functions = list(in_program(unit, file))
+        self._find_barriers(functions)
+        for function in functions:
+            self._function(function)
+        self._apply()
+
+    def _function(self, function: Cursor) -> None:
+        body = next((c for c in function.get_children() if c.kind == K.COMPOUND_STMT), None)
+        if body is None:
+            return
+        start, at = self._span(function)[0], self._span(body)[0]
+        if re.search(r"\bconstexpr\b", self.text[start:at]):
+            return
+        self._kernel = self._kernels.get(function.spelling)
+        self._reference = function.result_type.kind == TypeKind.LVALUEREFERENCE
+        self._enter(body)
+        if self._kernel is not None:
+            arrays = self.arrays.setdefault(self._kernel.name, [])
+            for argument in self._kernel.threadgroups:
+                self._point(at + 1, f" fl_take({argument.name}, {len(arrays)});")
+                arrays.append(Array(argument.name, 0))
+        for child in body.get_children():
+            self._visit(child)
+
+    # --- expressions --------------------------------------------------------------------------------------------------
+    def _visit(self, node: Cursor, role: int = READ) -> None:
+        """Put in what `node`, and all below it, asks for; `role` is what its parent does with it."""
+        kind = node.kind
+        if kind in _NOT_RUN:
+            return
+        children = list(node.get_children())
+        space = memory(node.type)
+        if space and self._lvalue(node, children, space, role):
+            return
+        if kind == K.PAREN_EXPR:
+            self._visit(children[0], role)
+        elif kind == K.UNEXPOSED_EXPR:
+            for child in children:
+                self._visit(child, PATH if is_array(child.type) else READ)
+        elif kind == K.BINARY_OPERATOR and len(children) == 2:
+            between = self.text[self._span(children[0])[1] : self._span(children[1])[0]]
+            self._visit(children[0], WRITE if between.strip(" \t\n()") == "=" else READ)
+            self._visit(children[1])
+        elif kind == K.COMPOUND_ASSIGNMENT_OPERATOR:
+            self._visit(children[0], READ | WRITE)
+            self._visit(children[1])
+        elif kind == K.UNARY_OPERATOR:
+            words = self._words(node)
+            changes = words.startswith(("++", "--")) or words.endswith(("++", "--"))
+            self._visit(children[0], PATH if words.startswith("&") else READ | WRITE if changes else READ)
+        elif kind == K.ARRAY_SUBSCRIPT_EXPR:  # of private memory
+            self._subscript(node, children, role)
+        elif kind == K.DECL_REF_EXPR:
+            if node.extent.start.offset in self._unset and role == READ:
+                self._wrap(node, "fl_seen(", f", {self._site(node)})", 1)
+        elif kind == K.CALL_EXPR:
+            self._call(node, children)
+        elif kind == K.VAR_DECL:
+            self._variable(node, children)
+        elif kind == K.DECL_STMT:
+            for child in children:
+                self._visit(child)
+                if child.kind == K.VAR_DECL:
+                    self._poison(node, child)
+        elif kind == K.RETURN_STMT:
+            for child in children:
+                self._visit(child, BOUNDS if self._reference else READ)
+        elif not self._statement(node, children):
+            for child in children:
+                self._visit(child)
+
+    def _lvalue(self, node: Cursor, children: list[Cursor], space: str, role: int) -> bool:
+        """A node that stands for a place in device, constant or threadgroup memory; False if it is none after all."""
+        kind = node.kind
+        here = role != PATH and not is_array(node.type)
+        if kind == K.ARRAY_SUBSCRIPT_EXPR and memory(children[0].type) and not is_array(children[0].type):
+            if here:  # a component of a vector, by a number: of the vector's place only the bounds
+                self._access(children[0], node, BOUNDS)
+            self._visit(children[0], PATH)
+            self._visit(children[1])
+        elif kind == K.ARRAY_SUBSCRIPT_EXPR:
+            if here:
+                self._access(node, node, role)
+            self._subscript(node, children, PATH)
+        elif kind == K.MEMBER_REF_EXPR or (kind == K.UNARY_OPERATOR and self._words(node).startswith("*")):
+            if kind == K.MEMBER_REF_EXPR and (not children or node.referenced is None or node.referenced.kind != K.FIELD_DECL):
+                return False
+            if here and not (kind == K.MEMBER_REF_EXPR and node.referenced.is_bitfield()):
+                self._access(node, node, role)
+            for child in children:
+                self._visit(child, PATH if memory(child.type) and child.type.kind != TypeKind.POINTER else READ)
+        elif kind == K.DECL_REF_EXPR:
+            refers = node.referenced is not None and node.referenced.type.kind == TypeKind.LVALUEREFERENCE
+            if here and (refers or space == "local"):
+                self._access(node, node, role)
+        elif kind == K.UNEXPOSED_EXPR and children and memory(children[0].type):
+            letters = _SWIZZLE.search(self._words(node))
+            if not letters:
+                return False
+            if here:
+                components = [_COMPONENT[c] for c in letters[1]]
+                first, last = min(components), max(components)
+                size = max(1, node.type.get_size()) // (4 if len(components) == 3 else len(components))
+                self._access(children[0], node, role, (first * size, (last - first + 1) * size))
+            self._visit(children[0], PATH)
+        elif kind == K.CONDITIONAL_OPERATOR:
+            self._visit(children[0])
+            for child in children[1:]:
+                self._visit(child, role)
+        else:
+            return False
+        return True
+
+    def _access(self, where: Cursor, node: Cursor, role: int, part: tuple[int, int] | None = None) -> None:
+        """A call around `where`: it is accessed by `node`, whole or (first byte, bytes) of it."""
+        tail = f"), {self._site(node, self._root(node))}, {role}"
+        if part is None:
+            self._wrap(where, "(*fl_on(&(", f"{tail}))")
+        else:
+            self._wrap(where, "(*fl_part_on(&(", f"{tail}, {part[0]}, {part[1]}))")
+
+    def _root(self, node: Cursor) -> str:
+        """The kernel's parameter at the beginning of an access: of `x[i].y` it is x."""
+        while node.kind != K.DECL_REF_EXPR:
+            children = [c for c in node.get_children() if c.kind not in _NOT_RUN]
+            if not children:
+                return ""
+            node = children[-1] if node.kind == K.CSTYLE_CAST_EXPR else children[0]
+        buffers = self._kernel.buffers if self._kernel is not None else []
+        return node.spelling if any(b.name == node.spelling for b in buffers) else ""
+
+    def _subscript(self, node: Cursor, children: list[Cursor], role: int) -> None:
+        base, index = children
+        of = next(iter(base.get_children()), base) if base.kind == K.UNEXPOSED_EXPR else base
+        self._visit(base)
+        self._visit(index)
+        kind = of.type.get_canonical()
+        if kind.kind != TypeKind.CONSTANTARRAY:
+            return
+        literal = self._words(index).rstrip("uU")
+        if not (literal.isdigit() and int(literal) < kind.element_count):
+            self._wrap(index, "fl_index(", f", {kind.element_count}, {self._site(node)})", 2)
+        while of.kind == K.ARRAY_SUBSCRIPT_EXPR:  # of a[i][j] it is a that is declared
+            of = next(iter(of.get_children()))
+            of = next(iter(of.get_children()), of)
+        if role == READ and of.referenced is not None and of.referenced.get_usr() in self._poisoned and not is_array(node.type):
+            self._wrap(node, "fl_seen(", f", {self._site(node)})", 1)
+
+    # --- declarations -------------------------------------------------------------------------------------------------
+    def _variable(self, node: Cursor, children: list[Cursor]) -> None:
+        start, end = self._span(node)
+        name = self._at(node.location.offset)
+        bound = node.type.kind == TypeKind.LVALUEREFERENCE
+        if self._kernel is not None and memory(node.type) == "local" and not bound:
+            bare = re.sub(r"\b__local\b ?", "", node.type.get_canonical().spelling)
+            if "(" not in bare and "<" not in bare:  # a type that can be written again
+                arrays = self.arrays[self._kernel.name]
+                self._wrap((name, name + len(node.spelling)), "(&", ")")
+                self._point(end, f" = fl_array<{bare}>({len(arrays)})")
+                arrays.append(Array(node.spelling, node.type.get_size()))
+            return
+        if "constexpr" in self.text[start:name]:
+            return
+        for child in filter(is_value, children):
+            # `constant Args &args = *fl_ref_args`, a kernel's parameter: all of it must be there
+            whole = self._words(child).startswith("*fl_ref_") and memory(child.type) == "constant"
+            self._visit(child, BOUNDS if bound and not whole else READ)
+
+    def _poison(self, statement: Cursor, node: Cursor) -> None:
+        """A private variable that is declared without a value, and may be read before it has one, gets a mark."""
+        kind, (start, end) = node.type.get_canonical(), self._span(node)
+        if memory(node.type) or "=" in self.text[start:end] or "{" in self.text[start:end]:
+            return
+        scalar = kind.kind != TypeKind.CONSTANTARRAY
+        if scalar and not (kind.is_pod() and kind.kind not in (TypeKind.POINTER, TypeKind.RECORD) and self._unset):
+            return
+        if self._words(statement).endswith(";"):
+            self._poisoned.add(node.get_usr())
+            self._point(self._span(statement)[1], f" fl_poison(&{node.spelling});")
+
+    # --- calls ----------------------------------------------------------------------------------------------------------
+    def _call(self, node: Cursor, children: list[Cursor]) -> None:
+        name, callee = called(node), node.referenced
+        arguments = [a for a in node.get_arguments() if a is not None]
+        if name in ("threadgroup_barrier", "simdgroup_barrier"):
+            head = self._span(node)[0] + self._words(node).index(name)
+            self._point(head, "fl_")
+            self._point(self.text.index("(", head) + 1, f"{self._site(node)}, ")
+            return
+        if name.startswith("atomic_") and arguments:
+            how = _ATOMIC_HOW.get(name, READ | WRITE) | ATOMIC
+            self._wrap(arguments[0], "fl_on(", f", {self._site(node, self._root(arguments[0]))}, {how})", 2)
+        elif name in _MATRIX:
+            site = self._site(node)
+            self._wrap(node, f"(fl_whole_simd({site}), ", ")", 2)
+            if name in ("simdgroup_load", "simdgroup_store") and len(arguments) > 1:
+                rest = "".join(f", {self._words(a)}" for a in arguments[2:])
+                how = READ if name == "simdgroup_load" else WRITE
+                self._wrap(arguments[1], "fl_rows(", f", {site}, {how}{rest})", 2)
+        elif name in _LANES and len(arguments) > 1:
+            self._wrap(arguments[1], "fl_lane(", f", {_LANES[name]}, {self._site(node)})", 2)
+        given = {a.hash for a in arguments}  # Cursor's == says no to the same node here
+        for child in children:
+            if child.hash not in given:
+                self._visit(child, BOUNDS if child.kind == K.MEMBER_REF_EXPR else READ)
+        known = callee is not None and callee.kind in (*FUNCTIONS, K.CONSTRUCTOR)
+        parameters = list(callee.get_arguments()) if known else []
+        for n, argument in enumerate(arguments):
+            refers = n < len(parameters) and parameters[n].type.kind == TypeKind.LVALUEREFERENCE
+            role = BOUNDS if not known or (refers and callee.kind != K.CONSTRUCTOR) else READ
+            if n == 0 and name.startswith("operator") and name.endswith("=") and name not in _COMPARE:
+                role = WRITE if name == "operator=" else READ | WRITE
+            self._visit(argument, role)

@@ -1,0 +1,107 @@
+"""Findings in words: from a record that a checked kernel left to what a reader is told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..lowered import SIMD_WIDTH, KernelInfo
+from .findings import Finding
+
+if TYPE_CHECKING:
+    from .dispatch import Dispatch, Program
+
+CHECKS = {
+    "OUT_READ": "bounds", "OUT_WRITE": "bounds", "MISALIGNED": "bounds", "INDEX": "bounds",
+    "UNWRITTEN": "unwritten", "PRIVATE": "unwritten",
+    "WRITE_WRITE": "races", "WRITE_READ": "races", "READ_WRITE": "races",
+    "DIVERGED": "divergence", "SIMD_DIVERGED": "divergence", "LANE_OFF": "divergence", "ENDLESS": "time",
+}  # fmt: skip
+_RACES = {"WRITE_WRITE": ("writes", "wrote"), "WRITE_READ": ("reads", "wrote"), "READ_WRITE": ("writes", "read")}
+
+
+def found(dispatch: Dispatch, info: KernelInfo, program: Program, what: str, record: np.void, count: int) -> Finding:
+    """The finding that a record stands for."""
+    site = program.sites[int(record["site"])]
+    group, number = int(record["group"]) & 0xFFFFFFFF, int(record["group"]) >> 32
+    buffer, name, offset, length, space = _memory(dispatch, info, program, site.root, int(record["address"]), what)
+    memory = f"{space} '{name}'" if space else ""
+    index, other = int(record["index"]), int(record["other"])
+    if what in ("OUT_READ", "OUT_WRITE"):
+        does = "reads" if what == "OUT_READ" else "writes"
+        if not space:
+            message = f"{does} {_bytes(other)} at an address that is in no buffer: {site.text}"
+        else:
+            assert offset is not None
+            end = f"{-offset:,} before it begins" if offset < 0 else f"it ends at byte {length:,}"
+            message = f"{does} {_bytes(other)} outside {memory}, at byte {offset:,}: {end}"
+    elif what == "MISALIGNED":
+        message = f"byte {offset:,} of {memory} is no multiple of {other}, the alignment of what is accessed there"
+    elif what == "INDEX":
+        signed = int(record["address"]) - (1 << 64 if int(record["address"]) >> 63 else 0)
+        message = f"index {signed:,} of an array of {index}: {site.text}"
+    elif what == "UNWRITTEN":
+        whose = "in this threadgroup" if space == "threadgroup variable" else "neither host nor device"
+        message = f"reads byte {offset:,} of {memory}, which nobody has written ({whose})"
+    elif what == "PRIVATE":
+        message = f"reads {site.text}, which this thread has not written"
+    elif what in _RACES:
+        does, did = _RACES[what]
+        at = program.sites[int(record["other_site"])]
+        self = (group & 0xFFFFFF) == other >> 32 & 0xFFFFFF
+        who = f"thread {other >> 22 & 0x3FF}" + ("" if self else f" of threadgroup {other >> 32 & 0xFFFFFF}")
+        where = f"in line {at.line}" if at.line != site.line else "here"
+        why = "no barrier between" if self else "threadgroups run in no order"
+        message = f"{does} byte {offset:,} of {memory}, which {who} {did} {where}, {why}"
+    elif what == "DIVERGED":
+        message = f"not every thread of the threadgroup reaches the threadgroup_barrier that hangs on {site.text}"
+    elif what == "SIMD_DIVERGED":
+        message = f"not every thread of the SIMD-group reaches {site.text} (active lanes {other:#010x})"
+    elif what == "LANE_OFF":
+        message = f"reads lane {index}, which is not active here (active lanes {other:#010x}): {site.text}"
+    else:
+        message = f"does not end: stopped after {dispatch.limit:g} s in this loop"
+        offset = None
+    thread = _thread(dispatch, number, group, int(record["who"]))
+    if not space:
+        offset = None
+    place = (site.file, site.line, site.column, site.source)
+    return Finding(CHECKS[what], info.name, *place, message, buffer, name, offset, thread, count)
+
+
+def _bytes(n: int) -> str:
+    return f"{n} byte{'s' if n != 1 else ''}"
+
+
+def _memory(
+    dispatch: Dispatch, info: KernelInfo, program: Program, root: str, address: int, what: str
+) -> tuple[int, str, int | None, int, str]:
+    """(buffer index, name, byte offset, length, what it is) of an address that a kernel went to."""
+    if what in ("INDEX", "PRIVATE", "DIVERGED", "SIMD_DIVERGED", "LANE_OFF", "ENDLESS"):
+        return -1, "", None, 0, ""
+    a = dispatch.arena
+    array = a.shared(address)
+    if array is not None:
+        n, offset = array
+        if n < len(program.arrays):
+            return -1, program.arrays[n].name, offset, dispatch.sizes[n], "threadgroup variable"
+        return -1, "", None, 0, ""
+    slot, offset = a.place(address)
+    for parameter in info.buffers:
+        place = dispatch.places.get(parameter.index)
+        if place is not None and (parameter.name == root if root else place.slot == slot):
+            offset = address - a.slot(place.slot) - place.offset
+            return parameter.index, parameter.name, offset, place.length - place.offset, f"buffer({parameter.index})"
+    return -1, "", None, 0, ""
+
+
+def _thread(dispatch: Dispatch, number: int, group: int, index: int) -> dict[str, Any]:
+    box = dispatch.boxes[number]
+    x, y, _ = box.boxes
+    at = [group % x + box.origin[0], group // x % y + box.origin[1], group // (x * y) + box.origin[2]]
+    w, h, _ = box.wide
+    local = (index % w, index // w % h, index // (w * h))
+    grid = tuple(g * f + t for g, f, t in zip(at, dispatch.full, local, strict=True))
+    lanes = {"simdgroup": index // SIMD_WIDTH, "lane": index % SIMD_WIDTH}
+    return {"grid": grid, "threadgroup": tuple(at), "index": index, **lanes}

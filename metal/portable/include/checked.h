@@ -1,0 +1,222 @@
+// Checked mode: what an instrumented program calls (instrument.py puts the calls in; checked.py reads what they found).
+//
+// All memory that a checked kernel may touch lies at addresses fixed for the process (arena.py), so these functions need nothing
+// handed to them: where an address lies says which buffer it belongs to, and where that buffer's notes (shadow) are. For every
+// four bytes a note holds who wrote them last and the last two who read them. FL_... numbers come from arena.py.
+
+#pragma clang attribute pop  // these are called, not put into the kernel: it would grow twenty times
+namespace metal {
+
+struct fl_box { uint number, first, count, times, plus, descending, grid[3], wide[3], full[3], origin[3], boxes[3], groups[3]; };
+struct fl_control { uint stop, serial, found, checks; fl_box box; ulong lengths[64]; ulong arrays[32]; };
+struct fl_record { uint site, what, index, who; ulong address, group, other, other_site; };
+struct fl_state { uint epoch, threadgroup_epoch, device_epoch, simd_epoch[32], unused[29]; };  // barriers passed
+struct fl_note { ulong wrote, read, read_before; uint wrote_at, read_at; };
+#define FL_CONTROL ((global fl_control *)FL_ARENA)
+
+// --- where a thread is: what get_global_id and its like mean in a checked program --------------------------------------------
+// A launch runs some threadgroups of one shape, in any order; they are numbered along x, then y, then z.
+#define FL_BOX (FL_CONTROL->box)
+inline uint fl_group() { return (uint)((ulong)(FL_BOX.first + (uint)::get_group_id(0)) * FL_BOX.times % FL_BOX.count + FL_BOX.plus) % FL_BOX.count; }
+inline uint fl_position_group(uint n) {
+    const uint g = fl_group(), x = FL_BOX.boxes[0], y = FL_BOX.boxes[1];
+    return FL_BOX.origin[n] + (n == 0 ? g % x : n == 1 ? g / x % y : g / (x * y));
+}
+inline uint fl_simd() {  // SIMD-groups run in their order or backwards; a last one that is not whole stays the last
+    const uint at = (uint)::get_local_id(0) / 32, whole = (uint)::get_local_size(0) / 32;
+    return FL_BOX.descending && at < whole ? whole - 1 - at : at;
+}
+inline uint fl_thread() { return fl_simd() * 32 + (uint)::get_local_id(0) % 32; }
+inline uint fl_position_local(uint n) {
+    const uint i = fl_thread(), x = FL_BOX.wide[0], y = FL_BOX.wide[1];
+    return n == 0 ? i % x : n == 1 ? i / x % y : i / (x * y);
+}
+inline uint fl_position_global(uint n) { return fl_position_group(n) * FL_BOX.full[n] + fl_position_local(n); }
+
+// --- what was found --------------------------------------------------------------------------------------------------------
+__attribute__((noinline)) void fl_report(uint site, uint what, ulong address, uint index, ulong other, uint other_site) {
+    global uint *times = (global uint *)(FL_ARENA + FL_TIMES) + site * 16 + what;
+    if (atomic_inc((volatile global uint *)times) >= FL_KEPT) return;
+    const uint at = atomic_inc((volatile global uint *)&FL_CONTROL->found);
+    if (at >= FL_RECORDS) return;
+    global fl_record *r = (global fl_record *)(FL_ARENA + FL_FOUND) + at;
+    r->site = site; r->what = what; r->index = index; r->who = fl_thread();
+    r->address = address; r->group = fl_group() | (ulong)FL_BOX.number << 32; r->other = other; r->other_site = other_site;
+}
+
+// --- accesses --------------------------------------------------------------------------------------------------------------
+enum { fl_reads = 1, fl_writes = 2, fl_atomically = 4, fl_constant = 8 };
+inline global fl_state *fl_own_state() { return (global fl_state *)(FL_ARENA + FL_STATES) + ::get_group_id(0); }
+// a note's record: serial 8 | threadgroup 24 | thread 10 | barriers passed 11 | SIMD-group's barriers 6 | bytes 4 | atomic 1
+inline bool fl_clash(ulong old, ulong mine, bool shared) {
+    const ulong both = old ^ mine;
+    if (both >> 56 || !(old & mine & 0x1e) || (old & mine & 1)) return false;  // another dispatch, other bytes, both atomic
+    if (both >> 32) return !shared;                                            // another threadgroup: never in any order
+    if (!(both >> 22 & 0x3ff)) return false;                                   // the thread itself
+    if (both >> 11 & 0x7ff) return false;                                      // a threadgroup_barrier lies between
+    return both >> 27 & 31 || !(both >> 5 & 63);                               // within a SIMD-group its barrier does too
+}
+// After a read any barrier will do: the value has been used. What was written is seen only after one for that memory: so reads are
+// noted as `passed`, after so many barriers of any kind, and writes as `ordered`, after so many for this memory.
+__attribute__((noinline)) void fl_note_access(ulong at, uint site, uint how, ulong ordered, ulong passed, bool shared, ulong address) {
+    global fl_note *note = (global fl_note *)at;
+    const ulong wrote = how & fl_writes ? atom_xchg((volatile global ulong *)&note->wrote, ordered) : note->wrote;
+    const bool current = (wrote ^ ordered) >> 56 == 0, nobody = (wrote & 0xfffffffffffffful) == 0xfffffffffffffful;
+    if (how & fl_reads && !(how & fl_atomically && !shared)) {
+        if (shared ? (wrote ^ ordered) >> 32 != 0 : current && nobody) fl_report(site, FL_UNWRITTEN, address, 0, 0, 0);
+    }
+    if (!(current && nobody) && fl_clash(wrote, ordered, shared)) {
+        fl_report(site, how & fl_writes ? FL_WRITE_WRITE : FL_WRITE_READ, address, 0, wrote, note->wrote_at);
+    }
+    if (how & fl_writes) {
+        const ulong read = note->read, before = note->read_before;
+        if (fl_clash(read, passed, shared)) fl_report(site, FL_READ_WRITE, address, 0, read, note->read_at);
+        else if (fl_clash(before, passed, shared)) fl_report(site, FL_READ_WRITE, address, 0, before, note->read_at);
+        note->wrote_at = site;
+    } else {
+        const ulong read = atom_xchg((volatile global ulong *)&note->read, passed);
+        if (read != passed) note->read_before = read;
+        note->read_at = site;
+    }
+}
+// Where the access goes: to `address` if it may, to memory that is nobody's if not.
+__attribute__((noinline)) ulong fl_access(ulong address, uint size, uint align, uint site, uint how) {
+    ulong offset, length, notes;
+    const bool shared = address - FL_SHARED < FL_SHARED_SPAN;
+    uint index;
+    if (shared) {
+        index = (uint)(address / FL_ARRAY % FL_ARRAYS);
+        offset = address % FL_ARRAY - FL_ARRAY / 2;
+        length = FL_CONTROL->arrays[index];
+        notes = FL_NOTES_SHARED + (address - FL_SHARED) / FL_ARRAY * FL_ARRAY + offset / 4 * 32;
+        if ((address - FL_SHARED) / FL_ARRAY / FL_ARRAYS != ::get_group_id(0)) length = 0;
+        index += 64;
+    } else if (address - FL_DEVICE < FL_DEVICE_SPAN) {
+        index = (uint)((address - FL_DEVICE) / FL_SLOT);
+        offset = address % FL_SLOT - FL_SLOT / 2;
+        length = FL_CONTROL->lengths[index];
+        notes = FL_NOTES_DEVICE + index * (FL_SLOT / 2) + offset / 4 * 32;
+    } else {
+        if (how & fl_constant) return address;  // a table of the program's own
+        index = FL_NOWHERE, offset = length = notes = 0;
+    }
+    const ulong here = length >> 2;
+    if (offset >= here || offset + size > here) {
+        fl_report(site, how & fl_writes ? FL_OUT_WRITE : FL_OUT_READ, address, index, size, 0);
+        return FL_ARENA + FL_NOBODY;
+    }
+    if (address % align) fl_report(site, FL_MISALIGNED, address, index, align, 0);
+    if (length & 1 && how & 3) {  // somebody writes here
+        global const fl_state *state = fl_own_state();
+        const uint self = fl_thread(), barriers = shared ? state->threadgroup_epoch : state->device_epoch;
+        const ulong who = (ulong)(FL_CONTROL->serial & 255) << 56 | (ulong)(fl_group() & 0xffffff) << 32 | (ulong)self << 22 |
+                          (ulong)(state->simd_epoch[self / 32] & 63) << 5 | (how & fl_atomically ? 1 : 0);
+        const ulong ordered = who | (ulong)(barriers & 0x7ff) << 11, passed = who | (ulong)(state->epoch & 0x7ff) << 11;
+        uint at = (uint)(address & 3), left = size;
+        for (ulong place = notes; left; place += 32) {
+            const uint part = min(4 - at, left);
+            const ulong bytes = (ulong)(((1u << part) - 1) << at) << 1;
+            fl_note_access(place, site, how, ordered | bytes, passed | bytes, shared, address);
+            left -= part, at = 0;
+        }
+    }
+    return address;
+}
+#define FL_ACCESS(space, constant_bit)                                                                                   \
+    template <typename T> inline space T *fl_on(space T *p, uint site, uint how) {                                       \
+        return (space T *)fl_access((ulong)p, sizeof(T), alignof(T), site, how | constant_bit);                          \
+    }                                                                                                                    \
+    template <typename T> inline space T *fl_part_on(space T *p, uint site, uint how, uint from, uint size) {            \
+        const ulong a = (ulong)p + from;                                                                                 \
+        const ulong b = fl_access(a, size, 1, site, how | constant_bit);                                                 \
+        return a == b ? p : (space T *)b;                                                                                \
+    }
+FL_ACCESS(global, 0)
+FL_ACCESS(local, 0)
+FL_ACCESS(__constant, fl_constant)
+template <typename T> inline T fl_index(T index, uint length, uint site) {
+    if ((ulong)(long)index < length) return index;
+    fl_report(site, FL_INDEX, (ulong)(long)index, length, 0, 0);
+    return 0;
+}
+inline ulong fl_array_at(uint n) { return FL_SHARED + (::get_group_id(0) * FL_ARRAYS + n) * FL_ARRAY + FL_ARRAY / 2; }
+template <typename T> inline local T &fl_array(uint n) { return *(local T *)fl_array_at(n); }
+template <typename T> inline void fl_take(local T *thread &p, uint n) { p = (local T *)fl_array_at(n); }
+
+// --- barriers, SIMD-groups -------------------------------------------------------------------------------------------------
+inline bool fl_agree(bool yes, uint site) {  // on a condition with a barrier behind it
+    const bool any = work_group_any(yes), all = work_group_all(yes);
+    if (any && !all && !yes) fl_report(site, FL_DIVERGED, 0, 0, 0, 0);
+    return any;
+}
+inline void fl_threadgroup_barrier(uint site, mem_flags flags) {
+    work_group_barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+    if (::get_local_id(0) == 0) {
+        fl_own_state()->epoch += 1;
+        fl_own_state()->threadgroup_epoch += ((uint)flags & (uint)mem_flags::mem_threadgroup) != 0;
+        fl_own_state()->device_epoch += ((uint)flags & (uint)mem_flags::mem_device) != 0;
+    }
+    work_group_barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+}
+inline uint fl_present() { return (uint)::get_local_size(0) - (uint)::get_local_id(0) / 32 * 32; }
+inline uint fl_lanes() { return fl_present() >= 32 ? 0xffffffffu : (1u << fl_present()) - 1; }
+inline void fl_whole_simd(uint site) {
+    const uint active = sub_group_ballot(1).x;
+    if (active != fl_lanes() && get_sub_group_local_id() == (uint)ctz(active)) fl_report(site, FL_SIMD_DIVERGED, 0, 0, active, 0);
+}
+inline void fl_simdgroup_barrier(uint site, mem_flags flags) {
+    fl_whole_simd(site);
+    sub_group_barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+    if (get_sub_group_local_id() == 0 && (uint)flags & 3) fl_own_state()->simd_epoch[fl_thread() / 32] += 1;
+    sub_group_barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+}
+// A tile of 8 × 8 that a SIMD-group loads or stores, two elements a lane.
+#define FL_ROWS(space)                                                                                                   \
+    template <typename T> inline space T *fl_rows(space T *p, uint site, uint how, ulong per_row = 8,                    \
+                                                  ulong2 origin = (ulong2)(0), bool across = false) {                    \
+        for (uint n = 0; n < 2; n++) {                                                                                   \
+            const ulong row = get_sub_group_local_id() / 4, column = get_sub_group_local_id() % 4 * 2 + n;               \
+            fl_on(p + (origin.y + (across ? column : row)) * per_row + origin.x + (across ? row : column), site, how);   \
+        }                                                                                                                \
+        return p;                                                                                                        \
+    }
+FL_ROWS(global)
+FL_ROWS(local)
+inline uint fl_lane(uint lane, uint of, uint site) {  // of: 32 lanes of a SIMD-group, 4 of a quad
+    const uint active = sub_group_ballot(1).x, base = get_sub_group_local_id() / of * of;
+    if (lane >= of || !(active >> (base + lane) & 1)) fl_report(site, FL_LANE_OFF, 0, lane, active, 0);
+    return lane;
+}
+
+// --- loops, private variables ------------------------------------------------------------------------------------------------
+inline bool fl_goes_on(uint site) {
+    if (!*(volatile global uint *)&FL_CONTROL->stop) return true;
+    fl_report(site, FL_ENDLESS, 0, 0, 0, 0);
+    return false;
+}
+template <typename T> inline void fl_poison(thread T *p) {
+    for (uint i = 0; i < sizeof(T); i++) ((thread uchar *)p)[i] = 0xcd;
+}
+template <typename T> inline T fl_poisoned() { T x; fl_poison(&x); return x; }
+template <typename T> inline T fl_seen(T x, uint site) {
+    if (sizeof(T) >= 4) {
+        uint same = 1;
+        for (uint i = 0; i < sizeof(T); i++) same &= ((const thread uchar *)&x)[i] == 0xcd;
+        if (same) fl_report(site, FL_PRIVATE, 0, 0, 0, 0);
+    }
+    return x;
+}
+
+}  // namespace metal
+#pragma clang attribute push(__attribute__((always_inline)), apply_to = function)
+
+#define get_global_id(n) fl_position_global(n)
+#define get_global_size(n) FL_BOX.grid[n]
+#define get_group_id(n) fl_position_group(n)
+#define get_num_groups(n) FL_BOX.groups[n]
+#define get_local_id(n) fl_position_local(n)
+#define get_local_linear_id() fl_thread()
+#define get_local_size(n) FL_BOX.wide[n]
+#define get_enqueued_local_size(n) FL_BOX.full[n]
+#define get_sub_group_id() fl_simd()
+#define get_enqueued_num_sub_groups() ((FL_BOX.full[0] * FL_BOX.full[1] * FL_BOX.full[2] + 31) / 32)
