@@ -23,15 +23,16 @@ def missing_device() -> str | None:
 
 
 def pytest_addoption(parser) -> None:
-    parser.addoption(
-        "--checks",
-        default="default",
-        help="what the portable device looks for in kernels: default, all, off, or names of checks",
-    )
+    words = "what the portable device looks for in kernels: default, all, off, or names of checks"
+    parser.addoption("--checks", default=health.spec_checks, help=words)
+
+
+def pytest_configure(config) -> None:
+    health.spec_checks = config.getoption("checks")
 
 
 @pytest.fixture(scope="session")
-def gpus(request):
+def gpus():
     """width → Gpu with poisoned outputs and checked kernels; they are compiled once a session for each width."""
     reason = missing_device()
     if reason:
@@ -40,7 +41,7 @@ def gpus(request):
 
     def get(width: int) -> Gpu:
         if width not in made:
-            made[width] = Gpu(health.device(request.config.getoption("checks")), width=width, poison=True)
+            made[width] = health.spec_gpu(width)
         return made[width]
 
     return get

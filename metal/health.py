@@ -6,11 +6,11 @@ import os
 import subprocess
 import sys
 from importlib import metadata
-from typing import Any
 
 import numpy as np
 
 import metal
+from metal.tensor import Gpu
 
 PACKAGES = ("metalcompute", "pyopencl", "intel-opencl-rt", "intel-cmplr-lib-rt", "libclang")
 _PROBE = """
@@ -66,6 +66,10 @@ def packages() -> dict[str, str]:
     return found
 
 
-def device(checks: str = "off") -> Any:
-    """The device, checked where it can be: metalcompute's has no checks."""
-    return metal.Device() if sys.platform == "darwin" else metal.Device(checks=checks)
+spec_checks = "default"  # pytest's --checks: what the device of a spec looks for
+
+
+def spec_gpu(width: int | None = None) -> Gpu:
+    """The device as specs use it: outputs poisoned, kernels checked where they can be (metalcompute has no checks)."""
+    device = metal.Device() if sys.platform == "darwin" else metal.Device(checks=spec_checks)
+    return Gpu(device, width=width, poison=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from metal.tensor import Gpu
+from metal.health import spec_gpu
 from milestones.m1.gguf_model import GgufModel
 from milestones.m1.weights import Weights
 from milestones.m2.model import Model
@@ -92,7 +92,7 @@ def test_a_tiny_random_model_equals_transformers(tmp_path, tied, heads, kv_heads
     """No download: odd sizes (width 60, heads of 8, FFN 97, 131 tokens) that no kernel can be tuned to."""
     oracle = random_model(seed=heads, tied=tied, heads=heads, kv_heads=kv_heads)
     file = GgufModel(write_gguf(oracle, tmp_path / "tiny.gguf"))
-    gpu = Gpu(width=width, poison=True)
+    gpu = spec_gpu(width)
     weights = Weights(gpu, file)
     weights.check()
     model = Model(gpu, weights)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from metal.tensor import Gpu
+from metal.health import spec_gpu
 from milestones.m1.hf_model import HfModel
 from milestones.m1.model_file import open_model
 from milestones.m1.test_hf_model import write
@@ -32,7 +32,7 @@ def test_a_tiny_random_folder_equals_transformers(tmp_path, kind, tied, shards):
     saved.to(kind).save_pretrained(tmp_path, max_shard_size=shards)
     assert (len(list(tmp_path.glob("*.safetensors"))) > 2) == (shards == "40KB")
     oracle = type(saved).from_pretrained(tmp_path, dtype=torch.float32).eval()
-    gpu = Gpu(width=256, poison=True)
+    gpu = spec_gpu(256)
     weights = Weights(gpu, open_model(tmp_path))
     weights.check()
     model = Model(gpu, weights)

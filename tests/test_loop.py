@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from metal.tensor import Gpu
+from metal.health import spec_gpu
 from milestones.errors import UserError
 from milestones.m1.gguf_model import GgufModel
 from milestones.m1.weights import Weights
@@ -20,7 +20,7 @@ PROMPT, NEW = [5, 17, 99, 3, 3, 42, 8], 12
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory) -> Model:
-    gpu = Gpu(poison=True)
+    gpu = spec_gpu()
     return Model(gpu, Weights(gpu, GgufModel(write_gguf(random_model(11), tmp_path_factory.mktemp("m") / "tiny.gguf"))))
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from conftest import WIDTHS, missing_device
+from metal.health import spec_gpu
 from metal.tensor import Gpu
 from milestones.errors import UserError
 from milestones.m4.cache import KvCache
@@ -27,7 +28,7 @@ class CacheMachine(RuleBasedStateMachine):
 
     @initialize(width=st.sampled_from(WIDTHS), dtype=st.sampled_from(["float32", "float16"]), seed=st.integers(0, 2**32 - 1))
     def begin(self, width, dtype, seed):
-        self.gpu, self.dtype = _gpus.setdefault(width, Gpu(width=width, poison=True)), dtype
+        self.gpu, self.dtype = _gpus.setdefault(width, spec_gpu(width)), dtype
         self.rng = np.random.default_rng(seed)
         # of each cache that is alive: itself, and for each layer the floats that were given and those that it should hold
         self.alive = [(KvCache(self.gpu, LAYERS, KV_HEADS, D, CAPACITY, dtype), [(EMPTY,) * 4] * LAYERS)]
