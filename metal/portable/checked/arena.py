@@ -32,9 +32,9 @@ NOTE = 32  # bytes of notes for every four of memory
 
 WHATS = (
     *("OUT_READ", "OUT_WRITE", "MISALIGNED", "INDEX", "UNWRITTEN", "PRIVATE", "WRITE_WRITE", "WRITE_READ", "READ_WRITE"),
-    *("DIVERGED", "SIMD_DIVERGED", "LANE_OFF", "ENDLESS"),
+    *("DIVERGED", "SIMD_DIVERGED", "LANE_OFF", "ENDLESS", "OVERFLOW", "NOT_ATOMIC", "STRANGE", "ASKED"),
 )
-SITES = (_FOUND - _TIMES) // (4 * 16)  # places in a program that can be told apart
+SITES = (_FOUND - _TIMES) // (4 * len(WHATS))  # places in a program that can be told apart
 
 _BOX = ("number", "first", "count", "times", "plus", "descending")
 BOX = np.dtype([(n, "<u4") for n in _BOX] + [(n, "<u4", 3) for n in ("grid", "wide", "full", "origin", "boxes", "groups")])
@@ -57,7 +57,13 @@ def constants() -> str:
         "SHARED_SPAN": GROUPS * ARRAYS * _ARRAY, "NOTES_SHARED": _NOTES_SHARED, "ARRAY": _ARRAY, "ARRAYS": ARRAYS,
         "DEVICE": _DEVICE, "DEVICE_SPAN": SLOTS * _SLOT, "SLOT": _SLOT, "NOTES_DEVICE": _NOTES_DEVICE,
     }  # fmt: skip
-    small = {"KEPT": KEPT, "RECORDS": RECORDS, "NOWHERE": NOWHERE, **{what: n for n, what in enumerate(WHATS)}}
+    small = {
+        "KEPT": KEPT,
+        "RECORDS": RECORDS,
+        "NOWHERE": NOWHERE,
+        "WHATS": len(WHATS),
+        **{what: n for n, what in enumerate(WHATS)},
+    }
     return "".join(f"#define FL_{n} {v:#x}ul\n" for n, v in values.items()) + "".join(
         f"#define FL_{n} {v}u\n" for n, v in small.items()
     )
@@ -80,7 +86,7 @@ class Arena:
             )
         self._libc = libc
         self.control = self._view(_BASE, CONTROL, 1)
-        self.times = self._view(_BASE + _TIMES, np.dtype("<u4"), SITES * 16).reshape(SITES, 16)
+        self.times = self._view(_BASE + _TIMES, np.dtype("<u4"), SITES * len(WHATS)).reshape(SITES, -1)
         self.records = self._view(_BASE + _FOUND, RECORD, RECORDS)
         self.states = self._view(_BASE + _STATES, np.dtype("<u4"), GROUPS * 64).reshape(GROUPS, 64)
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..errors import error
+from ..function import Prepared
+from ..grid import Three
 from ..lowered import KernelInfo
 from .arena import ARRAYS, GROUPS, SLOTS, WHATS, arena
 from .edits import Site
 from .findings import Finding
 from .instrument import Array
-from .words import found
+from .words import differing, found
 
 LARGE = 1 << 20  # bytes: what is larger is given back to the system after each dispatch
 UNWRITTEN = (1 << 56) - 1  # in a note: nobody, in this dispatch's serial
@@ -21,11 +24,11 @@ UNWRITTEN = (1 << 56) - 1  # in a note: nobody, in this dispatch's serial
 
 @dataclass
 class Program:
-    """An instrumented kernel as the disk keeps it: what its numbers mean."""
+    """An instrumented kernel as the disk keeps it: what its numbers mean, and whether it may hang on the order of threads."""
 
     sites: list[Site]
     arrays: list[Array]
-    static: list[tuple[int, str, str]] = field(default_factory=list)  # (site, check, message): what no run need show
+    unordered: bool
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,11 @@ def boxes(grid: tuple[int, int, int], full: tuple[int, int, int]) -> Iterator[Bo
                 yield Box((x[0], y[0], z[0]), (x[1], y[1], z[1]), (x[2], y[2], z[2]))
 
 
+def _coprime(n: int) -> int:
+    """A factor that shuffles 0 … n − 1."""
+    return next(f for f in range(int(n * 0.618) + 1, 2 * n + 2) if math.gcd(f, n) == 1)
+
+
 class Dispatch:
     """One dispatch of one kernel. `run()` raises KernelFault; the buffers hold what the kernel made of them all the same."""
 
@@ -65,17 +73,47 @@ class Dispatch:
         self._run, self._kernel, self._info, self._program, self.limit = run, entry, info, program, limit
         self.arena = arena()
 
-    def run(self, grid, full, bound: list, lengths: list[int], checks: frozenset[str]) -> list[Finding]:
-        """Do it; what was found. Call it under the runtime's lock."""
-        self.grid, self.full, self.bound, self.checks = grid, full, bound, checks
-        self.sizes = list(lengths) + [a.size for a in self._program.arrays[len(lengths) :]]
-        self._place(bound)
+    def run(self, what: Prepared, checks: frozenset[str], widths: Sequence[int] = ()) -> list[Finding]:
+        """Do it; what was found, of these checks. `widths` are others that a threadgroup may have. Under the runtime's lock."""
+        self.grid = what.grid
+        self.sizes = what.lengths + [a.size for a in self._program.arrays[len(what.lengths) :]]
+        self._place(what.bound)
         try:
-            self._begin()
-            self._launch_all()
-            return self._collect()
+            findings = [f for f in self._pass(what.group) if f.check in checks]
+            if not findings and not self._program.unordered and not self.arena.control[0]["stop"]:
+                findings = self._others(what, checks, widths)
+            return findings
         finally:
             self._end()
+
+    def _pass(self, full: Three, order: int = 0) -> list[Finding]:
+        self.full = full
+        self._begin()
+        self._launch_all(order)
+        return self._collect()
+
+    def _others(self, what: Prepared, checks: frozenset[str], widths: Sequence[int]) -> list[Finding]:
+        """The same dispatch in other orders and widths: what comes out must be the same."""
+        a, found = self.arena, []
+        written = {slot: len(owner.view()) for slot, owner in self._owners.items() if slot in self._written}
+        first = {slot: a.bytes(slot, n).copy() for slot, n in written.items()}
+        passes = [("order", what.group, order) for order in (1, 2) if "order" in checks]
+        passes += [("width", (width, 1, 1), 0) for width in widths if "width" in checks and width != what.group[0]]
+        for check, full, order in passes:
+            if check == "width":  # rounded up to whole threadgroups, as the call is
+                self.grid = (-(-what.grid[0] // full[0]) * full[0], 1, 1)
+            self._pass(full, order)
+            for slot, before in first.items():
+                differs = a.bytes(slot, len(before)) != before
+                if differs.any():
+                    at = int(differs.argmax())
+                    site = int(a.notes(slot, len(before))[at // 4, 3] & 0xFFFFFFFF)
+                    found.append(differing(self, self._info, self._program, check, order or full[0], slot, at, site))
+            if found:
+                break
+        for slot, before in first.items():
+            a.bytes(slot, len(before))[:] = before
+        return found
 
     # --- memory -------------------------------------------------------------------------------------------------
     def _place(self, bound: list) -> None:
@@ -143,7 +181,8 @@ class Dispatch:
                 self.arena.forget(slot, len(bytes_))
 
     # --- launches ---------------------------------------------------------------------------------------------------
-    def _launch_all(self) -> None:
+    def _launch_all(self, order: int) -> None:
+        """Every threadgroup; in ascending order, descending (1), or shuffled with SIMD-groups backwards (2)."""
         box = self.arena.control[0]["box"]
         box["grid"], box["full"] = self.grid, self.full
         box["groups"] = [-(-g // f) for g, f in zip(self.grid, self.full, strict=True)]
@@ -153,7 +192,9 @@ class Dispatch:
             box["number"], box["origin"], box["boxes"], box["wide"] = number, part.origin, part.boxes, part.wide
             count = part.boxes[0] * part.boxes[1] * part.boxes[2]
             threads = part.wide[0] * part.wide[1] * part.wide[2]
-            box["count"], box["times"], box["plus"], box["descending"] = count, 1, 0, 0
+            times = (1, count - 1 or 1, _coprime(count))[order]
+            box["count"], box["times"], box["plus"] = count, times, count - 1 if order else 0
+            box["descending"] = order == 2 or (order == 1 and count == 1)
             for first in range(0, count, GROUPS):
                 box["first"] = first
                 groups = min(GROUPS, count - first)

@@ -33,6 +33,9 @@ class Flow(Edits):
         calls = [n for n in body.walk_preorder() if n.kind == K.CALL_EXPR]
         self._barriers = [n.extent.start.offset for n in calls if called(n) in self._barred]
         self._outer: list[Cursor] = []  # the loops around
+        holders = (K.COMPOUND_STMT, K.IF_STMT, K.CASE_STMT, K.DEFAULT_STMT, *LOOPS)
+        inside = [c for n in body.walk_preorder() if n.kind in holders for c in n.get_children()]
+        self._statements = {c.hash for c in (*body.get_children(), *inside)}
 
     def _statement(self, node: Cursor, children: list[Cursor]) -> bool:
         """Deal with an `if` or a loop; False where it is neither."""

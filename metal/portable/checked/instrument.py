@@ -7,15 +7,16 @@ origin. What an expression's parent does with it says whether it is read or writ
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from clang.cindex import Cursor, TranslationUnit, TypeKind
 from clang.cindex import CursorKind as K
 
 from ..lowered import Lowered
-from .edits import Edits
 from .flow import Flow
-from .tree import FUNCTIONS, called, in_program, is_array, is_value, memory
+from .numbers import Numbers
+from .tree import FUNCTIONS, called, in_program, is_array, is_value, memory, operator
 
 READ, WRITE, ATOMIC = 1, 2, 4
 PATH, BOUNDS = -1, 0  # roles: part of a longer access; an address that something is bound to
@@ -26,6 +27,7 @@ _NOT_RUN |= {K.CXX_UNARY_EXPR}  # sizeof
 _MATRIX = {"simdgroup_load", "simdgroup_store", "simdgroup_multiply", "simdgroup_multiply_accumulate"}
 _LANES = {"simd_shuffle": 32, "simd_broadcast": 32, "quad_shuffle": 4, "quad_broadcast": 4}
 _ATOMIC_HOW = {"atomic_load_explicit": READ, "atomic_store_explicit": WRITE}
+_CASTS = (K.CSTYLE_CAST_EXPR, K.CXX_REINTERPRET_CAST_EXPR)
 _COMPARE = {"operator==", "operator!=", "operator<=", "operator>="}
 _UNSET = re.compile(r"variable '\w+' (?:is|may be) (?:used )?uninitialized")
 
@@ -38,11 +40,13 @@ class Array:
     size: int
 
 
-class Instrument(Flow, Edits):
+class Instrument(Flow, Numbers):
     """One pass over a program: `lowered` gets the calls, `sites` and `arrays` say what their numbers mean."""
 
-    def __init__(self, lowered: Lowered, unit: TranslationUnit, file: str):
-        Edits.__init__(self, lowered)
+    def __init__(self, lowered: Lowered, unit: TranslationUnit, file: str, checks: Collection[str] = ()):
+        super().__init__(lowered)
+        self.limits, self.fast_math = "limits" in checks, "fast-math" in checks
+        self.unordered = False  # whether what atomics return is used: results may then hang on the order, rightly
         self.arrays: dict[str, list[Array]] = {}
         self._kernels = {k.entry: k for k in lowered.kernels.values()}
         # uses of what has no value on every way there, as Clang's own warnings know it
@@ -65,6 +69,7 @@ class Instrument(Flow, Edits):
         self._kernel = self._kernels.get(function.spelling)
         self._reference = function.result_type.kind == TypeKind.LVALUEREFERENCE
         self._enter(body)
+        self._enter_numbers(function, body)
         if self._kernel is not None:
             arrays = self.arrays.setdefault(self._kernel.name, [])
             for argument in self._kernel.threadgroups:
@@ -89,9 +94,16 @@ class Instrument(Flow, Edits):
             for child in children:
                 self._visit(child, PATH if is_array(child.type) else READ)
         elif kind == K.BINARY_OPERATOR and len(children) == 2:
-            between = self.text[self._span(children[0])[1] : self._span(children[1])[0]]
-            self._visit(children[0], WRITE if between.strip(" \t\n()") == "=" else READ)
+            sign = operator(self, node)
+            self._visit(children[0], WRITE if sign == "=" else READ)
             self._visit(children[1])
+            if sign == "=" and memory(children[0].type):
+                self._value(children[1])
+            elif sign == "/":
+                self._value(node)
+            elif node.type.kind == TypeKind.POINTER:
+                for child in children:
+                    self._index(child)
         elif kind == K.COMPOUND_ASSIGNMENT_OPERATOR:
             self._visit(children[0], READ | WRITE)
             self._visit(children[1])
@@ -106,6 +118,11 @@ class Instrument(Flow, Edits):
                 self._wrap(node, "fl_seen(", f", {self._site(node)})", 1)
         elif kind == K.CALL_EXPR:
             self._call(node, children)
+        elif kind in _CASTS:
+            if self.limits and _to_atomic(node, children[-1]):
+                self._wrap(node, "fl_says(", f", {self._site(node)}, FL_NOT_ATOMIC)", 2)
+            for child in children:
+                self._visit(child)
         elif kind == K.VAR_DECL:
             self._variable(node, children)
         elif kind == K.DECL_STMT:
@@ -185,6 +202,7 @@ class Instrument(Flow, Edits):
         of = next(iter(base.get_children()), base) if base.kind == K.UNEXPOSED_EXPR else base
         self._visit(base)
         self._visit(index)
+        self._index(index)
         kind = of.type.get_canonical()
         if kind.kind != TypeKind.CONSTANTARRAY:
             return
@@ -216,6 +234,8 @@ class Instrument(Flow, Edits):
             # `constant Args &args = *fl_ref_args`, a kernel's parameter: all of it must be there
             whole = self._words(child).startswith("*fl_ref_") and memory(child.type) == "constant"
             self._visit(child, BOUNDS if bound and not whole else READ)
+            if node.get_usr() in self._indices:
+                self._index(child)
 
     def _poison(self, statement: Cursor, node: Cursor) -> None:
         """A private variable that is declared without a value, and may be read before it has one, gets a mark."""
@@ -240,6 +260,8 @@ class Instrument(Flow, Edits):
             return
         if name.startswith("atomic_") and arguments:
             how = _ATOMIC_HOW.get(name, READ | WRITE) | ATOMIC
+            used = node.hash not in self._statements or "float" in arguments[0].type.spelling
+            self.unordered |= used and how & ~ATOMIC == READ | WRITE
             self._wrap(arguments[0], "fl_on(", f", {self._site(node, self._root(arguments[0]))}, {how})", 2)
         elif name in _MATRIX:
             site = self._site(node)
@@ -250,6 +272,7 @@ class Instrument(Flow, Edits):
                 self._wrap(arguments[1], "fl_rows(", f", {site}, {how}{rest})", 2)
         elif name in _LANES and len(arguments) > 1:
             self._wrap(arguments[1], "fl_lane(", f", {_LANES[name]}, {self._site(node)})", 2)
+        self._float_call(node, arguments)
         given = {a.hash for a in arguments}  # Cursor's == says no to the same node here
         for child in children:
             if child.hash not in given:
@@ -262,3 +285,9 @@ class Instrument(Flow, Edits):
             if n == 0 and name.startswith("operator") and name.endswith("=") and name not in _COMPARE:
                 role = WRITE if name == "operator=" else READ | WRITE
             self._visit(argument, role)
+
+
+def _to_atomic(node: Cursor, what: Cursor) -> bool:
+    """Whether a cast makes a pointer to an atomic of a pointer to what is none."""
+    to, by = (n.type.get_canonical().get_pointee().get_canonical().spelling for n in (node, what))
+    return bool(to and by) and "atomic<" in to and "atomic<" not in by and "void" not in by

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
 from typing import Any
@@ -18,6 +19,7 @@ from .findings import KernelFault
 from .instrument import Array, Instrument
 
 TIME_LIMIT = 10.0  # seconds
+WIDTHS = (32, 64, 256, 448, 832, 1024)  # of a threadgroup; 448 and 832 are what kernels get that need many registers
 
 
 class CheckedKernel(Kernel):
@@ -30,14 +32,15 @@ class CheckedKernel(Kernel):
         return CheckedFunction(self, info, part)
 
     def _marks(self) -> tuple[str, ...]:
-        return ("checked",)
+        return ("checked", *sorted(self._device.checks & {"limits", "fast-math"}))
 
     def _compiled(self, lowered: Lowered, part: Part) -> Any:
         arena()  # refused in words where it is not to be had
         copy = lowered.only(lowered.kernels)
-        found = Instrument(copy, frontend.check(copy), frontend.FILE)
+        found = Instrument(copy, frontend.check(copy), frontend.FILE, self._device.checks)
         self._places[part] = {
             "sites": [asdict(s) for s in found.sites[:SITES]],
+            "unordered": found.unordered,
             "arrays": {name: [asdict(a) for a in arrays] for name, arrays in found.arrays.items()},
         }
         return self._device._runtime.build(copy, _before(), fast=False)
@@ -50,17 +53,18 @@ class CheckedFunction(Function):
         super().__init__(kernel, info, part)
         places = kernel._places[part]
         arrays = [Array(**a) for a in places["arrays"][info.name]]
-        self._places = Program([Site(**s) for s in places["sites"]], arrays)
+        self._places = Program([Site(**s) for s in places["sites"]], arrays, places["unordered"])
         self.time_limit = TIME_LIMIT
 
     def __call__(self, count: int, *buffers) -> Run:
-        return self._queue(self._prepared(count, buffers))
+        widths = [w for w in WIDTHS if w <= self._info.most]
+        return self._queue(self._prepared(count, buffers), widths)
 
-    def _queue(self, what: Prepared) -> Run:
+    def _queue(self, what: Prepared, widths: Sequence[int] = ()) -> Run:
         with self._run.lock:
             self._run.queue.finish()
             dispatch = Dispatch(self._run, self._plain.kernel, self._info, self._places, self.time_limit)
-            findings = dispatch.run(what.grid, what.group, what.bound, what.lengths, self._kernel._device.checks)
+            findings = dispatch.run(what, self._kernel._device.checks, widths)
         if findings:
             raise KernelFault(findings)
         return Run(None, what.bound)

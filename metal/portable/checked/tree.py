@@ -38,6 +38,12 @@ def called(node: Cursor) -> str:
     return first.spelling if first is not None else ""
 
 
+def operator(edits: Any, node: Cursor) -> str:
+    """The operator between a binary expression's two sides, as it is written."""
+    left, right = node.get_children()
+    return edits.text[edits._span(left)[1] : edits._span(right)[0]].strip(" \t\n()")
+
+
 def memory(kind: Any) -> str:
     """The address space of what an expression of that type stands for: global, local or constant; "" for a thread's own."""
     kind = kind.get_canonical()

@@ -17,7 +17,10 @@ CHECKS = {
     "UNWRITTEN": "unwritten", "PRIVATE": "unwritten",
     "WRITE_WRITE": "races", "WRITE_READ": "races", "READ_WRITE": "races",
     "DIVERGED": "divergence", "SIMD_DIVERGED": "divergence", "LANE_OFF": "divergence", "ENDLESS": "time",
+    "OVERFLOW": "limits", "NOT_ATOMIC": "limits", "STRANGE": "fast-math", "ASKED": "fast-math",
 }  # fmt: skip
+_NO_MEMORY = {w for w, check in CHECKS.items() if check in ("divergence", "time", "limits", "fast-math")} | {"INDEX", "PRIVATE"}
+_STRANGE = {1: "infinity", 2: "NaN"}
 _RACES = {"WRITE_WRITE": ("writes", "wrote"), "WRITE_READ": ("reads", "wrote"), "READ_WRITE": ("writes", "read")}
 
 
@@ -60,6 +63,15 @@ def found(dispatch: Dispatch, info: KernelInfo, program: Program, what: str, rec
         message = f"not every thread of the SIMD-group reaches {site.text} (active lanes {other:#010x})"
     elif what == "LANE_OFF":
         message = f"reads lane {index}, which is not active here (active lanes {other:#010x}): {site.text}"
+    elif what == "OVERFLOW":
+        exact = int(record["address"]) - (1 << 64 if int(record["address"]) >> 63 else 0)
+        message = f"{site.text} is {exact:,}, more than its 32 bits hold: {index:,} is used"
+    elif what == "NOT_ATOMIC":
+        message = f"atomic operations on what is not declared atomic: {site.text}"
+    elif what == "STRANGE":
+        message = f"{_STRANGE[index]} out of finite numbers, which fast math does not allow: {site.text}"
+    elif what == "ASKED":
+        message = f"under fast math the answer to {site.text} is undefined: it is asked about {_STRANGE[index]}"
     else:
         message = f"does not end: stopped after {dispatch.limit:g} s in this loop"
         offset = None
@@ -70,6 +82,21 @@ def found(dispatch: Dispatch, info: KernelInfo, program: Program, what: str, rec
     return Finding(CHECKS[what], info.name, *place, message, buffer, name, offset, thread, count)
 
 
+def differing(
+    dispatch: Dispatch, info: KernelInfo, program: Program, check: str, how: int, slot: int, at: int, site: int
+) -> Finding:
+    """The finding that byte `at` of a slot comes out otherwise in another order (1 or 2), or at another width."""
+    place = program.sites[min(site, len(program.sites) - 1)]
+    address = dispatch.arena.slot(slot) + at
+    buffer, name, offset, _, space = _memory(dispatch, info, program, "", address, check)
+    other = f"threadgroups of {how} threads"
+    if check == "order":
+        other = "threadgroups in descending order" if how == 1 else "threadgroups shuffled, SIMD-groups backwards"
+    message = f"byte {offset:,} of {space} '{name}', written here last, is another with {other}"
+    where = (place.file, place.line, place.column, place.source)
+    return Finding(check, info.name, *where, message, buffer, name, offset)
+
+
 def _bytes(n: int) -> str:
     return f"{n} byte{'s' if n != 1 else ''}"
 
@@ -78,7 +105,7 @@ def _memory(
     dispatch: Dispatch, info: KernelInfo, program: Program, root: str, address: int, what: str
 ) -> tuple[int, str, int | None, int, str]:
     """(buffer index, name, byte offset, length, what it is) of an address that a kernel went to."""
-    if what in ("INDEX", "PRIVATE", "DIVERGED", "SIMD_DIVERGED", "LANE_OFF", "ENDLESS"):
+    if what in _NO_MEMORY:
         return -1, "", None, 0, ""
     a = dispatch.arena
     array = a.shared(address)

@@ -35,7 +35,7 @@ inline uint fl_position_global(uint n) { return fl_position_group(n) * FL_BOX.fu
 
 // --- what was found --------------------------------------------------------------------------------------------------------
 __attribute__((noinline)) void fl_report(uint site, uint what, ulong address, uint index, ulong other, uint other_site) {
-    global uint *times = (global uint *)(FL_ARENA + FL_TIMES) + site * 16 + what;
+    global uint *times = (global uint *)(FL_ARENA + FL_TIMES) + site * FL_WHATS + what;
     if (atomic_inc((volatile global uint *)times) >= FL_KEPT) return;
     const uint at = atomic_inc((volatile global uint *)&FL_CONTROL->found);
     if (at >= FL_RECORDS) return;
@@ -114,7 +114,7 @@ __attribute__((noinline)) ulong fl_access(ulong address, uint size, uint align, 
         const ulong ordered = who | (ulong)(barriers & 0x7ff) << 11, passed = who | (ulong)(state->epoch & 0x7ff) << 11;
         uint at = (uint)(address & 3), left = size;
         for (ulong place = notes; left; place += 32) {
-            const uint part = min(4 - at, left);
+            const uint part = ::min(4 - at, left);
             const ulong bytes = (ulong)(((1u << part) - 1) << at) << 1;
             fl_note_access(place, site, how, ordered | bytes, passed | bytes, shared, address);
             left -= part, at = 0;
@@ -204,6 +204,37 @@ template <typename T> inline T fl_seen(T x, uint site) {
         for (uint i = 0; i < sizeof(T); i++) same &= ((const thread uchar *)&x)[i] == 0xcd;
         if (same) fl_report(site, FL_PRIVATE, 0, 0, 0, 0);
     }
+    return x;
+}
+
+
+// --- limits and fast math ----------------------------------------------------------------------------------------------------
+template <typename T> inline T fl_wide(T index, long exact, uint site) {
+    if ((long)index != exact) fl_report(site, FL_OVERFLOW, (ulong)exact, (uint)index, 0, 0);
+    return index;
+}
+template <typename T> inline T fl_says(T x, uint site, uint what) {
+    fl_report(site, what, 0, 0, 0, 0);
+    return x;
+}
+inline uint fl_strange(float x, uint infinite) {  // 1: infinity, 2: NaN; by its bits, whatever the compiler may assume
+    const uint bits = as_uint(x) & 0x7fffffffu;
+    return bits > 0x7f800000u ? 2 : bits == 0x7f800000u ? infinite : 0;
+}
+inline uint fl_strange(half x, uint infinite) {
+    const uint bits = as_ushort(x) & 0x7fffu;
+    return bits > 0x7c00u ? 2 : bits == 0x7c00u ? infinite : 0;
+}
+#define FL_STRANGE_VECTORS(T)                                                                                                    \
+    inline uint fl_strange(T##2 x, uint i) { return ::max(fl_strange(x.x, i), fl_strange(x.y, i)); }                       \
+    inline uint fl_strange(T##3 x, uint i) { return ::max(fl_strange(x.xy, i), fl_strange(x.z, i)); }                      \
+    inline uint fl_strange(T##4 x, uint i) { return ::max(fl_strange(x.xy, i), fl_strange(x.zw, i)); }
+FL_STRANGE_VECTORS(float)
+FL_STRANGE_VECTORS(half)
+template <typename T> inline uint fl_strange(T, uint) { return 0; }
+template <typename T> inline T fl_finite(T x, uint site, uint what, uint infinite) {
+    const uint strange = fl_strange(x, infinite);
+    if (strange) fl_report(site, what, 0, strange, 0, 0);
     return x;
 }
 
