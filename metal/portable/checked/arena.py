@@ -18,7 +18,6 @@ GROUPS = 256  # threadgroups in one launch
 SLOTS = 64  # buffers in one dispatch
 ARRAYS = 16  # threadgroup variables of a kernel
 KEPT, RECORDS = 3, 4096  # findings kept of one kind at one place, and in all
-NOWHERE = 1 << 20  # an address outside all of this
 
 _BASE = 1 << 44
 _SLOT, _ARRAY = 1 << 37, 1 << 22
@@ -32,18 +31,23 @@ NOTE = 32  # bytes of notes for every four of memory
 
 WHATS = (
     *("OUT_READ", "OUT_WRITE", "MISALIGNED", "INDEX", "UNWRITTEN", "PRIVATE", "WRITE_WRITE", "WRITE_READ", "READ_WRITE"),
-    *("DIVERGED", "SIMD_DIVERGED", "LANE_OFF", "ENDLESS", "OVERFLOW", "NOT_ATOMIC", "STRANGE", "ASKED"),
+    *("DIVERGED", "SIMD_DIVERGED", "LANE_OFF", "OVERFLOW", "NOT_ATOMIC", "STRANGE", "ASKED"),
 )
 SITES = (_FOUND - _TIMES) // (4 * len(WHATS))  # places in a program that can be told apart
 
-_BOX = ("number", "first", "count", "times", "plus", "descending")
-BOX = np.dtype([(n, "<u4") for n in _BOX] + [(n, "<u4", 3) for n in ("grid", "wide", "full", "origin", "boxes", "groups")])
+_BOX = ("grid", "wide", "full", "origin", "boxes", "groups")
+BOX = np.dtype([("number", "<u4"), ("descending", "<u4"), *((n, "<u4", 3) for n in _BOX)])
+BOUND = np.dtype([("base", "<u8"), ("length", "<u8")])
 CONTROL = np.dtype(
     [
-        *((n, "<u4") for n in ("stop", "serial", "found", "checks")),
-        *(("box", BOX), ("lengths", "<u8", 64), ("arrays", "<u8", 32)),
+        *((n, "<u4") for n in ("stop", "found", "stopped_at", "unused")),
+        ("box", BOX),
+        ("lengths", "<u8", 65),
+        ("bounds", BOUND, 32),
+        ("arrays", "<u8", 32),
     ]
 )
+STATE = np.dtype([("who", "<u8"), ("group", "<u4"), ("rest", "<u4", 61)])
 RECORD = np.dtype(
     [("site", "<u4"), ("what", "<u4"), ("index", "<u4"), ("who", "<u4")]
     + [(n, "<u8") for n in ("address", "group", "other", "other_site")]
@@ -60,7 +64,6 @@ def constants() -> str:
     small = {
         "KEPT": KEPT,
         "RECORDS": RECORDS,
-        "NOWHERE": NOWHERE,
         "WHATS": len(WHATS),
         **{what: n for n, what in enumerate(WHATS)},
     }
@@ -88,7 +91,8 @@ class Arena:
         self.control = self._view(_BASE, CONTROL, 1)
         self.times = self._view(_BASE + _TIMES, np.dtype("<u4"), SITES * len(WHATS)).reshape(SITES, -1)
         self.records = self._view(_BASE + _FOUND, RECORD, RECORDS)
-        self.states = self._view(_BASE + _STATES, np.dtype("<u4"), GROUPS * 64).reshape(GROUPS, 64)
+        self.states = self._view(_BASE + _STATES, STATE, GROUPS)
+        self.serial = 0
 
     def _view(self, address: int, dtype: np.dtype, count: int) -> np.ndarray:
         memory = (ctypes.c_char * (count * dtype.itemsize)).from_address(address)

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ..errors import error
 from ..function import Prepared
 from ..grid import Three
@@ -16,7 +18,7 @@ from .arena import ARRAYS, GROUPS, SLOTS, WHATS, arena
 from .edits import Site
 from .findings import Finding
 from .instrument import Array
-from .words import differing, found
+from .words import differing, endless, found
 
 LARGE = 1 << 20  # bytes: what is larger is given back to the system after each dispatch
 UNWRITTEN = (1 << 56) - 1  # in a note: nobody, in this dispatch's serial
@@ -138,17 +140,17 @@ class Dispatch:
     def _begin(self) -> None:
         a = self.arena
         control = a.control[0]
-        control["serial"] = control["serial"] % 255 + 1
-        control["stop"] = control["found"] = 0
-        if control["serial"] == 1:
+        a.serial = a.serial % 255 + 1
+        if a.serial == 1:
             self._forget_notes()
+        control["stop"] = control["found"] = 0
         control["lengths"] = 0
         for slot, owner in self._owners.items():
             bytes_, tracked = owner.view(), slot in self._written
             control["lengths"][slot] = len(bytes_) << 2 | tracked
             if tracked and owner.untouched():
                 a.bytes(slot, len(bytes_))[:] = 0
-                a.notes(slot, len(bytes_))[:, 0] = int(control["serial"]) << 56 | UNWRITTEN
+                a.notes(slot, len(bytes_))[:, 0] = a.serial << 56 | UNWRITTEN
             else:
                 a.bytes(slot, len(bytes_))[:] = bytes_
         if len(self.sizes) > ARRAYS:
@@ -157,10 +159,11 @@ class Dispatch:
         for n, size in enumerate(self.sizes):
             control["arrays"][n] = size << 2 | 1
         a.times[: len(self._program.sites)] = 0
-        a.states[:] = 0
         for buffer in self._info.buffers:
             place = self.places.get(buffer.index)
             if place is not None:
+                length = place.length << 2 | (place.slot in self._written)
+                control["bounds"][buffer.index] = a.slot(place.slot), length
                 self._kernel.set_arg(buffer.position, self._run.shared(a.slot(place.slot) + place.offset, 1))
         for position in self._info.absent:
             self._kernel.set_arg(position, None)
@@ -193,11 +196,13 @@ class Dispatch:
             count = part.boxes[0] * part.boxes[1] * part.boxes[2]
             threads = part.wide[0] * part.wide[1] * part.wide[2]
             times = (1, count - 1 or 1, _coprime(count))[order]
-            box["count"], box["times"], box["plus"] = count, times, count - 1 if order else 0
             box["descending"] = order == 2 or (order == 1 and count == 1)
             for first in range(0, count, GROUPS):
-                box["first"] = first
                 groups = min(GROUPS, count - first)
+                states = self.arena.states[:groups]
+                states["group"] = (np.arange(first, first + groups) * times + (count - 1 if order else 0)) % count
+                states["who"] = (states["group"].astype("<u8") & 0xFFFFFF) << 32 | self.arena.serial << 56
+                states["rest"] = 0
                 self._launch(groups * threads, threads)
                 if self.arena.control[0]["stop"]:
                     return
@@ -225,4 +230,5 @@ class Dispatch:
             if key not in made:
                 count = int(a.times[key])
                 made[key] = found(self, self._info, program, WHATS[key[1]], record, count)
-        return [made[key] for key in sorted(made)]
+        findings = [made[key] for key in sorted(made)]
+        return findings + ([endless(self, self._info, program)] if a.control[0]["stop"] else [])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from clang.cindex import Cursor
 from clang.cindex import CursorKind as K
 
@@ -30,6 +32,7 @@ class Flow(Edits):
 
     def _enter(self, body: Cursor) -> None:
         """A function's body begins."""
+        self._constants = set(re.findall(r"\b(?:constexpr|constant)\b[\w\s]*?\b(\w+)\s*=\s*\d+[uU]?\s*;", self.text))
         calls = [n for n in body.walk_preorder() if n.kind == K.CALL_EXPR]
         self._barriers = [n.extent.start.offset for n in calls if called(n) in self._barred]
         self._outer: list[Cursor] = []  # the loops around
@@ -75,6 +78,10 @@ class Flow(Edits):
 
     def _loop(self, node: Cursor, children: list[Cursor]) -> None:
         start, end = self._condition(node, children)
+        if self._ends(node, children, self.text[start:end]):
+            for child in children:
+                self._visit(child)
+            return
         site = self._site(node, at=start)
         goes_on = f"fl_goes_on({site})"
         if start == end:
@@ -87,6 +94,20 @@ class Flow(Edits):
         for child in children:
             self._visit(child)
         self._outer.pop()
+
+    def _ends(self, node: Cursor, children: list[Cursor], condition: str) -> bool:
+        """Whether it is plain that a loop ends soon: `for (uint k = 0; k < 4; k++)`. Such loops are unrolled, and stay so."""
+        counted = re.fullmatch(r"(\w+)\s*<=?\s*(\w+)", condition.strip())
+        if node.kind != K.FOR_STMT or not counted or self._holds_barrier(node):
+            return False
+        name, limit = counted.groups()
+        steps = re.compile(rf"\+\+\s*{name}|{name}\s*(?:\+\+|\+=\s*\d+)")
+        if len(children) < 3 or not steps.fullmatch(self._words(children[-2])):
+            return False
+        changed = rf"\b{name}\s*(?:[-+*/%&|^]|<<|>>)?=(?!=)|\b{name}\s*(?:--|\+\+)|(?:--|\+\+)\s*{name}\b"
+        if re.search(changed, self._words(children[-1])):
+            return False  # the body has its own way with the counter
+        return limit.rstrip("uU").isdigit() or limit in self._constants
 
     def _condition(self, node: Cursor, children: list[Cursor]) -> tuple[int, int]:
         """Where a loop's condition stands; an empty range where it has none."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from clang.cindex import Cursor, TranslationUnit, TypeKind
 from clang.cindex import CursorKind as K
 
-from ..lowered import Lowered
+from ..lowered import Buffer, Lowered
 from .flow import Flow
 from .numbers import Numbers
 from .tree import FUNCTIONS, called, in_program, is_array, is_value, memory, operator
@@ -70,6 +70,14 @@ class Instrument(Flow, Numbers):
         self._reference = function.result_type.kind == TypeKind.LVALUEREFERENCE
         self._enter(body)
         self._enter_numbers(function, body)
+        self._rooted: dict[str, Buffer] = {}  # pointers that go into one buffer only
+        assigned = (
+            c
+            for n in body.walk_preorder()
+            if n.kind == K.BINARY_OPERATOR and operator(self, n) == "="
+            for c in n.get_children()
+        )
+        self._assigned = {c.referenced.get_usr() for c in assigned if c.kind == K.DECL_REF_EXPR and c.referenced is not None}
         if self._kernel is not None:
             arrays = self.arrays.setdefault(self._kernel.name, [])
             for argument in self._kernel.threadgroups:
@@ -181,21 +189,31 @@ class Instrument(Flow, Numbers):
 
     def _access(self, where: Cursor, node: Cursor, role: int, part: tuple[int, int] | None = None) -> None:
         """A call around `where`: it is accessed by `node`, whole or (first byte, bytes) of it."""
-        tail = f"), {self._site(node, self._root(node))}, {role}"
-        if part is None:
+        root = self._root(node)
+        tail = f"), {self._site(node, self._named(node))}, {role}"
+        if part is None and root:
+            self._wrap(where, "(*fl_from(&(", f"{tail}, {root.index}))")
+        elif part is None:
             self._wrap(where, "(*fl_on(&(", f"{tail}))")
         else:
             self._wrap(where, "(*fl_part_on(&(", f"{tail}, {part[0]}, {part[1]}))")
 
-    def _root(self, node: Cursor) -> str:
-        """The kernel's parameter at the beginning of an access: of `x[i].y` it is x."""
+    def _root(self, node: Cursor) -> Buffer | None:
+        """The kernel's buffer at the beginning of an access: of `x[i].y` it is x, of `row[i]` too where row began as x + n."""
         while node.kind != K.DECL_REF_EXPR:
             children = [c for c in node.get_children() if c.kind not in _NOT_RUN]
-            if not children:
-                return ""
-            node = children[-1] if node.kind == K.CSTYLE_CAST_EXPR else children[0]
-        buffers = self._kernel.buffers if self._kernel is not None else []
-        return node.spelling if any(b.name == node.spelling for b in buffers) else ""
+            if not children or node.kind in (K.CALL_EXPR, K.CONDITIONAL_OPERATOR):
+                return None
+            pointers = [c for c in children if c.type.get_canonical().kind == TypeKind.POINTER or memory(c.type)]
+            node = (pointers or children)[0]
+        if node.referenced is None or self._kernel is None:
+            return None
+        known = next((b for b in self._kernel.buffers if b.name == node.spelling), None)
+        return known if known and node.referenced.kind == K.PARM_DECL else self._rooted.get(node.referenced.get_usr(), known)
+
+    def _named(self, node: Cursor) -> str:
+        root = self._root(node)
+        return root.name if root else ""
 
     def _subscript(self, node: Cursor, children: list[Cursor], role: int) -> None:
         base, index = children
@@ -230,6 +248,10 @@ class Instrument(Flow, Numbers):
             return
         if "constexpr" in self.text[start:name]:
             return
+        if node.type.get_canonical().kind == TypeKind.POINTER and node.get_usr() not in self._assigned:
+            root = next((self._root(child) for child in filter(is_value, children)), None)
+            if root is not None:
+                self._rooted[node.get_usr()] = root
         for child in filter(is_value, children):
             # `constant Args &args = *fl_ref_args`, a kernel's parameter: all of it must be there
             whole = self._words(child).startswith("*fl_ref_") and memory(child.type) == "constant"
@@ -262,7 +284,7 @@ class Instrument(Flow, Numbers):
             how = _ATOMIC_HOW.get(name, READ | WRITE) | ATOMIC
             used = node.hash not in self._statements or "float" in arguments[0].type.spelling
             self.unordered |= used and how & ~ATOMIC == READ | WRITE
-            self._wrap(arguments[0], "fl_on(", f", {self._site(node, self._root(arguments[0]))}, {how})", 2)
+            self._wrap(arguments[0], "fl_on(", f", {self._site(node, self._named(arguments[0]))}, {how})", 2)
         elif name in _MATRIX:
             site = self._site(node)
             self._wrap(node, f"(fl_whole_simd({site}), ", ")", 2)

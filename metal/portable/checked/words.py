@@ -16,7 +16,7 @@ CHECKS = {
     "OUT_READ": "bounds", "OUT_WRITE": "bounds", "MISALIGNED": "bounds", "INDEX": "bounds",
     "UNWRITTEN": "unwritten", "PRIVATE": "unwritten",
     "WRITE_WRITE": "races", "WRITE_READ": "races", "READ_WRITE": "races",
-    "DIVERGED": "divergence", "SIMD_DIVERGED": "divergence", "LANE_OFF": "divergence", "ENDLESS": "time",
+    "DIVERGED": "divergence", "SIMD_DIVERGED": "divergence", "LANE_OFF": "divergence",
     "OVERFLOW": "limits", "NOT_ATOMIC": "limits", "STRANGE": "fast-math", "ASKED": "fast-math",
 }  # fmt: skip
 _NO_MEMORY = {w for w, check in CHECKS.items() if check in ("divergence", "time", "limits", "fast-math")} | {"INDEX", "PRIVATE"}
@@ -70,16 +70,20 @@ def found(dispatch: Dispatch, info: KernelInfo, program: Program, what: str, rec
         message = f"atomic operations on what is not declared atomic: {site.text}"
     elif what == "STRANGE":
         message = f"{_STRANGE[index]} out of finite numbers, which fast math does not allow: {site.text}"
-    elif what == "ASKED":
-        message = f"under fast math the answer to {site.text} is undefined: it is asked about {_STRANGE[index]}"
     else:
-        message = f"does not end: stopped after {dispatch.limit:g} s in this loop"
-        offset = None
+        message = f"under fast math the answer to {site.text} is undefined: it is asked about {_STRANGE[index]}"
     thread = _thread(dispatch, number, group, int(record["who"]))
     if not space:
         offset = None
     place = (site.file, site.line, site.column, site.source)
     return Finding(CHECKS[what], info.name, *place, message, buffer, name, offset, thread, count)
+
+
+def endless(dispatch: Dispatch, info: KernelInfo, program: Program) -> Finding:
+    """The finding that a kernel was stopped."""
+    site = program.sites[int(dispatch.arena.control[0]["stopped_at"])]
+    message = f"does not end: stopped after {dispatch.limit:g} s in this loop"
+    return Finding("time", info.name, site.file, site.line, site.column, site.source, message)
 
 
 def differing(

@@ -4,20 +4,25 @@
 // handed to them: where an address lies says which buffer it belongs to, and where that buffer's notes (shadow) are. For every
 // four bytes a note holds who wrote them last and the last two who read them. FL_... numbers come from arena.py.
 
-#pragma clang attribute pop  // these are called, not put into the kernel: it would grow twenty times
+// Functions that are called, not put into the kernel: it would grow twenty times. The program is compiled with all others put in.
+#define FL_CALLED _Pragma("clang attribute pop") __attribute__((noinline))
+#define FL_INLINED _Pragma("clang attribute push(__attribute__((always_inline)), apply_to = function)")
+
 namespace metal {
 
-struct fl_box { uint number, first, count, times, plus, descending, grid[3], wide[3], full[3], origin[3], boxes[3], groups[3]; };
-struct fl_control { uint stop, serial, found, checks; fl_box box; ulong lengths[64]; ulong arrays[32]; };
+struct fl_box { uint number, descending, grid[3], wide[3], full[3], origin[3], boxes[3], groups[3]; };
+struct fl_bound { ulong base, length; };  // length: bytes * 4, + 1 where somebody writes
+struct fl_control { uint stop, found, stopped_at, unused; fl_box box; ulong lengths[65]; fl_bound bounds[32]; ulong arrays[32]; };
 struct fl_record { uint site, what, index, who; ulong address, group, other, other_site; };
-struct fl_state { uint epoch, threadgroup_epoch, device_epoch, simd_epoch[32], unused[29]; };  // barriers passed
+struct fl_state { ulong who; uint group, epoch, threadgroup_epoch, device_epoch, simd_epoch[32], unused[26]; };
 struct fl_note { ulong wrote, read, read_before; uint wrote_at, read_at; };
 #define FL_CONTROL ((global fl_control *)FL_ARENA)
 
 // --- where a thread is: what get_global_id and its like mean in a checked program --------------------------------------------
 // A launch runs some threadgroups of one shape, in any order; they are numbered along x, then y, then z.
 #define FL_BOX (FL_CONTROL->box)
-inline uint fl_group() { return (uint)((ulong)(FL_BOX.first + (uint)::get_group_id(0)) * FL_BOX.times % FL_BOX.count + FL_BOX.plus) % FL_BOX.count; }
+inline global fl_state *fl_own_state() { return (global fl_state *)(FL_ARENA + FL_STATES) + ::get_group_id(0); }
+inline uint fl_group() { return fl_own_state()->group; }
 inline uint fl_position_group(uint n) {
     const uint g = fl_group(), x = FL_BOX.boxes[0], y = FL_BOX.boxes[1];
     return FL_BOX.origin[n] + (n == 0 ? g % x : n == 1 ? g / x % y : g / (x * y));
@@ -34,7 +39,8 @@ inline uint fl_position_local(uint n) {
 inline uint fl_position_global(uint n) { return fl_position_group(n) * FL_BOX.full[n] + fl_position_local(n); }
 
 // --- what was found --------------------------------------------------------------------------------------------------------
-__attribute__((noinline)) void fl_report(uint site, uint what, ulong address, uint index, ulong other, uint other_site) {
+FL_CALLED void fl_report_if(bool wrong, uint site, uint what, ulong address, uint index, ulong other, uint other_site) {
+    if (!wrong) return;
     global uint *times = (global uint *)(FL_ARENA + FL_TIMES) + site * FL_WHATS + what;
     if (atomic_inc((volatile global uint *)times) >= FL_KEPT) return;
     const uint at = atomic_inc((volatile global uint *)&FL_CONTROL->found);
@@ -43,10 +49,16 @@ __attribute__((noinline)) void fl_report(uint site, uint what, ulong address, ui
     r->site = site; r->what = what; r->index = index; r->who = fl_thread();
     r->address = address; r->group = fl_group() | (ulong)FL_BOX.number << 32; r->other = other; r->other_site = other_site;
 }
+FL_INLINED
+// A loop, as this runtime's compiler passes a call by only where the whole SIMD-group does not come to it, and only in this
+// form: under a lane's own condition the call is made with no lane in it, 500 ns each time.
+#define FL_IF_ANY(wrong) for (uint fl_i = 0, fl_n = sub_group_non_uniform_any(wrong); fl_i < fl_n; fl_i++)
+inline void fl_report(bool wrong, uint site, uint what, ulong address, uint index, ulong other, uint other_site) {
+    FL_IF_ANY(wrong) fl_report_if(wrong, site, what, address, index, other, other_site);
+}
 
 // --- accesses --------------------------------------------------------------------------------------------------------------
-enum { fl_reads = 1, fl_writes = 2, fl_atomically = 4, fl_constant = 8 };
-inline global fl_state *fl_own_state() { return (global fl_state *)(FL_ARENA + FL_STATES) + ::get_group_id(0); }
+enum { fl_reads = 1, fl_writes = 2, fl_atomically = 4, fl_constant = 8, fl_unknown = 31 };
 // a note's record: serial 8 | threadgroup 24 | thread 10 | barriers passed 11 | SIMD-group's barriers 6 | bytes 4 | atomic 1
 inline bool fl_clash(ulong old, ulong mine, bool shared) {
     const ulong both = old ^ mine;
@@ -57,30 +69,36 @@ inline bool fl_clash(ulong old, ulong mine, bool shared) {
     return both >> 27 & 31 || !(both >> 5 & 63);                               // within a SIMD-group its barrier does too
 }
 // After a read any barrier will do: the value has been used. What was written is seen only after one for that memory: so reads are
-// noted as `passed`, after so many barriers of any kind, and writes as `ordered`, after so many for this memory.
-__attribute__((noinline)) void fl_note_access(ulong at, uint site, uint how, ulong ordered, ulong passed, bool shared, ulong address) {
-    global fl_note *note = (global fl_note *)at;
-    const ulong wrote = how & fl_writes ? atom_xchg((volatile global ulong *)&note->wrote, ordered) : note->wrote;
+// noted as `passed`, after so many barriers of any kind, and writes as `ordered`, after so many for this memory. The lanes of a
+// SIMD-group may be here at once; who finds another's record in place of its own knows that there was another.
+inline void fl_note_access(ulong at, uint site, uint how, ulong ordered, ulong passed, bool shared, ulong address) {
+    volatile global fl_note *note = (volatile global fl_note *)at;
+    ulong wrote = note->wrote;
     const bool current = (wrote ^ ordered) >> 56 == 0, nobody = (wrote & 0xfffffffffffffful) == 0xfffffffffffffful;
     if (how & fl_reads && !(how & fl_atomically && !shared)) {
-        if (shared ? (wrote ^ ordered) >> 32 != 0 : current && nobody) fl_report(site, FL_UNWRITTEN, address, 0, 0, 0);
-    }
-    if (!(current && nobody) && fl_clash(wrote, ordered, shared)) {
-        fl_report(site, how & fl_writes ? FL_WRITE_WRITE : FL_WRITE_READ, address, 0, wrote, note->wrote_at);
+        fl_report(shared ? (wrote ^ ordered) >> 32 != 0 : current && nobody, site, FL_UNWRITTEN, address, 0, 0, 0);
     }
     if (how & fl_writes) {
-        const ulong read = note->read, before = note->read_before;
-        if (fl_clash(read, passed, shared)) fl_report(site, FL_READ_WRITE, address, 0, read, note->read_at);
-        else if (fl_clash(before, passed, shared)) fl_report(site, FL_READ_WRITE, address, 0, before, note->read_at);
-        note->wrote_at = site;
+        note->wrote = ordered;
+        const ulong now = note->wrote, read = note->read, before = note->read_before;
+        if (now != ordered) wrote = now;
+        const ulong other = fl_clash(read, passed, shared) ? read : before;
+        fl_report(fl_clash(other, passed, shared), site, FL_READ_WRITE, address, 0, other, note->read_at);
     } else {
-        const ulong read = atom_xchg((volatile global ulong *)&note->read, passed);
-        if (read != passed) note->read_before = read;
+        const ulong read = note->read;
+        note->read = passed;
+        const ulong now = note->read;
+        if (now == passed && read != passed) note->read_before = read;
+        if (now != passed) note->read_before = passed;
         note->read_at = site;
     }
+    const bool clash = !(current && nobody) && fl_clash(wrote, ordered, shared);
+    fl_report(clash, site, how & fl_writes ? FL_WRITE_WRITE : FL_WRITE_READ, address, 0, wrote, note->wrote_at);
+    if (how & fl_writes) note->wrote_at = site;
 }
-// Where the access goes: to `address` if it may, to memory that is nobody's if not.
-__attribute__((noinline)) ulong fl_access(ulong address, uint size, uint align, uint site, uint how) {
+// Where the access goes: to `address` if it may, to memory that is nobody's if not. `from` is the index of the buffer that the
+// address was worked out of; fl_unknown where it is not seen: then it is the one that lies there.
+FL_CALLED ulong fl_access(ulong address, uint size, uint align, uint site, uint how, uint from) {
     ulong offset, length, notes;
     const bool shared = address - FL_SHARED < FL_SHARED_SPAN;
     uint index;
@@ -90,27 +108,25 @@ __attribute__((noinline)) ulong fl_access(ulong address, uint size, uint align, 
         length = FL_CONTROL->arrays[index];
         notes = FL_NOTES_SHARED + (address - FL_SHARED) / FL_ARRAY * FL_ARRAY + offset / 4 * 32;
         if ((address - FL_SHARED) / FL_ARRAY / FL_ARRAYS != ::get_group_id(0)) length = 0;
-        index += 64;
     } else if (address - FL_DEVICE < FL_DEVICE_SPAN) {
         index = (uint)((address - FL_DEVICE) / FL_SLOT);
         offset = address % FL_SLOT - FL_SLOT / 2;
         length = FL_CONTROL->lengths[index];
         notes = FL_NOTES_DEVICE + index * (FL_SLOT / 2) + offset / 4 * 32;
+        if (from != fl_unknown && FL_CONTROL->bounds[from].base / FL_SLOT != address / FL_SLOT) length = 0;
     } else {
         if (how & fl_constant) return address;  // a table of the program's own
-        index = FL_NOWHERE, offset = length = notes = 0;
+        offset = length = notes = 0;
     }
     const ulong here = length >> 2;
-    if (offset >= here || offset + size > here) {
-        fl_report(site, how & fl_writes ? FL_OUT_WRITE : FL_OUT_READ, address, index, size, 0);
-        return FL_ARENA + FL_NOBODY;
-    }
-    if (address % align) fl_report(site, FL_MISALIGNED, address, index, align, 0);
+    const bool out = offset >= here || offset + size > here;
+    fl_report(out, site, how & fl_writes ? FL_OUT_WRITE : FL_OUT_READ, address, 0, size, 0);
+    if (out) return FL_ARENA + FL_NOBODY;
+    fl_report(address % align != 0, site, FL_MISALIGNED, address, 0, align, 0);
     if (length & 1 && how & 3) {  // somebody writes here
         global const fl_state *state = fl_own_state();
         const uint self = fl_thread(), barriers = shared ? state->threadgroup_epoch : state->device_epoch;
-        const ulong who = (ulong)(FL_CONTROL->serial & 255) << 56 | (ulong)(fl_group() & 0xffffff) << 32 | (ulong)self << 22 |
-                          (ulong)(state->simd_epoch[self / 32] & 63) << 5 | (how & fl_atomically ? 1 : 0);
+        const ulong who = state->who | (ulong)self << 22 | (ulong)(state->simd_epoch[self / 32] & 63) << 5 | (how & fl_atomically ? 1 : 0);
         const ulong ordered = who | (ulong)(barriers & 0x7ff) << 11, passed = who | (ulong)(state->epoch & 0x7ff) << 11;
         uint at = (uint)(address & 3), left = size;
         for (ulong place = notes; left; place += 32) {
@@ -122,22 +138,52 @@ __attribute__((noinline)) ulong fl_access(ulong address, uint size, uint align, 
     }
     return address;
 }
-#define FL_ACCESS(space, constant_bit)                                                                                   \
-    template <typename T> inline space T *fl_on(space T *p, uint site, uint how) {                                       \
-        return (space T *)fl_access((ulong)p, sizeof(T), alignof(T), site, how | constant_bit);                          \
-    }                                                                                                                    \
+FL_INLINED
+// What most accesses are is seen here at once: inside a buffer that nobody writes. If that is not so for one lane, all of them
+// go the long way.
+inline bool fl_plain(ulong offset, ulong length, uint size, uint how, bool aligned) {
+    return (length >> 2) >= size && offset <= (length >> 2) - size && (!(length & 1) || !(how & 3)) && aligned;
+}
+#define FL_FROM(space, bit)                                                                                              \
+    template <typename T> inline space T *fl_from(space T *p, uint site, uint how, uint from) {                          \
+        const ulong a = (ulong)p;                                                                                        \
+        global const fl_bound *b = FL_CONTROL->bounds + from;                                                            \
+        FL_IF_ANY(!fl_plain(a - b->base, b->length, sizeof(T), how, a % alignof(T) == 0))                                \
+            p = (space T *)fl_access(a, sizeof(T), alignof(T), site, how | bit, from);                                   \
+        return p;                                                                                                        \
+    }
+FL_FROM(global, 0)
+FL_FROM(__constant, fl_constant)
+template <typename T> inline global T *fl_on(global T *p, uint site, uint how) {
+    const ulong a = (ulong)p, length = FL_CONTROL->lengths[::min((a - FL_DEVICE) / FL_SLOT, (ulong)64)];
+    FL_IF_ANY(!fl_plain(a % FL_SLOT - FL_SLOT / 2, length, sizeof(T), how, a % alignof(T) == 0))
+        p = (global T *)fl_access(a, sizeof(T), alignof(T), site, how, fl_unknown);
+    return p;
+}
+template <typename T> inline local T *fl_on(local T *p, uint site, uint how) {
+    FL_IF_ANY(true) p = (local T *)fl_access((ulong)p, sizeof(T), alignof(T), site, how, fl_unknown);
+    return p;
+}
+template <typename T> inline __constant T *fl_on(__constant T *p, uint site, uint how) {
+    FL_IF_ANY(true) p = (__constant T *)fl_access((ulong)p, sizeof(T), alignof(T), site, how | fl_constant, fl_unknown);
+    return p;
+}
+#define FL_PART_ON(space)                                                                                                \
     template <typename T> inline space T *fl_part_on(space T *p, uint site, uint how, uint from, uint size) {            \
         const ulong a = (ulong)p + from;                                                                                 \
-        const ulong b = fl_access(a, size, 1, site, how | constant_bit);                                                 \
+        ulong b = a;                                                                                                     \
+        FL_IF_ANY(true) b = fl_access(a, size, 1, site, how, fl_unknown);                                                \
         return a == b ? p : (space T *)b;                                                                                \
     }
-FL_ACCESS(global, 0)
-FL_ACCESS(local, 0)
-FL_ACCESS(__constant, fl_constant)
+FL_PART_ON(global)
+FL_PART_ON(local)
+template <typename T> inline __constant T *fl_part_on(__constant T *p, uint site, uint how, uint, uint) {
+    return fl_on(p, site, how);
+}
 template <typename T> inline T fl_index(T index, uint length, uint site) {
-    if ((ulong)(long)index < length) return index;
-    fl_report(site, FL_INDEX, (ulong)(long)index, length, 0, 0);
-    return 0;
+    const bool wrong = (ulong)(long)index >= length;
+    fl_report(wrong, site, FL_INDEX, (ulong)(long)index, length, 0, 0);
+    return wrong ? (T)0 : index;
 }
 inline ulong fl_array_at(uint n) { return FL_SHARED + (::get_group_id(0) * FL_ARRAYS + n) * FL_ARRAY + FL_ARRAY / 2; }
 template <typename T> inline local T &fl_array(uint n) { return *(local T *)fl_array_at(n); }
@@ -146,7 +192,7 @@ template <typename T> inline void fl_take(local T *thread &p, uint n) { p = (loc
 // --- barriers, SIMD-groups -------------------------------------------------------------------------------------------------
 inline bool fl_agree(bool yes, uint site) {  // on a condition with a barrier behind it
     const bool any = work_group_any(yes), all = work_group_all(yes);
-    if (any && !all && !yes) fl_report(site, FL_DIVERGED, 0, 0, 0, 0);
+    fl_report(any && !all && !yes && !FL_CONTROL->stop, site, FL_DIVERGED, 0, 0, 0, 0);
     return any;
 }
 inline void fl_threadgroup_barrier(uint site, mem_flags flags) {
@@ -162,7 +208,8 @@ inline uint fl_present() { return (uint)::get_local_size(0) - (uint)::get_local_
 inline uint fl_lanes() { return fl_present() >= 32 ? 0xffffffffu : (1u << fl_present()) - 1; }
 inline void fl_whole_simd(uint site) {
     const uint active = sub_group_ballot(1).x;
-    if (active != fl_lanes() && get_sub_group_local_id() == (uint)ctz(active)) fl_report(site, FL_SIMD_DIVERGED, 0, 0, active, 0);
+    const bool first = get_sub_group_local_id() == (uint)ctz(active);
+    fl_report(active != fl_lanes() && first, site, FL_SIMD_DIVERGED, 0, 0, active, 0);
 }
 inline void fl_simdgroup_barrier(uint site, mem_flags flags) {
     fl_whole_simd(site);
@@ -184,15 +231,15 @@ FL_ROWS(global)
 FL_ROWS(local)
 inline uint fl_lane(uint lane, uint of, uint site) {  // of: 32 lanes of a SIMD-group, 4 of a quad
     const uint active = sub_group_ballot(1).x, base = get_sub_group_local_id() / of * of;
-    if (lane >= of || !(active >> (base + lane) & 1)) fl_report(site, FL_LANE_OFF, 0, lane, active, 0);
+    fl_report(lane >= of || !(active >> (base + lane) & 1), site, FL_LANE_OFF, 0, lane, active, 0);
     return lane;
 }
 
 // --- loops, private variables ------------------------------------------------------------------------------------------------
 inline bool fl_goes_on(uint site) {
-    if (!*(volatile global uint *)&FL_CONTROL->stop) return true;
-    fl_report(site, FL_ENDLESS, 0, 0, 0, 0);
-    return false;
+    const bool stop = *(volatile global uint *)&FL_CONTROL->stop;
+    if (stop) FL_CONTROL->stopped_at = site;
+    return !stop;
 }
 template <typename T> inline void fl_poison(thread T *p) {
     for (uint i = 0; i < sizeof(T); i++) ((thread uchar *)p)[i] = 0xcd;
@@ -202,7 +249,7 @@ template <typename T> inline T fl_seen(T x, uint site) {
     if (sizeof(T) >= 4) {
         uint same = 1;
         for (uint i = 0; i < sizeof(T); i++) same &= ((const thread uchar *)&x)[i] == 0xcd;
-        if (same) fl_report(site, FL_PRIVATE, 0, 0, 0, 0);
+        fl_report(same, site, FL_PRIVATE, 0, 0, 0, 0);
     }
     return x;
 }
@@ -210,11 +257,11 @@ template <typename T> inline T fl_seen(T x, uint site) {
 
 // --- limits and fast math ----------------------------------------------------------------------------------------------------
 template <typename T> inline T fl_wide(T index, long exact, uint site) {
-    if ((long)index != exact) fl_report(site, FL_OVERFLOW, (ulong)exact, (uint)index, 0, 0);
+    fl_report((long)index != exact, site, FL_OVERFLOW, (ulong)exact, (uint)index, 0, 0);
     return index;
 }
 template <typename T> inline T fl_says(T x, uint site, uint what) {
-    fl_report(site, what, 0, 0, 0, 0);
+    fl_report(true, site, what, 0, 0, 0, 0);
     return x;
 }
 inline uint fl_strange(float x, uint infinite) {  // 1: infinity, 2: NaN; by its bits, whatever the compiler may assume
@@ -234,12 +281,11 @@ FL_STRANGE_VECTORS(half)
 template <typename T> inline uint fl_strange(T, uint) { return 0; }
 template <typename T> inline T fl_finite(T x, uint site, uint what, uint infinite) {
     const uint strange = fl_strange(x, infinite);
-    if (strange) fl_report(site, what, 0, strange, 0, 0);
+    fl_report(strange != 0, site, what, 0, strange, 0, 0);
     return x;
 }
 
 }  // namespace metal
-#pragma clang attribute push(__attribute__((always_inline)), apply_to = function)
 
 #define get_global_id(n) fl_position_global(n)
 #define get_global_size(n) FL_BOX.grid[n]
