@@ -17,7 +17,7 @@ from .parameters import GRAPHICS, NO_GRAPHICS
 from .repair import conversions, wrap
 from .rules import Rules
 
-FILE = "fl_program.cl"
+FILE = str(library.INCLUDE / "fl_program.cl")  # never on disk; a working folder of the caller's would be looked through for headers
 _LIBRARY = str(library.INCLUDE / "library-as-needed.h")  # never on disk: given to libclang with the program
 # -I: the driver includes opencl-c-base.h by itself, and finds ours (libclang ships none)
 _ARGUMENTS = [

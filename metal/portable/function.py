@@ -48,7 +48,7 @@ class Entry:
         self._local_memory = run.cl.LocalMemory
         self._buffers = [(n, b.index, b.position) for n, b in enumerate(info.buffers)]
         self._local = [t.position for t in info.threadgroups]
-        self._given: list[Any] = [None] * len(self._buffers)
+        self._given: list[Any] = [()] * len(self._buffers)  # nothing yet: None is a null pointer
         self._lengths: list[int] = []
         for position in info.absent:
             self.kernel.set_arg(position, None)
@@ -57,7 +57,7 @@ class Entry:
         """Set the arguments: the buffers, by index, and the threadgroup arguments' lengths, in parameter order."""
         given = self._given
         for n, index, position in self._buffers:
-            memory = bound[index]._memory
+            memory = None if bound[index] is None else bound[index]._memory
             if given[n] is not memory:
                 self.kernel.set_arg(position, memory)
                 given[n] = memory
@@ -120,8 +120,10 @@ class Function:
 
         `grid` counts threads (dispatchThreads: threadgroups at the far edges are smaller), `threadgroups` whole threadgroups
         (dispatchThreadgroups); either is a number or (x, y, z), as is `threadgroup`. An entry of `buffers` is a Buffer, a
-        bytes-like object (copied), (Buffer, byte offset) or None (nothing at that index). `threadgroup_memory` has the
-        bytes for each `[[threadgroup(n)]]`. Raises `metal.error` for what a Metal device would not take.
+        bytes-like object (copied), (Buffer, byte offset) or None: nothing at that index, a null pointer that the kernel may
+        test. If it reads through that all the same, the process ends; with checks, a finding says where.
+        `threadgroup_memory` has the bytes for each `[[threadgroup(n)]]`. Raises `metal.error` for what a Metal device would
+        not take, for an index that is missing at the end, and for None where a reference is declared.
         """
         return self._queue(self._dispatched(threadgroup, grid, threadgroups, buffers, threadgroup_memory))
 
@@ -192,12 +194,14 @@ class Function:
         return Prepared(whole, group, bound, lengths)
 
     def _check(self, bound: list, dynamic: int) -> None:
-        """Raises `metal.error` unless all that the kernel reads is bound, and threadgroup memory is within the limit."""
+        """Raises `metal.error` unless every index has something, or None in so many words, and threadgroup memory suffices."""
         info = self._info
         for parameter in info.buffers:
-            if parameter.index >= len(bound) or bound[parameter.index] is None:
-                given = f"only {len(bound)} were given" if parameter.index >= len(bound) else "None was given"
-                raise error(f"'{info.name}' reads buffer({parameter.index}) ('{parameter.name}'), but {given}")
+            what = f"'{info.name}' reads buffer({parameter.index}) ('{parameter.name}')"
+            if parameter.index >= len(bound):
+                raise error(f"{what}, but only {len(bound)} were given")
+            if parameter.reference and bound[parameter.index] is None:
+                raise error(f"{what}, a reference, which cannot be to nothing, but None was given")
         used = -(-info.threadgroup_bytes // 16) * 16 + dynamic if dynamic else info.threadgroup_bytes
         if used > THREADGROUP_MEMORY:
             raise error(

@@ -10,6 +10,7 @@ from .hoist import hoist
 from .lexer import Cursor, Token, trimmed
 from .lowered import KernelInfo
 from .parameters import MAX_THREADS, SIMD_WIDTH, UnsupportedError
+from .scopes import Namespaces
 from .templates import Arguments, parameter
 
 # attributes that may stand on a kernel and change nothing here
@@ -35,6 +36,8 @@ class Kernels(Constructors):
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self.templates: dict[str, Function] = {}
         self.handed: dict[str, str] = {}  # types that stand for functions (functions.py) → what they stand for
+        self.spaces: Namespaces
+        self.here: list[str] = []  # the namespaces around the instantiation that is being written
         self.special: dict[tuple[str, tuple[str, ...]], Function] = {}  # explicit specialisations, by name and arguments
 
     def _copy(self, a: int, b: int) -> None:
@@ -145,6 +148,7 @@ class Kernels(Constructors):
         while end < len(self.tokens) and c.text(end) != ";":
             end += 1
         self._copy(copied, i)
+        self.here = self.spaces.at(j)
         spelled = tuple(values.spelled(self.handed))
         special = self.special.get((name, spelled))
         at = self.tokens[j].start
@@ -170,7 +174,10 @@ class Kernels(Constructors):
         last = self.tokens[min(f.last, len(self.tokens) - 1)].start
         try:
             with out.kernel(host):
+                inner = self.spaces.at(f.first)[len(self.here) :] if template else []  # names mean what they mean there
+                out.put("".join(f"namespace {name} {{ " for name in inner), start)
                 self._write(f, info, values, start, last)
+                out.put("}" * len(inner), last)
         except UnsupportedError as problem:
             out.refuse(host, problem)
         else:

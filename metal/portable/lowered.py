@@ -20,7 +20,8 @@ Wrap = tuple[int, int, str]
 class Buffer:
     """One buffer parameter of a kernel: its index in metalcompute's order, its name, whether the kernel may write it.
 
-    `position` is the OpenCL argument's; `align` what an offset into the buffer must be a multiple of (frontend.py knows it).
+    `position` is the OpenCL argument's; `align` what an offset into the buffer must be a multiple of (frontend.py knows it);
+    `reference`: declared as `T &`, so there is no null that the kernel could test for.
     """
 
     index: int
@@ -29,6 +30,7 @@ class Buffer:
     position: int = 0
     align: int = 1
     when: str | None = None  # the function constant that it is there for; None: always
+    reference: bool = False
 
 
 @dataclass

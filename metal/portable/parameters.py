@@ -121,7 +121,7 @@ class Parameters:
                 taken[index] = name
                 writable = space == "device" and "const" not in kind.split("*")[0].split()
                 when = next((args.strip() for attribute, args, _ in attributes if attribute == "function_constant"), None)
-                info.buffers.append(Buffer(index, name, writable, position, when=when))
+                info.buffers.append(Buffer(index, name, writable, position, when=when, reference=marks[-1] == "&"))
             if marks[-1] == "*":
                 return f"{kind} {name}", origin
             base = kind[: kind.rindex("&")]

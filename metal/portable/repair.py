@@ -6,6 +6,7 @@ Everyday Metal:
   * `half4 * 0.5f`, `uchar4 + 10`. OpenCL refuses a scalar of a higher rank than the vector's components; Metal converts it. It
     becomes `fl_fit<decltype(+(vector))>(scalar)`, which in a template also holds for the other instances.
   * `float4 sums = {0}`. OpenCL wants every component; in Metal, as in C++, those left out are 0.
+  * `flag ? b : f` of a bfloat and a float, a float. Ours turns into a float and back, so both would do.
   * `v.zyx` of a vector of ours (packed_float3, bool4, bfloat4), which has only neighbours as members. It is read from a vector
     of OpenCL's, and written through one where it is packed.
   * values and members that go where the thread's are wanted (spaces.py), and values that are anywhere (temporaries.py).
@@ -22,6 +23,7 @@ from .spaces import spaces
 
 _TRIED = (b"fl_temporary", b"fl_thread")
 _RANK = "scalar operand type has greater rank than the type of the vector element"
+_AMBIGUOUS = "conditional expression is ambiguous"
 _COPY = re.compile(r"no matching constructor for initialization of|no viable overloaded '='|incompatible operand types")
 _NO_COPY = "cannot bind reference in address space '__constant' to object in address space '__generic'"
 _FEW = re.compile(r"too few elements in vector initialization \(expected (\d+) elements, have (\d+)\)")
@@ -93,6 +95,8 @@ def _wrappings(diagnostic, operands: list[str]) -> list[tuple[int, str]]:
         first, _, second = message[message.index("(") + 1 : -1].partition(" and ")
         at = 0 if _SCALAR.match(first) else 1 if _SCALAR.match(second) else None
         return [] if at is None or operands[at].startswith("fl_fit<") else [(at, f"fl_fit<decltype(+({operands[1 - at]}))>(")]
+    if message.startswith(_AMBIGUOUS) and {"bfloat", "float"} <= set(re.findall(r"\w+", message)) and len(operands) == 2:
+        return [(n, "fl_beside_float(") for n in (0, 1) if not operands[n].startswith("fl_beside_float(")]
     if not _COPY.match(message):
         return []
     if message.startswith("incompatible"):  # a ? b : c of one type in two address spaces, or one of them no variable

@@ -40,6 +40,7 @@ class Rules:
             self._declaration(node, kernel)
             if kind == K.VAR_DECL:
                 self._variable(node, outside)
+                self._narrowed(node, "initialize a variable of type 'bfloat' with")
             if kind in (K.VAR_DECL, K.FIELD_DECL):
                 self.truths.given(node, self.truths.is_open(node.type))
         elif kind == K.CONSTRUCTOR:
@@ -52,12 +53,15 @@ class Rules:
             self.truths.braces(node)
         elif kind == K.RETURN_STMT:
             self.truths.given(node, self._open)
+            self._narrowed(node, "return from a function that gives 'bfloat'")
         elif kind == K.LAMBDA_EXPR:
             self._add(node, "lambda expressions are not supported in Metal")
         elif kind == K.CALL_EXPR:
             if function is not None and node.referenced is not None:
                 self._calls.setdefault(function, {}).setdefault(node.referenced.get_usr(), node.location.offset)
             self.truths.operator(node)
+            if node.spelling == "operator=":
+                self._narrowed(node, "assign to 'bfloat'")
         for child in node.get_children():
             self.walk(child, kernel, function, outside and kind == K.NAMESPACE)
 
@@ -77,6 +81,23 @@ class Rules:
 
     def _add(self, node: Any, text: str) -> None:
         self.findings.append((node.location.offset, text))
+
+    def _narrowed(self, node: Any, does: str) -> None:
+        """A float where a bfloat is wanted: Metal converts only the other way by itself."""
+        from clang.cindex import CursorKind as K
+        from clang.cindex import TypeKind
+
+        value, implicit = next(iter(list(node.get_children())[-1:]), None), False
+        while value is not None and value.kind == K.UNEXPOSED_EXPR:
+            value, implicit = next(iter(value.get_children()), None), True
+        if not implicit or value is None or value.kind != K.CALL_EXPR or value.spelling != "bfloat":
+            return
+        given = next(iter(value.get_arguments()), None)
+        while given is not None and given.kind in (K.UNEXPOSED_EXPR, K.PAREN_EXPR):
+            given = next(iter(given.get_children()), None)
+        # of two bfloats in two address spaces `c ? a : b` is a float to OpenCL
+        if given is not None and given.kind != K.CONDITIONAL_OPERATOR and given.type.get_canonical().kind == TypeKind.FLOAT:
+            self._add(value, f"cannot {does} a value of type 'float': write bfloat(…)")
 
     def _variable(self, node: Any, outside: bool) -> None:
         spelled = node.type.get_canonical().spelling

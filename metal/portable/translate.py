@@ -25,6 +25,7 @@ from .lowered import Constant, Lowered, declare
 from .parameters import ELSEWHERE, GRAPHICS, POSITIONS
 from .positions import Positions
 from .preprocess import Include, Preprocessor
+from .scopes import Namespaces, from_outside
 from .strict import refuse
 
 VERSIONS = {"2.3": 203, "2.4": 204, "3.0": 300, "3.1": 301}
@@ -58,7 +59,9 @@ class _Lowering(Positions):
     def __init__(self, source: str, file: str, version: int, include: Include | None):
         where = SourceMap(source, file)
         tokens, handed = as_types(Preprocessor(where, version, include, library.macros()).run())
+        tokens = from_outside(tokens)
         super().__init__(where, tokens)
+        self.spaces = Namespaces(tokens)
         self.handed = handed
         self.level, self.dropped = 0, set[int]()  # how deep in braces; those that close a dropped namespace
         self.version = version
@@ -165,8 +168,6 @@ class _Lowering(Positions):
                 i = self._name(i, b)
             elif token.text == "[[":
                 i = self._attribute(i)
-            elif token.text == "::":
-                i = self._scope(i)
             elif token.text in ("{", "}") and token.kind == "punct":
                 self.level += 1 if token.text == "{" else -1 if i not in self.dropped else 0
                 self.out.put(token.text if i not in self.dropped else " ", token.start, verbatim=True)
@@ -229,15 +230,6 @@ class _Lowering(Positions):
             self.dropped.add(c.match(brace))
             return brace
         self.out.put("namespace", self.tokens[i].start, verbatim=True)
-        return i
-
-    def _scope(self, i: int) -> int:
-        """A `::` on its way to the output: the program's global scope is namespace metal."""
-        c, after = self.c, self.c.after(i)
-        outermost = self.tokens[max(c.before(i), 0)].kind != "name" and c.text(c.before(i)) not in (">", "]")
-        outermost = outermost and not (c.text(c.before(i)) == ")" and c.text(c.before(c.opening(c.before(i)))) == "decltype")
-        outermost = outermost or c.text(c.before(i)) in ("return", "void", "else", "const", "kernel", *_QUALIFIED)
-        self.out.put("::metal::" if outermost and c.text(after) != "metal" else "::", self.tokens[i].start)
         return i
 
     def _attribute(self, i: int) -> int:

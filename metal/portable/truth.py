@@ -36,7 +36,7 @@ class Truths:
         if sign in _COMPARISONS:
             self._wrap(node, "fl_truth(")
         elif kind == self._types.DEPENDENT and sign in _SUMS:
-            for operand in operands:
+            for operand in operands[sign.endswith("=") :]:  # what is assigned to stays a variable
                 if self._may_be_bool(operand):
                     self._wrap(operand, "fl_bit(")
 

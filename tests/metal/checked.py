@@ -1,7 +1,7 @@
 """Small kernels with a header that says how they are run, and what checked mode must say of them.
 
 // run: grid 100, threadgroup 64 [, memory 256]      numbers or x y z; or: threads 100 (metalcompute's call)
-// buffer 0: float 100 ramp                          type, length, and ramp, zeros, empty (nobody wrote it) or the values
+// buffer 0: float 100 ramp                          type, length, and ramp, zeros, empty (nobody wrote it), nothing, or the values
 // finds bounds: reads 4 bytes outside buffer(0)     a check and words; the line that it stands at is marked // HERE
 """
 
@@ -73,6 +73,8 @@ def run(case: Case, device: Device, time_limit: float | None = None) -> tuple[Fi
 
 def _buffer(device: Device, kind: str, length: int, what: list[str]) -> Any:
     dtype = np.dtype(_TYPES[kind])
+    if what == ["nothing"]:
+        return None
     if what == ["empty"]:
         return device.buffer(length * dtype.itemsize)
     if what == ["ramp"]:

@@ -34,6 +34,12 @@ CASES = {
     "remove_addrspace": ("remove_addrspace_t<device float> z = 5; y[0] = z;", [5]),
     "a reference to a pointer": ("device float *p = y; forward(p); *p = 6;", [0, 0, 6]),
     "bfloat constants": ("y[0] = -BIG; y[1] = (bfloat(2) * bfloat(3) == SIX);", [-256, 1]),
+    "a bfloat or a float is a float": (
+        "bfloat b = bfloat(256); float f = 0.1f; y[0] = i ? b : 0.1f; y[1] = i ? f : BIG; y[2] = Chosen<bfloat, float>()(b, 0.1f, i);"
+        "y[3] = Chosen<long, long>()(7, (1l << 40) + 1, i) == (1l << 40) + 1;",
+        [np.float32(0.1), 256, np.float32(0.1), 1],
+    ),
+    "names that begin with :: behind a keyword": ("y[0] = outer::five().n + outer::metal::sum(outer::four);", [9]),
     "apple's mathematics": (
         "y[0] = __metal_fma(2.0f, 3.0f, 4.0f); y[1] = __metal_rsqrt(4.0f, __METAL_FAST_MATH__);"
         "y[2] = __metal_fract(-0.25f, __METAL_PRECISE_MATH__); y[3] = __metal_fmedian3(3.0f, 1.0f, 2.0f, __METAL_MAYBE_FAST_MATH__);",
@@ -77,6 +83,16 @@ struct Pairs {
 template <typename T> T halved(T x) { return 0.5 * x; }
 template <typename T> struct Sized { static auto half_of(T x) { return 0.5 * x; } };
 void forward(device float *&p) { p += 2; }
+template <typename T, typename U> struct Chosen { U operator()(T x, U y, uint i) { U u; u = i ? x : y; return u; } };
+namespace outer {
+namespace metal {
+struct Five { int n; };
+inline ::outer::metal::Five five() { return {5}; }
+inline int sum(constant ::outer::metal::Five &x) { return x.n; }
+}
+inline ::outer::metal::Five five() { return metal::five(); }
+constant ::outer::metal::Five four = {4};
+}
 constexpr constant bfloat BIG = bfloat(256);
 constexpr constant bfloat SIX = bfloat(2) * bfloat(3);
 static_assert(-BIG < SIX);
@@ -97,6 +113,9 @@ def test_a_library_finds_what_it_is_written_with(run, name):
 REFUSED = {
     "device int *p = (device int *)y; whole(*p);": "no matching function for call to 'whole'",
     "device int *p = (device int *)y; same(*p);": "no matching function",
+    "bfloat b = 0.5f;": "cannot initialize a variable of type 'bfloat' with a value of type 'float': write bfloat(…)",
+    "bfloat b = bfloat(y[0]); b = y[1] * b;": "cannot assign to 'bfloat' a value of type 'float'",
+    "} bfloat half_of(float x) { return x / 2;": "cannot return from a function that gives 'bfloat' a value of type 'float'",
     "is_empty<int> x;": "no template named 'is_empty'",
     "thread_scope s;": "'thread_scope' came with Metal 3.2",
     "atomic_thread_fence(mem_flags::mem_device);": "'atomic_thread_fence' came with Metal 3.2",
@@ -109,6 +128,28 @@ def test_what_only_looks_like_a_value_without_a_name_is_refused(statements):
     with pytest.raises(metal.error) as caught:
         check(lower(f"{HEAD}{DECLARATIONS}kernel void f(device float *y [[buffer(0)]]) {{ {statements} }}", version=301))
     assert REFUSED[statements] in str(caught.value)
+
+
+def test_in_a_kernel_template_names_mean_what_they_mean_where_it_stands(run):
+    """An instantiation elsewhere copies it (PyTorch: c10::metal has an array of its own beside metal's)."""
+    body = """
+    namespace lib {
+    namespace metal {
+    template <typename T, int N> struct array { T all[N]; T last() { return all[N - 1]; } };
+    template <typename T, int N> kernel void fill(device T *y [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+        array<T, N> a;
+        for (int n = 0; n < N; n++) a.all[n] = (n + 1) * i;
+        y[i] = a.last();
+    }
+    template [[host_name("inside")]] kernel void fill<float, 2>(device float *, uint);
+    }
+    }
+    using namespace lib::metal;
+    template [[host_name("outside")]] kernel void fill<float, 3>(device float *, uint);
+    """
+    for name, n in [("outside", 3), ("inside", 2)]:
+        y = run(body, 3, np.zeros(1024, np.float32), name=name)[0]
+        assert y[:3].tolist() == [0, n, 2 * n]
 
 
 def test_threadgroup_variables_of_inner_blocks_may_share_a_name_and_use_types_of_the_kernel(run):

@@ -136,9 +136,9 @@ GROUPS = {
          "is_integral_v<int4> && is_integral_v<const uchar2>": 1, "is_integral_v<float4>": 0, "is_floating_point_v<half3>": 1, "is_convertible_v<int, float>": 1,
          "is_scalar_v<half>": 1, "is_scalar_v<float2>": 0, "is_same_v<decltype(declval<int>() + declval<float>()), float>": 1}),
     "bfloat": (
-        "constant bfloat K = 1.5f; constant bfloat2 KS = {1, 2.5bf}; float kind(float) { return 1; } float kind(bfloat) { return 2; }\n"
+        "constant bfloat K = 1.5bf; constant bfloat2 KS = {1, 2.5bf}; float kind(float) { return 1; } float kind(bfloat) { return 2; }\n"
         "struct S { bfloat a; bfloat3 b; bfloat2 c; };",
-        "bfloat a = 2, b = K; b *= b; bfloat4 v = bfloat4(1, 2, 3, 4), u = v * 2.0f; u += v; device bfloat *g = (device bfloat *)(y + 40); g[1] = 3.14159f;"
+        "bfloat a = bfloat(2), b = K; b *= b; bfloat4 v = bfloat4(1, 2, 3, 4), u = v * 2.0f; u += v; device bfloat *g = (device bfloat *)(y + 40); g[1] = bfloat(3.14159f);"
         "threadgroup bfloat2 t[2]; t[1] = KS; v.xy = KS;",
         {"a": 2, "b": 2.25, "K * 2": 3, "g[1]": 3.140625, "kind(a + a) * 100 + kind(a * 2.0f) * 10 + kind(a * 2)": 212, "a < 3 && a == 2.0f && K > 1": 1,
          "-a": -2, "as_type<ushort>(bfloat(1))": 0x3F80, "as_type<bfloat>(ushort(0x4000))": 2, "exp(bfloat(0))": 1, "half(K)": 1.5, "int(bfloat(7.9f))": 7,

@@ -161,10 +161,13 @@ class Dispatch:
         a.times[: len(self._program.sites)] = 0
         for buffer in self._info.buffers:
             place = self.places.get(buffer.index)
+            control["bounds"][buffer.index] = (0, 0)  # of a null pointer: every access is looked at
+            memory = None
             if place is not None:
                 length = place.length << 2 | (place.slot in self._written)
                 control["bounds"][buffer.index] = a.slot(place.slot), length
-                self._kernel.set_arg(buffer.position, self._run.shared(a.slot(place.slot) + place.offset, 1))
+                memory = self._run.shared(a.slot(place.slot) + place.offset, 1)
+            self._kernel.set_arg(buffer.position, memory)
         for position in self._info.absent:
             self._kernel.set_arg(position, None)
         for argument in self._info.threadgroups:
@@ -225,8 +228,12 @@ class Dispatch:
     def _collect(self) -> list[Finding]:
         a, program = self.arena, self._program
         made: dict[tuple, Finding] = {}
+        diverged = False  # then threads went where they do not belong: the others had to be waited for at the barrier
         for record in a.records[: min(int(a.control[0]["found"]), len(a.records))]:
             key = (int(record["site"]), int(record["what"]))
+            diverged |= WHATS[key[1]] == "DIVERGED"
+            if diverged and WHATS[key[1]] != "DIVERGED":
+                continue
             if key not in made:
                 count = int(a.times[key])
                 made[key] = found(self, self._info, program, WHATS[key[1]], record, count)

@@ -99,8 +99,12 @@ class Instrument(Flow, Numbers):
         if kind == K.PAREN_EXPR:
             self._visit(children[0], role)
         elif kind == K.UNEXPOSED_EXPR:
+            part = role != READ and _SWIZZLE.search(self._words(node))
             for child in children:
-                self._visit(child, PATH if is_array(child.type) else READ)
+                self._visit(child, PATH if part or is_array(child.type) else READ)
+        elif kind == K.MEMBER_REF_EXPR:  # of private memory
+            for child in children:
+                self._visit(child, READ if role == READ or child.type.kind == TypeKind.POINTER else PATH)
         elif kind == K.BINARY_OPERATOR and len(children) == 2:
             sign = operator(self, node)
             self._visit(children[0], WRITE if sign == "=" else READ)
@@ -218,7 +222,8 @@ class Instrument(Flow, Numbers):
     def _subscript(self, node: Cursor, children: list[Cursor], role: int) -> None:
         base, index = children
         of = next(iter(base.get_children()), base) if base.kind == K.UNEXPOSED_EXPR else base
-        self._visit(base)
+        vector = base.type.get_canonical().kind == TypeKind.EXTVECTOR
+        self._visit(base, PATH if vector and role != READ else READ)  # a component that is written: the vector is not read
         self._visit(index)
         self._index(index)
         kind = of.type.get_canonical()

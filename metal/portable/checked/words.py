@@ -33,7 +33,9 @@ def found(dispatch: Dispatch, info: KernelInfo, program: Program, what: str, rec
     index, other = int(record["index"]), int(record["other"])
     if what in ("OUT_READ", "OUT_WRITE"):
         does = "reads" if what == "OUT_READ" else "writes"
-        if not space:
+        if buffer >= 0 and not space:
+            message = f"{does} {_bytes(other)}, but buffer({buffer}) '{name}' has nothing bound: {site.text}"
+        elif not space:
             message = f"{does} {_bytes(other)} at an address that is in no buffer: {site.text}"
         else:
             assert offset is not None
@@ -124,6 +126,10 @@ def _memory(
         if place is not None and (parameter.name == root if root else place.slot == slot):
             offset = address - a.slot(place.slot) - place.offset
             return parameter.index, parameter.name, offset, place.length - place.offset, f"buffer({parameter.index})"
+    # of null, and an index: if the access does not show whose, there may be only one that it can be
+    nothing = [b for b in info.buffers if b.index not in dispatch.places and (not root or b.name == root)]
+    if len(nothing) == 1:
+        return nothing[0].index, nothing[0].name, None, 0, ""
     return -1, "", None, 0, ""
 
 

@@ -115,7 +115,7 @@ FL_CALLED ulong fl_access(ulong address, uint size, uint align, uint site, uint 
         notes = FL_NOTES_DEVICE + index * (FL_SLOT / 2) + offset / 4 * 32;
         if (from != fl_unknown && FL_CONTROL->bounds[from].base / FL_SLOT != address / FL_SLOT) length = 0;
     } else {
-        if (how & fl_constant) return address;  // a table of the program's own
+        if (how & fl_constant && address > FL_SLOT) return address;  // a table of the program's own, not null and an index
         offset = length = notes = 0;
     }
     const ulong here = length >> 2;

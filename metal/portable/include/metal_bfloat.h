@@ -1,5 +1,6 @@
 // bfloat, bfloat2, bfloat3, bfloat4 (MSL 3.1): the upper half of a float, rounded to nearest, ties to even. Arithmetic is done
-// in float: what two bfloats give is rounded back, a bfloat and a float give a float.
+// in float: what two bfloats give is rounded back, a bfloat and a float give a float. A float that becomes a bfloat without being
+// told to is refused by rules.py: were it refused here, `c ? a : b` of two bfloats in two address spaces would be a float for good.
 
 namespace metal {
 
@@ -38,6 +39,9 @@ template <typename S> using fl_bf = typename fl_bf_with<S, __is_arithmetic(S)>::
     constexpr bool operator op(bfloat a, bfloat b) { return (float)a op (float)b; }                                      \
     template <typename S, typename = fl_bf<S>> constexpr bool operator op(bfloat a, S b) { return (float)a op (float)b; } \
     template <typename S, typename = fl_bf<S>> constexpr bool operator op(S a, bfloat b) { return (float)a op (float)b; }
+// what repair.py puts around the bfloat of `c ? bfloat : float`
+template <typename T> T fl_beside_float(T x) { return x; }
+inline float fl_beside_float(bfloat x) { return x; }
 FL_BF_OP(+) FL_BF_OP(-) FL_BF_OP(*) FL_BF_OP(/)
 FL_BF_COMPARE(==) FL_BF_COMPARE(!=) FL_BF_COMPARE(<) FL_BF_COMPARE(>) FL_BF_COMPARE(<=) FL_BF_COMPARE(>=)
 constexpr bfloat operator-(bfloat a) { return bfloat::fl_of(a.fl_bits ^ 0x8000); }
