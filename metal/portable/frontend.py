@@ -17,14 +17,14 @@ from .parameters import GRAPHICS, NO_GRAPHICS
 from .repair import conversions, wrap
 from .rules import Rules
 
-FILE = str(library.INCLUDE / "fl_program.cl")  # never on disk; a working folder of the caller's would be looked through for headers
-_LIBRARY = str(library.INCLUDE / "library-as-needed.h")  # never on disk: given to libclang with the program
-# -I: the driver includes opencl-c-base.h by itself, and finds ours (libclang ships none)
+FILE = str(library.INCLUDE / "fl_program.cl")  # neither this nor the next is ever on disk: libclang gets them in memory
+_LIBRARY = str(library.INCLUDE / "library-as-needed.h")
+# the driver includes opencl-c-base.h by itself (libclang ships none), from the working folder first: ours, not the caller's
 _ARGUMENTS = [
     *("-x", "cl", "-cl-std=clc++2021", "-target", "spir64", "-Wno-everything", "-ferror-limit=20"),
     *("-Wuninitialized", "-Wsometimes-uninitialized", "-Wconditional-uninitialized"),  # checked mode asks (instrument.py)
     "-cl-single-precision-constant",  # 2.5 is a float in Metal
-    *("-I", str(library.INCLUDE), "-include", _LIBRARY),
+    *("-working-directory", str(library.INCLUDE), "-I", str(library.INCLUDE), "-include", _LIBRARY),
 ]
 _PASSES = 20  # a conversion in an operand is seen only once those inside it are there
 PROLOGUE = "namespace metal {\n"

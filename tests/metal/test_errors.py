@@ -135,6 +135,13 @@ def test_what_follows_from_an_error_inside_the_library_is_left_out(device):
     assert str(caught.value).count("error:") == 1
 
 
+def test_a_header_in_the_callers_working_folder_is_not_taken_for_ours(device, tmp_path, monkeypatch):
+    """libclang looks for its OpenCL header there first; a kernel author's folder may hold an OpenCL SDK's."""
+    (tmp_path / "opencl-c-base.h").write_text("#error not ours")
+    monkeypatch.chdir(tmp_path)
+    device.kernel(f"{K}x[i] = {tmp_path.stat().st_ctime_ns}; }}")  # a source that no cache has
+
+
 def test_every_error_of_a_source_is_reported(device):
     source = K + "\n x[i] = one;\n x[i] = two;\n}"
     with pytest.raises(metal.error) as caught:
