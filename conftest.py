@@ -80,6 +80,17 @@ def pytest_report_header(config) -> list[str]:
     return [f"device: {health.device_name()}; Python {platform.python_version()}, NumPy {numpy.__version__}"]
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """What checked mode found reads as findings about the kernel, at its line: no traceback through our harness."""
+    report = yield
+    fault = call.excinfo.value if call.excinfo is not None else None
+    if hasattr(fault, "findings"):
+        notes = list(getattr(fault, "__notes__", []))
+        report.longrepr = "\n\n".join([str(fault), *notes, f"again: pytest '{item.nodeid}'"])
+    return report
+
+
 def pytest_terminal_summary(terminalreporter) -> None:
     """Three states, never two: a skip is never a pass."""
     stats = {name: len(terminalreporter.stats.get(name, [])) for name in ("passed", "failed", "error", "skipped")}

@@ -199,18 +199,29 @@ def doctor() -> None:
 )
 @click.option("-I", "folders", multiple=True, type=click.Path(path_type=Path), help="Look here for #include, too.")
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each finding.")
-def check(files: tuple[Path, ...], std: str, folders: tuple[Path, ...], as_json: bool) -> None:
+@click.option("--run", is_flag=True, help="Run the kernel too, as comments in its file say, in checked mode.")
+@click.option("--checks", metavar="NAMES", help="What --run looks for: default, all, or names of checks.")
+def check(files: tuple[Path, ...], std: str, folders: tuple[Path, ...], as_json: bool, run: bool, checks: str | None) -> None:
     """Read every kernel of each Metal file and say what is wrong with it, one finding a line: file:line:column: message.
 
-    Nothing is run. Exit status 1 if there is a finding. The reader is the portable Metal device's, not Apple's compiler.
+    Nothing is run unless --run is given: see metal/README.md for the comments that say how. Exit status 1 if there is a
+    finding. The reader is the portable Metal device's, not Apple's compiler.
     """
     from metal.check import check_file
+    from metal.trial import run_file
 
+    if checks is not None and not run:
+        raise UserError("--checks is for --run: give both")
     wrong = kernels = 0
     for path in files:
         try:
             findings, found = check_file(path, std=std, folders=folders)
-        except UnicodeDecodeError as problem:
+            for finding in run_file(path, checks) if run and not findings else ():
+                write(f"{json.dumps(finding.json()) if as_json else finding}\n")
+                wrong += 1
+        except ValueError as problem:
+            if not isinstance(problem, UnicodeDecodeError):
+                raise UserError(str(problem)) from None
             raise UserError(f"{str(path)!r} is not UTF-8 text: byte {problem.start:,} is none: give a .metal file") from None
         except OSError as problem:
             raise UserError(f"{str(path)!r} cannot be read ({problem.strerror}): give a .metal file") from None

@@ -102,6 +102,11 @@ class Kernel:
     def __str__(self) -> str:
         return "metal.portable.Kernel"
 
+    @property
+    def names(self) -> list[str]:
+        """Ours, not metalcompute's: the names of its kernel functions."""
+        return list(self._kernels)
+
     def function(self, name: str, constants: dict[int | str, Any] | None = None) -> Function:
         """A kernel function by name (or by its `host_name`). Raises `metal.error` if there is none.
 
