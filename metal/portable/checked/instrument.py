@@ -100,8 +100,10 @@ class Instrument(Flow, Numbers):
             self._visit(children[0], role)
         elif kind == K.UNEXPOSED_EXPR:
             part = role != READ and _SWIZZLE.search(self._words(node))
+            # a class object on its way to one of its methods is read where the method is const
+            passed = role if node.type.spelling.startswith("__generic") else READ
             for child in children:
-                self._visit(child, PATH if part or is_array(child.type) else READ)
+                self._visit(child, PATH if part or is_array(child.type) else passed)
         elif kind == K.MEMBER_REF_EXPR:  # of private memory
             for child in children:
                 self._visit(child, READ if role == READ or child.type.kind == TypeKind.POINTER else PATH)
@@ -175,8 +177,9 @@ class Instrument(Flow, Numbers):
                 self._access(node, node, role)
         elif kind == K.UNEXPOSED_EXPR and children and memory(children[0].type):
             letters = _SWIZZLE.search(self._words(node))
-            if not letters:
-                return False
+            if children[0].type.get_canonical().kind != TypeKind.EXTVECTOR or not letters:  # as one of its base classes
+                self._visit(children[0], role)
+                return True
             if here:
                 components = [_COMPONENT[c] for c in letters[1]]
                 first, last = min(components), max(components)
@@ -245,7 +248,7 @@ class Instrument(Flow, Numbers):
         bound = node.type.kind == TypeKind.LVALUEREFERENCE
         if self._kernel is not None and memory(node.type) == "local" and not bound:
             bare = re.sub(r"\b__local\b ?", "", node.type.get_canonical().spelling)
-            if "(" not in bare and "<" not in bare:  # a type that can be written again
+            if "(" not in bare:  # a type that can be written again
                 arrays = self.arrays[self._kernel.name]
                 self._wrap((name, name + len(node.spelling)), "(&", ")")
                 self._point(end, f" = fl_array<{bare}>({len(arrays)})")

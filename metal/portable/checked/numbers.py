@@ -35,7 +35,8 @@ class Numbers(Edits):
 
     def _index(self, node: Cursor) -> None:
         """What becomes an index, or is added to a pointer: its value in 64 bits must be the same."""
-        exact = self._wide(node) if self.limits and _bare(node).kind == K.BINARY_OPERATOR else None
+        narrow = self.limits and node.type.get_canonical().kind in _NARROW and _bare(node).kind == K.BINARY_OPERATOR
+        exact = self._wide(node) if narrow else None
         if exact is not None:
             self._wrap(node, "fl_wide(", f", {exact}, {self._site(node)})", 3)
 
