@@ -21,7 +21,7 @@ _BINARY: list[dict[str, Callable[[int, int], int]]] = [  # loosest first
         "<=": lambda a, b: int(a <= b),
         ">=": lambda a, b: int(a >= b),
     },
-    {"<<": operator.lshift, ">>": operator.rshift},
+    {"<<": lambda a, b: a << min(b, 64), ">>": lambda a, b: a >> min(b, 64)},
     {"+": operator.add, "-": operator.sub},
     {"*": operator.mul, "/": operator.floordiv, "%": operator.mod},
 ]
@@ -36,7 +36,10 @@ def evaluate(tokens: list[Token]) -> int:
     4
     """
     words = [t.text for t in tokens if t.kind not in ("space", "comment", "directive")]
-    value, at = _ternary(words, 0)
+    try:
+        value, at = _ternary(words, 0)
+    except RecursionError:
+        raise ValueError("the expression is nested too deep") from None
     if at != len(words):
         raise ValueError(f"'{words[at]}' is out of place")
     return value

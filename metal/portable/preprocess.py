@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple, NoReturn
 
 from .conditions import evaluate
-from .errors import SourceError, SourceMap
+from .errors import SourceMap
 from .lexer import Token, tokenize, trimmed
+from .macros import Macro, Macros
 
 # (name, the path of the file that includes it if it is written in quotes) → (path, text)
 Include = Callable[[str, str | None], tuple[str, str] | None]
@@ -24,22 +24,17 @@ _OURS = re.compile(
 _KEPT_PRAGMA = re.compile(r"(unroll|nounroll|clang\s+loop|clang\s+fp|METAL\s+fp)\b")
 _CONTRACT = re.compile(r"METAL\s+fp\s+contract\b")  # Metal's spelling of what Clang has; math_mode is opencl.py's
 MAX_DEPTH = 64  # of includes in includes
+_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 
 
-class Macro(NamedTuple):
-    parameters: list[str] | None  # None: an object-like macro
-    variadic: bool
-    body: list[Token]
-
-
-class Preprocessor:
+class Preprocessor(Macros):
     """Expands one program. `version` is the language's, as 203 for 2.3."""
 
     def __init__(self, where: SourceMap, version: int, include: Include | None, known: frozenset[str]):
-        self._where, self._include, self._known = where, include, known
+        super().__init__(where)
+        self._include, self._known = include, known
         self._once: set[str] = set()
         self._files = [where.locate(0)[0]]  # being read: the program, and the files that include one another
-        self.macros: dict[str, Macro] = {}
         features = {"__METAL_VERSION__": f"{version // 100}{version % 100}0", "__METAL__": "1", "__METAL_MACOS__": "1"}
         features |= {
             "__METAL_CPP__": "1",
@@ -54,17 +49,17 @@ class Preprocessor:
         """All tokens of the program. Raises SourceError at the first directive that makes no sense."""
         return self._file(self._where.source, 0)
 
-    def _fail(self, offset: int, text: str) -> NoReturn:
-        raise SourceError(self._where, [(offset, text)])
-
-    # --- directives -----------------------------------------------------------------------------------------------------
     def _file(self, text: str, base: int) -> list[Token]:
+        if text.startswith("\ufeff"):  # the mark of UTF-8 that some editors write
+            text = " " + text[1:]
         out: list[Token] = []
         pending: list[Token] = []  # tokens since the last directive: macro calls may span lines, not directives
         # one entry for each open #if: whether its group is taken, whether one has been, whether those around it are taken
         groups: list[list[bool]] = []
         for token in tokenize(text):
             token = Token(token.kind, token.text, token.start + base)
+            if token.kind in ("comment", "directive") and _COMMENT.sub("", token.text).find("/*") >= 0:
+                self._fail(token.start, "unterminated /* comment: '*/' is missing")
             if token.kind != "directive":
                 if not groups or groups[-1][0] or token.kind == "space":
                     pending.append(token)
@@ -151,6 +146,8 @@ class Preprocessor:
         head = re.match(r"([A-Za-z_]\w*)(\([^)]*\))?", rest)
         if head is None:
             self._fail(at, "#define needs a macro's name")
+        if rest[head.end() : head.end() + 1] == "(":
+            self._fail(at, f"#define {head[1]}: ')' is missing after its parameters")
         parameters, variadic = None, False
         if head[2] is not None:
             parameters = [p.strip() for p in head[2][1:-1].split(",") if p.strip()]
@@ -160,12 +157,19 @@ class Preprocessor:
         self.macros[head[1]] = Macro(parameters, variadic, trimmed(tokenize(rest[head.end() :], directives=False)))
 
     def _included(self, rest: str, at: int) -> list[Token]:
+        if rest[:1] not in ('"', "<"):  # a macro's name
+            rest = "".join(t.text for t in self._expand([Token(t.kind, t.text, at) for t in tokenize(rest)]))
         match = re.match(r"([<\"])([^>\"]+)[>\"]", rest)
         if match is None:
             self._fail(at, '#include expects "file" or <file>')
         if _OURS.fullmatch(match[2]):
             return []
-        found = self._include(match[2], self._files[-1] if match[1] == '"' else None) if self._include else None
+        try:
+            found = self._include(match[2], self._files[-1] if match[1] == '"' else None) if self._include else None
+        except UnicodeDecodeError:
+            self._fail(at, f"'{match[2]}' cannot be read: it is not UTF-8 text")
+        except OSError as problem:
+            self._fail(at, f"'{match[2]}' cannot be read: {problem.strerror}")
         if found is None:
             self._fail(at, f"'{match[2]}' file not found")
         path, text = found
@@ -177,108 +181,3 @@ class Preprocessor:
         tokens = self._file(text, self._where.add(path, text))
         self._files.pop()
         return [Token("space", "\n", at), *tokens, Token("space", "\n", at)]
-
-    # --- macros ---------------------------------------------------------------------------------------------------------
-    def _expand(self, tokens: list[Token], active: frozenset[str] = frozenset()) -> list[Token]:
-        """`tokens` with every macro call replaced; what it gives is looked at again together with what follows."""
-        if not any(t.kind == "name" and (t.text in self.macros or t.text == "_Pragma") for t in tokens):
-            return tokens
-        out: list[Token] = []
-        stack = tokens[::-1]  # what is still to be read, the next token last
-        hidden = set(active)
-        while stack:
-            token = stack.pop()
-            if token.kind == "end":  # of what a macro gave: from here on it may be called again
-                hidden.discard(token.text)
-                continue
-            macro = self.macros.get(token.text) if token.kind == "name" else None
-            if token.kind == "name" and token.text == "_Pragma":
-                self._arguments(stack, hidden)
-                continue
-            if macro is None or token.text in hidden:
-                out.append(Token("painted", token.text, token.start) if macro is not None else token)
-                continue
-            given: list[list[Token]] | None = []
-            if macro.parameters is not None:
-                given = self._arguments(stack, hidden)
-                if given is None:  # its name alone is no call
-                    out.append(token)
-                    continue
-            assert given is not None
-            stack.append(Token("end", token.text, 0))
-            hidden.add(token.text)
-            stack += self._call(token, macro, given, frozenset(hidden))[::-1]
-        return [Token("name", t.text, t.start) if t.kind == "painted" and not active else t for t in out]
-
-    def _arguments(self, stack: list[Token], hidden: set[str]) -> list[list[Token]] | None:
-        """The arguments of a call, taken off the stack; None, and nothing taken, if no parenthesis follows."""
-        i = len(stack) - 1
-        while i >= 0 and stack[i].kind in ("space", "comment", "end"):
-            i -= 1
-        if i < 0 or stack[i].text != "(":
-            return None
-        opening, depth, found = stack[i], 1, [[]]  # type: ignore[var-annotated]
-        while len(stack) > i:
-            skipped = stack.pop()
-            if skipped.kind == "end":
-                hidden.discard(skipped.text)
-        while stack:
-            token = stack.pop()
-            if token.kind == "end":
-                hidden.discard(token.text)
-                continue
-            depth += {"(": 1, ")": -1}.get(token.text, 0) if token.kind == "punct" else 0
-            if depth == 0:
-                return found
-            if token.text == "," and depth == 1 and token.kind == "punct":
-                found.append([])
-            else:
-                found[-1].append(token)
-        self._fail(opening.start, "unterminated call of a macro: ')' is missing")
-
-    def _call(self, at: Token, macro: Macro, given: list[list[Token]], hidden: frozenset[str]) -> list[Token]:
-        """What the macro's body becomes with these arguments; every token at the call's offset."""
-        bound = self._bind(at, macro, given)
-        outer = (hidden - {at.text}) | {"\0"}  # never empty: what is painted stays so until the very end
-        body = [t for t in macro.body if t.kind != "space"] if any(t.text in ("#", "##") for t in macro.body) else macro.body
-        out: list[Token] = []
-        i, paste = 0, False
-        while i < len(body):
-            token, following = body[i], body[i + 1].text if i + 1 < len(body) else ""
-            i += 1
-            if token.text == "##":
-                paste = True
-                continue
-            if token.text == "#" and macro.parameters is not None and following in bound:
-                text = "".join(t.text for t in trimmed(bound[following])).replace("\\", "\\\\").replace('"', '\\"')
-                piece, i = [Token("string", f'"{text}"', at.start)], i + 1
-            elif token.kind == "name" and token.text in bound:
-                piece = trimmed(bound[token.text])
-                if paste and out and out[-1].text == "," and macro.variadic and token.text == (macro.parameters or [""])[-1]:
-                    paste = False  # `, ##__VA_ARGS__`: the comma goes where there are no more arguments
-                    out = out[:-1] if not piece else out
-                if not paste and following != "##":
-                    piece = self._expand(piece, outer)
-            else:
-                piece = [token]
-            if paste and out and piece:
-                piece = [*tokenize(out.pop().text + piece[0].text, directives=False), *piece[1:]]
-            elif out and piece and len(body) != len(macro.body):  # their spaces were taken out
-                out.append(Token("space", " ", at.start))
-            paste = paste and not piece
-            out += piece
-        return [Token(t.kind, t.text, at.start) for t in out]
-
-    def _bind(self, at: Token, macro: Macro, given: list[list[Token]]) -> dict[str, list[Token]]:
-        names = macro.parameters or []
-        if macro.variadic:
-            fixed = len(names) - 1
-            rest: list[Token] = []
-            for n, argument in enumerate(given[fixed:]):
-                rest += ([Token("punct", ",", at.start)] if n else []) + argument
-            given = [*given[:fixed], rest]
-        elif names == [] and len(given) == 1 and not trimmed(given[0]):
-            given = []
-        if len(given) != len(names):
-            self._fail(at.start, f"macro '{at.text}' takes {len(names)} arguments, {len(given)} given")
-        return dict(zip(names, given, strict=True))

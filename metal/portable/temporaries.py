@@ -47,7 +47,7 @@ def wrappings(diagnostic, raw: bytes) -> list[Wrap]:
         heads['"'] = "(constant char *)("
     if _OBJECT.match(message) or _VALUE.match(message):
         heads[""] = _HEAD
-    found = [(a, b, heads.get(raw[a : a + 1].decode(), heads[""])) for a, b in values if b > a]
+    found = [(a, b, heads.get(raw[a : a + 1].decode(errors="replace"), heads[""])) for a, b in values if b > a]
     return [(a, b, head) for a, b, head in found if head and not _tried(raw[a:b])]
 
 
