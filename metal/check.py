@@ -28,6 +28,7 @@ def check_file(path: Path, *, std: str = "2.3", folders: Sequence[Path] = ()) ->
     from metal.portable.errors import SourceError
     from metal.portable.frontend import check
     from metal.portable.function import THREADGROUP_MEMORY
+    from metal.portable.parameters import MAX_THREADS
     from metal.portable.translate import VERSIONS, lower
 
     def include(name: str, includer: str | None) -> tuple[str, str] | None:
@@ -45,6 +46,9 @@ def check_file(path: Path, *, std: str = "2.3", folders: Sequence[Path] = ()) ->
         return [Finding(*found) for found in problem.findings], 0
     found = []
     for kernel in lowered.kernels.values():
+        if kernel.most > MAX_THREADS:
+            text = f"kernel '{kernel.name}' has max_total_threads_per_threadgroup({kernel.most}), the limit is {MAX_THREADS:,}"
+            found.append(Finding(*lowered.where.locate(kernel.at)[:3], text))
         if kernel.threadgroup_bytes > THREADGROUP_MEMORY:
             size = f"{kernel.threadgroup_bytes:,} bytes of threadgroup memory, the limit is {THREADGROUP_MEMORY:,}"
             found.append(Finding(*lowered.where.locate(kernel.at)[:3], f"kernel '{kernel.name}' uses {size}"))

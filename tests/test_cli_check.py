@@ -60,6 +60,21 @@ def test_threadgroup_memory_over_the_limit_is_found(tmp_path):
     assert done.stdout.decode() == f"{path}:1:13: kernel 'f' uses 36,000 bytes of threadgroup memory, the limit is 32,768\n"
 
 
+def test_more_threads_than_a_threadgroup_has_are_found(tmp_path):
+    path = tmp_path / "wide.metal"
+    path.write_text("[[max_total_threads_per_threadgroup(2048)]] kernel void f(device float *x [[buffer(0)]]) {}\n")
+    done = firstlight("check", str(path))
+    assert done.stdout.decode() == f"{path}:1:57: kernel 'f' has max_total_threads_per_threadgroup(2048), the limit is 1,024\n"
+
+
+def test_an_include_that_cannot_be_read_is_a_finding_at_its_line(tmp_path):
+    (tmp_path / "bytes.h").write_bytes(b"\xff\xfe")
+    (tmp_path / "main.metal").write_text('// ü\n#include "bytes.h"\n')
+    done = firstlight("check", str(tmp_path / "main.metal"))
+    assert done.stdout.decode() == f"{tmp_path}/main.metal:2:10: 'bytes.h' cannot be read: it is not UTF-8 text\n"
+    assert done.returncode == 1
+
+
 @pytest.mark.parametrize(
     ("content", "words"), [(None, "cannot be read"), (b"\xff\xfe", "is not UTF-8"), ("folder", "cannot be read")]
 )

@@ -12,6 +12,7 @@ from .errors import error
 from .grid import Launch, Shape, Three, extent, launches
 from .lowered import KernelInfo
 from .opencl import Runtime
+from .parameters import MAX_THREADS
 
 THREADGROUP_MEMORY = 32768  # bytes, the limit of every Apple GPU that MSL 2.3 knows
 _NONE: list[int] = []  # no threadgroup arguments
@@ -162,7 +163,7 @@ class Function:
                 "use dispatch(…, threadgroup_memory=[…]), which is ours (metalcompute has none)"
             )
         bound = [b if type(b) is Buffer else argument(run, b, n in self._writable) for n, b in enumerate(buffers)]
-        if len(bound) < self._reads or info.threadgroup_bytes > THREADGROUP_MEMORY:
+        if len(bound) < self._reads or info.threadgroup_bytes > THREADGROUP_MEMORY or info.most > MAX_THREADS:
             self._check(bound, 0)
         width = self._group[0]
         return bound, -(-threads // width) * width
@@ -202,6 +203,11 @@ class Function:
                 raise error(f"{what}, but only {len(bound)} were given")
             if parameter.reference and bound[parameter.index] is None:
                 raise error(f"{what}, a reference, which cannot be to nothing, but None was given")
+        if info.most > MAX_THREADS:
+            raise error(
+                f"Cannot create pipeline state: '{info.name}' has max_total_threads_per_threadgroup({info.most}), "
+                f"the limit is {MAX_THREADS}"
+            )
         used = -(-info.threadgroup_bytes // 16) * 16 + dynamic if dynamic else info.threadgroup_bytes
         if used > THREADGROUP_MEMORY:
             raise error(

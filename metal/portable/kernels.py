@@ -43,6 +43,9 @@ class Kernels(Constructors):
     def _copy(self, a: int, b: int) -> None:
         raise NotImplementedError
 
+    def _unused(self, name: str, f: Function) -> None:
+        raise NotImplementedError
+
     def _head(self, i: int, template: list[tuple[int, int]] | None) -> Function | int:
         """Read a kernel's head and find its end; the token after it where it is a declaration only."""
         c, host = self.c, None
@@ -79,6 +82,8 @@ class Kernels(Constructors):
             for attribute, args, at in self._attributes(brace):
                 if attribute == "max_total_threads_per_threadgroup":
                     width = args, at
+                elif attribute not in _IDLE:
+                    self.fail(at, f"unknown attribute '{attribute}' on a kernel function")
             brace = c.after(c.match(brace))
         if c.text(brace) == ";":
             return brace + 1
@@ -98,6 +103,7 @@ class Kernels(Constructors):
         if template:
             self.templates[name] = function
             self.out.put("\n", self.tokens[i].start)
+            self._unused(name, function)
         else:
             angle = self.c.after(function.name)
             if template is not None and self.c.text(angle) == "<":  # template <> kernel void f<int>(…)
@@ -184,17 +190,18 @@ class Kernels(Constructors):
             out.kernels[host] = info
         self.tokens, self.c, self.before, self.deduced = whole
 
-    def _write(self, f: Function, info: KernelInfo, values: Arguments, start: int, last: int) -> None:
+    def _write(self, f: Function, info: KernelInfo, values: Arguments, start: int, last: int, head: str = "") -> None:
+        """Put the kernel; `head` says what stands in front of its parameters where it is not compiled."""
         out, whole = self.out, self.tokens
         self._focus(values.within(whole[slice(*f.params)]))
         parameters = self.c.split(0, len(self.tokens))
         for a, b in parameters:
-            if pointee := self._pointee(a, b):
+            if not head and (pointee := self._pointee(a, b)):
                 out.put(f"FL_WHOLE({pointee}) ", start)
-        out.put(f"__kernel __attribute__((intel_reqd_sub_group_size({SIMD_WIDTH}))) void {info.entry}(", start)
+        out.put(head or f"__kernel __attribute__((intel_reqd_sub_group_size({SIMD_WIDTH}))) void {info.entry}(", start)
         prologue: list[tuple[str, int]] = []
         taken: dict[int, str] = {}
-        first = True
+        first, self.beside = True, {}
         for a, b in parameters:
             piece = self._parameter(a, b, info, taken, prologue)
             if piece:

@@ -85,11 +85,13 @@ class _Part:
 class Lowered:
     """The translated text with its kernels, and the way back from its offsets to the source's."""
 
-    def __init__(self, where: SourceMap):
-        self.where = where
+    def __init__(self, where: SourceMap, version: int = 0):
+        self.where, self.version = where, version  # the language's, as 203
         self.kernels: dict[str, KernelInfo] = {}
         self.constants: dict[str, Constant] = {}
+        self.lenient = False  # whether threadgroup variables may stand in its functions
         self.refused: dict[str, Exception] = {}  # kernels that cannot run here, and why
+        self.unused: list[str] = []  # template kernels without instances: read in a program of their own, never compiled
         self._parts: list[_Part] = []
         self._kernel: str | None = None
         self._index: dict[str | None, list[int]] | None = None  # kernel → its parts, once some kernels are asked for
@@ -110,6 +112,17 @@ class Lowered:
             yield
         finally:
             self._kernel = None
+
+    def templates(self) -> Lowered | None:
+        """A program of the template kernels without instances, which are taken out of this one; None where there are none."""
+        if not self.unused:
+            return None
+        made = Lowered(self.where, self.version)
+        made.lenient = True
+        made._parts = [part for part in self._parts if part.kernel is None or part.kernel in self.unused]
+        self._parts = [part for part in self._parts if part.kernel not in self.unused]
+        self.unused, self._starts, self._index = [], None, None
+        return made
 
     def refuse(self, name: str, problem: Exception) -> None:
         """A kernel that cannot run here: what has been put of it is taken away; whoever asks for it is told."""
@@ -160,7 +173,7 @@ class Lowered:
 
         `bare`: also without the declarations that these kernels have no need of (needed.py).
         """
-        made = Lowered(self.where)
+        made = Lowered(self.where, self.version)
         made.kernels = {name: self.kernels[name] for name in kernels}
         made.constants = self.constants
         if self._index is None:

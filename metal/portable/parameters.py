@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import NoReturn
 
 from .conditions import evaluate
 from .errors import SourceError, SourceMap
 from .lexer import Cursor, Token, tokenize
 from .lowered import SIMD_WIDTH, Buffer, KernelInfo, Lowered, ThreadgroupArgument
+from .names import aliases, enumerators, source
 
 MAX_THREADS = 1024
 MAX_BUFFERS = 31
@@ -73,7 +73,9 @@ class Parameters:
         self.out = Lowered(where)
         self.tokens, self.c = tokens, Cursor(tokens)
         self.positions: dict[str, str] = {}  # names at program scope that stand for a position: their values
-        self.numbers = dict(self._enumerators())  # names that stand for whole numbers, as an attribute may use them
+        self.aliases = dict(aliases(self.c))
+        self.beside: dict[str, str] = {}  # a kernel's positions so far: how their types end, in 2, 3 or a letter
+        self.numbers = dict(enumerators(self.c))  # names that stand for whole numbers, as an attribute may use them
 
     def fail(self, i: int, text: str) -> NoReturn:
         """Refuse the program at token `i`."""
@@ -84,11 +86,14 @@ class Parameters:
         self, a: int, b: int, info: KernelInfo, taken: dict[int, str], prologue: list[tuple[str, int]]
     ) -> tuple[str, int] | None:
         """One kernel parameter: returns the OpenCL parameter, or None where it becomes a variable of the prologue."""
-        c, attributes, plain, i = self.c, [], [], a
+        c, i, length = self.c, a, 0
+        attributes, plain = list[tuple[str, str, int]](), list[int]()
         while i < b:
             if c.text(i) == "[[":
                 attributes += self._attributes(i)
                 i = c.match(i)
+            elif c.text(i) == "[" and plain:  # `constant float x[4]`, which is a pointer
+                length, i = i, c.match(i)
             elif self.tokens[i].kind not in ("space", "comment"):
                 plain.append(i)
             i += 1
@@ -104,6 +109,8 @@ class Parameters:
             self.fail(plain[-1], f"'{name}' is a position at program scope: another of that name is not supported here")
         kind = " ".join(c.text(i) for i in plain[:-1])
         marks = [c.text(i) for i in plain if c.text(i) in ("&", "*")]
+        if length and not marks:
+            kind, marks = f"{kind} *", ["*"]
         if marks:
             space = next((c.text(i) for i in plain if c.text(i) in ADDRESS_SPACES - {"const", "thread"}), None)
             if space is None:
@@ -127,9 +134,13 @@ class Parameters:
             base = kind[: kind.rindex("&")]
             prologue.append((f"{base} &{name} = *fl_ref_{name};", origin))
             return f"{base} *fl_ref_{name}", origin
-        for attribute, _, at in attributes:
+        attributes = [found for found in attributes if found[0] != "maybe_unused"]
+        for attribute, _, at in attributes[:1]:
             spelled = self._spelled(kind)
             prologue.append((f"{spelled} {name} = {self._builtin(attribute, spelled, plain[0], at)};", origin))
+            if len(attributes) > 1:
+                self.fail(attributes[1][2], f"parameter '{name}' is '{attribute}': it cannot be '{attributes[1][0]}' as well")
+            self._agree(attribute, spelled, plain[0], at)
             return None
         self.fail(plain[-1], f"parameter '{name}' needs an attribute such as [[buffer(0)]] or [[thread_position_in_grid]]")
         return None
@@ -137,7 +148,21 @@ class Parameters:
     def _spelled(self, kind: str) -> str:
         """A position's type by its own name."""
         bare = " ".join(re.sub(r"\b(const|static)\b|\bmetal ::", "", kind).split())
+        for _ in range(8):  # an alias of an alias; never for ever
+            bare = self.aliases.get(bare, bare)
         return _POSITION_TYPES.get(bare, bare)
+
+    def _agree(self, attribute: str, kind: str, type_token: int, at: int) -> None:
+        """Refuse what one kernel's positions may not be together."""
+        other = {"thread_execution_width": "threads_per_simdgroup", "threads_per_simdgroup": "thread_execution_width"}
+        if other.get(attribute) in self.beside:
+            self.fail(at, "a kernel may not have both 'thread_execution_width' and 'threads_per_simdgroup'")
+        if attribute in _POSITIONS:
+            for name, size in self.beside.items():
+                if name in _POSITIONS and size != kind[-1:]:
+                    both = f"'{attribute}' and '{name}'"
+                    self.fail(type_token, f"{both} must be both scalars, or vectors of the same number of components")
+        self.beside[attribute] = kind[-1:]
 
     def _index(self, kind: str, attributes: list[tuple[str, str, int]], taken: dict[int, str], at: int) -> int:
         """The index in `[[buffer(n)]]` or `[[threadgroup(n)]]`; without one, the first that is free."""
@@ -147,12 +172,14 @@ class Parameters:
                 continue
             if name != kind:
                 self.fail(where, f"attribute '{name}' does not fit a {kind} parameter")
+            if index is not None:
+                self.fail(where, f"a {kind} parameter has one index, {index}: another one is given here")
             index = self._number(args, where, f"'{kind}' takes one index, a whole number")
             if index in taken:
                 self.fail(where, f"{kind} index {index} is already used by parameter '{taken[index]}'")
         if index is None:
             index = next(n for n in range(MAX_BUFFERS + 1) if n not in taken)
-        if index >= MAX_BUFFERS:
+        if not 0 <= index < MAX_BUFFERS:
             self.fail(at, f"{kind} index {index} is out of range: Metal has {MAX_BUFFERS} (0 to {MAX_BUFFERS - 1})")
         return index
 
@@ -186,35 +213,10 @@ class Parameters:
             found.append((c.text(at), args, at))
         return found
 
-    def _enumerators(self) -> Iterator[tuple[str, str]]:
-        """(name, value) of each enumerator, and of each `constexpr constant int X = 1;` at that."""
-        c, known = self.c, dict[str, str]()
-        for i, token in enumerate(self.tokens):
-            if token.text == "enum" and token.kind == "name":
-                brace = next((j for j in range(i, min(i + 24, len(self.tokens))) if c.text(j) in ("{", ";", "(")), i)
-                value = -1
-                for a, b in c.split(brace + 1, c.match(brace), angles=False) if c.text(brace) == "{" else []:
-                    name, _, given = self._source(a, b).partition("=")
-                    try:
-                        words = re.sub(r"\b[A-Za-z_]\w*", lambda m: known.get(m[0], m[0]), given)
-                        value = evaluate(tokenize(words)) if given.strip() else value + 1
-                    except ValueError:
-                        continue
-                    known[name.strip().split("[")[0].strip()] = str(value)
-            elif token.text == "=" and self.tokens[c.before(i)].kind == "name" and self.tokens[c.after(i)].kind == "number":
-                head = {c.text(j) for j in range(max(0, i - 14), i)}
-                if (
-                    c.text(c.after(c.after(i))) == ";"
-                    and head & {"constant", "constexpr"}
-                    and re.fullmatch(r"\d+u?", c.text(c.after(i)))
-                ):
-                    known.setdefault(c.text(c.before(i)), c.text(c.after(i)))
-        yield from known.items()
-
     def _width(self, args: str, at: int) -> int:
-        wanted = f"max_total_threads_per_threadgroup takes a whole number from 1 to {MAX_THREADS}"
+        wanted = "max_total_threads_per_threadgroup takes a whole number from 1 on"
         number = self._number(args, at, wanted)
-        if not 1 <= number <= MAX_THREADS:
+        if number < 1:
             self.fail(at, wanted)
         return number
 
@@ -231,4 +233,4 @@ class Parameters:
         self.fail(at, wanted)
 
     def _source(self, a: int, b: int) -> str:
-        return "".join(t.text for t in self.tokens[a:b] if t.kind != "comment")
+        return source(self.c, a, b)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .kernels import Kernels
 from .parameters import POSITIONS
+from .unused import Unused
 
 
-class Positions(Kernels):
+class Positions(Unused):
     """The part of the translation that deals with them. A name stands for its value, as text, wherever it is read."""
 
     version: int

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from .calls import Calls
 from .lowered import KernelInfo
 from .truth import Truths
 
 Finding = tuple[int, str]  # (libclang's offset, what is wrong)
+_NO_SPACE = "must have an explicit address space: device, constant, threadgroup or thread"
 
 
 class Rules:
@@ -17,15 +19,15 @@ class Rules:
     Fills in each kernel's threadgroup_bytes.
     """
 
-    def __init__(self, kernels: dict[str, KernelInfo], raw: bytes):
+    def __init__(self, kernels: dict[str, KernelInfo], raw: bytes, version: int):
         self.findings: list[Finding] = []
         self.truths = Truths(raw)
+        self._calls = Calls(raw, version)
+        self._raw = raw
         for kernel in kernels.values():
             kernel.threadgroup_bytes = 0
         self._open = False  # whether what the function gives back hangs on template arguments
         self._kernels = kernels  # by entry
-        self._calls: dict[str, dict[str, int]] = {}  # function → the functions it calls, and where
-        self._names: dict[str, str] = {}
 
     def walk(self, node: Any, kernel: KernelInfo | None = None, function: str | None = None, outside: bool = True) -> None:
         """Look at `node` and all below it. `outside`: at program scope, not inside a function or class."""
@@ -33,9 +35,9 @@ class Rules:
 
         kind = node.kind
         if kind in (K.FUNCTION_DECL, K.CXX_METHOD, K.FUNCTION_TEMPLATE):
-            kernel, function = self._kernels.get(node.spelling, kernel), node.get_usr()
-            self._names[function] = node.spelling
+            kernel, function = self._kernels.get(node.spelling, kernel), self._calls.enter(node)
             self._open = self.truths.is_open(node.result_type)
+            self._space(node, node.result_type, f"what '{node.spelling}' returns")
         elif kind in (K.VAR_DECL, K.PARM_DECL, K.FIELD_DECL, K.TYPEDEF_DECL, K.TYPE_ALIAS_DECL):
             self._declaration(node, kernel)
             if kind == K.VAR_DECL:
@@ -44,6 +46,7 @@ class Rules:
             if kind in (K.VAR_DECL, K.FIELD_DECL):
                 self.truths.given(node, self.truths.is_open(node.type))
         elif kind == K.CONSTRUCTOR:
+            function = self._calls.enter(node)
             self.truths.members(node)
         elif kind == K.UNEXPOSED_EXPR:
             self.truths.conversion(node)
@@ -57,27 +60,18 @@ class Rules:
         elif kind == K.LAMBDA_EXPR:
             self._add(node, "lambda expressions are not supported in Metal")
         elif kind == K.CALL_EXPR:
-            if function is not None and node.referenced is not None:
-                self._calls.setdefault(function, {}).setdefault(node.referenced.get_usr(), node.location.offset)
+            self._calls.add(function, node)
             self.truths.operator(node)
             if node.spelling == "operator=":
                 self._narrowed(node, "assign to 'bfloat'")
+        elif kind in (K.CSTYLE_CAST_EXPR, K.CXX_REINTERPRET_CAST_EXPR, K.CXX_STATIC_CAST_EXPR, K.CXX_FUNCTIONAL_CAST_EXPR):
+            self._space(node, node.type, "this cast")
         for child in node.get_children():
             self.walk(child, kernel, function, outside and kind == K.NAMESPACE)
 
     def finish(self) -> None:
         """What only the whole program shows: functions that come back to themselves."""
-        for function in self._calls:
-            seen, todo = set(), list(self._calls[function])
-            while todo:
-                other = todo.pop()
-                if other == function:
-                    at = min(where for callee, where in self._calls[function].items() if callee == function or callee in seen)
-                    self.findings.append((at, f"recursion is not supported in Metal: '{self._names[function]}' calls itself"))
-                    break
-                if other not in seen:
-                    seen.add(other)
-                    todo += self._calls.get(other, {})
+        self.findings += self._calls.recursions()
 
     def _add(self, node: Any, text: str) -> None:
         self.findings.append((node.location.offset, text))
@@ -99,10 +93,30 @@ class Rules:
         if given is not None and given.kind != K.CONDITIONAL_OPERATOR and given.type.get_canonical().kind == TypeKind.FLOAT:
             self._add(value, f"cannot {does} a value of type 'float': write bfloat(…)")
 
+    def _space(self, node: Any, kind: Any, where: str) -> None:
+        """Refuse a type that somebody wrote where no variable is declared, if it is a pointer without an address space."""
+        whole = kind.get_canonical()
+        pointee = whole.get_pointee()
+        if pointee.kind.name in ("INVALID", "FUNCTIONPROTO", "FUNCTIONNOPROTO", "AUTO") or "decltype" in kind.spelling:
+            return
+        spelled = f"{kind.spelling} {whole.spelling}"  # a vector's own spelling does not always name the space
+        if "__generic" in spelled or not re.search(r"__(global|local|constant|private)\b", spelled):
+            what = "pointer" if whole.kind.name == "POINTER" else "reference"
+            self._add(node, f"{what} type of {where} {_NO_SPACE}")
+
     def _variable(self, node: Any, outside: bool) -> None:
         spelled = node.type.get_canonical().spelling
         if outside and "__constant" not in spelled and "auto" not in spelled:
             self._add(node, f"program scope variable '{node.spelling}' must reside in the constant address space")
+        elif not outside and node.storage_class.name == "STATIC" and "__constant" not in spelled and "auto" not in spelled:
+            self._add(node, f"static variable '{node.spelling}' must reside in the constant address space")
+        written = list(node.get_children())[:1]
+        if written and written[0].kind.name == "TEMPLATE_REF" and node.type.kind.name != "AUTO":
+            behind = self._raw[written[0].location.offset + len(written[0].spelling.encode()) :][:80]
+            if re.match(rb"\s+[A-Za-z_]", behind):
+                self._add(
+                    node, f"template arguments of '{written[0].spelling}' are missing: Metal, which is C++14, works out none"
+                )
 
     def _declaration(self, node: Any, kernel: KernelInfo | None) -> None:
         import clang.cindex as ci
@@ -110,6 +124,13 @@ class Rules:
         alias = node.kind in (ci.CursorKind.TYPEDEF_DECL, ci.CursorKind.TYPE_ALIAS_DECL)
         kind = (node.underlying_typedef_type if alias else node.type).get_canonical()
         spelled = kind.spelling
+        if node.kind != ci.CursorKind.PARM_DECL:
+            whole = kind
+            while kind.kind == ci.TypeKind.CONSTANTARRAY and kind.element_type.kind != ci.TypeKind.EXTVECTOR:
+                kind = kind.element_type
+            if kind.kind == ci.TypeKind.RECORD and re.search(r"[<,].*__generic .*\*", spelled):
+                self._add(node, f"a pointer in the type of '{node.spelling}' {_NO_SPACE}")
+            kind = kind if kind.kind == ci.TypeKind.POINTER else whole
         pointee = kind.get_pointee()
         functions = (ci.TypeKind.FUNCTIONPROTO, ci.TypeKind.FUNCTIONNOPROTO)
         # `device float *&p` names the space of what p points to, and that is enough to Apple
@@ -124,10 +145,7 @@ class Rules:
             if "__generic" in space or not re.search(r"__(global|local|constant|private)\b", space):
                 what = "reference" if kind.kind in (ci.TypeKind.LVALUEREFERENCE, ci.TypeKind.RVALUEREFERENCE) else "pointer"
                 name = node.spelling or "parameter"
-                self._add(
-                    node,
-                    f"{what} type of '{name}' must have an explicit address space: device, constant, threadgroup or thread",
-                )
+                self._add(node, f"{what} type of '{name}' {_NO_SPACE}")
             elif kernel is not None and node.kind == ci.CursorKind.PARM_DECL:
                 for buffer in kernel.buffers:
                     if node.spelling in (buffer.name, f"fl_ref_{buffer.name}"):

@@ -64,7 +64,7 @@ class _Lowering(Positions):
         self.spaces = Namespaces(tokens)
         self.handed = handed
         self.level, self.dropped = 0, set[int]()  # how deep in braces; those that close a dropped namespace
-        self.version = version
+        self.version = self.out.version = version
 
     # --- the whole file -------------------------------------------------------------------------------------------
     def run(self) -> Lowered:
@@ -219,6 +219,8 @@ class _Lowering(Positions):
             i -= 1
         name = c.before(i)
         ahead = c.text(c.before(name))
+        if c.text(name) == "__attribute__":
+            return False
         return self.tokens[max(name, 0)].kind == "name" and (ahead in ("explicit", "constexpr", "inline") or ahead in "{};:>)")
 
     def _namespace(self, i: int, after: int) -> int:

@@ -292,6 +292,13 @@ def test_too_much_threadgroup_memory_fails_at_the_call_not_before(device):
     del run
 
 
+def test_too_many_threads_fail_at_the_call_not_before(device):
+    source = "[[max_total_threads_per_threadgroup(2048)]] kernel void f(device float *x [[buffer(0)]]) { x[0] = 1; }"
+    function = device.kernel(source).function("f")
+    with pytest.raises(metal.error, match=r"'f' has max_total_threads_per_threadgroup\(2048\), the limit is 1024"):
+        function(1, device.buffer(4))
+
+
 def test_the_list_of_devices_has_metalcomputes_fields():
     (only,) = metal.get_devices()
     assert only._fields == ("deviceName", "recommendedWorkingSetSize", "maxTransferRate", "hasUnifiedMemory")

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 
 import metal
+from metal.portable import macros
+from metal.portable.frontend import check
+from metal.portable.translate import lower
+from tests.metal.conftest import HEAD
 
 # name → (source, marker: the error must point at the first place where this stands after "/*!*/", words of the message)
 K = "kernel void f(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { "
@@ -91,6 +96,50 @@ REFUSED = {
     "macro with too few arguments": ("#define TWO(a, b) a + b\n" + K + "x[i] = /*!*/TWO(1); }", "takes 2 arguments, 1 given"),
     "error inside a macro": ("#define BAD(a) a + nope\n" + K + "x[i] = /*!*/BAD(1); }", "undeclared identifier 'nope'"),
     "kernel out of a macro": ("#define MAKE(n) kernel void n(device float *x [[buffer(0)]]) { x[0] = nope; }\n/*!*/MAKE(f)", "'nope'"),
+    "what a function returns, without address space": ("float */*!*/g(device float *p) { return 0; }\n" + K + "}", "returns must have an explicit address space"),
+    "what a method returns, without address space": ("struct S { int a; int &/*!*/g() thread { return a; } };\n" + K + "}", "returns must have an explicit address space"),
+    "cast without address space": (K + "x[i] = */*!*/(float *)x; }", "this cast must have an explicit address space"),
+    "reinterpret_cast without address space": (K + "x[i] = */*!*/reinterpret_cast<float *>(x); }", "this cast must have an explicit address space"),
+    "array of pointers without address space": (K + "float */*!*/p[2]; }", "must have an explicit address space"),
+    "pointer in a template's arguments without address space": (
+        "template <typename T> struct S { T a; };\n" + K + "S<float *> /*!*/s; }", "must have an explicit address space"),
+    "static variable in a function": (K + "static int /*!*/n = 0; x[i] = n++; }", "static variable 'n' must reside in the constant address space"),
+    "static member": ("struct S { static const int /*!*/n = 1; };\n" + K + "}", "static variable 'n' must reside in the constant address space"),
+    "recursion in a template": (
+        "template <typename T> T g(T n) { return n ? /*!*/g(n - 1) : 0; }\n" + K + "x[i] = g(3); }", "recursion is not supported in Metal: 'g' calls itself"),
+    "recursion of templates": (
+        "template <typename T> T h(T n);\ntemplate <typename T> T g(T n) { return n ? /*!*/h(n - 1) : 0; }\n"
+        "template <typename T> T h(T n) { return g<T>(n); }\n" + K + "x[i] = g(3); }", "recursion"),
+    "recursion of a constructor": (
+        "struct S { int a; S(int n) { a = n ? /*!*/S(n - 1).a : 0; } };\n" + K + "x[i] = S(3).a; }", "recursion"),
+    "using namespace std": ("using namespace /*!*/std;\n" + K + "}", "'std' is not supported"),
+    "noexcept as an operator": (K + "x[i] = /*!*/noexcept(x[i]); }", "the 'noexcept' operator is not supported"),
+    "main": ("int /*!*/main() { return 0; }\n" + K + "}", "may not be named 'main'"),
+    "long double": (K + "x[i] = /*!*/1.5L; }", "'long double' is not supported"),
+    "C++17: auto as a template parameter": ("template </*!*/auto N> int g() { return N; }\n" + K + "}", "which is C++14"),
+    "C++17: template arguments that are worked out": (
+        "template <typename T> struct S { T a; S(T b) : a(b) {} };\n" + K + "S /*!*/s(1.0f); x[i] = s.a; }", "which is C++14"),
+    "OpenCL's barrier and flags": (K + "barrier(/*!*/CLK_LOCAL_MEM_FENCE); }", "CLK_LOCAL_MEM_FENCE"),
+    "OpenCL's casts": (K + "x[i] = */*!*/addrspace_cast<device float *>(x); }", "addrspace_cast"),
+    "atomic<float> before 3.0": ("kernel void f(device /*!*/atomic<float> *x [[buffer(0)]]) {}", "came with Metal 3.0"),
+    "stitchable before 2.4": ("[[/*!*/stitchable]] float g(float a) { return a; }\n" + K + "}", "came with Metal 2.4"),
+    "bfloat literal before 3.1": (K + "x[i] = /*!*/1.0bf; }", "came with Metal 3.1"),
+    "index below 0": ("kernel void f(device float */*!*/x [[buffer(-1)]]) {}", "index -1 is out of range"),
+    "two indices": ("kernel void f(device float *x [[buffer(0)]] [[/*!*/buffer(1)]]) {}", "has one index, 0"),
+    "two positions at once": (
+        "kernel void f(device float *x, uint i [[thread_position_in_grid]] [[/*!*/thread_index_in_threadgroup]]) {}", "cannot be 'thread_index_in_threadgroup' as well"),
+    "positions of different sizes": (
+        "kernel void f(device float *x, uint2 i [[thread_position_in_grid]], /*!*/uint n [[threads_per_grid]]) {}", "both scalars, or vectors of the same number of components"),
+    "both names of the SIMD-group's width": (
+        "kernel void f(device float *x, uint i [[thread_execution_width]], uint n [[/*!*/threads_per_simdgroup]]) {}", "may not have both"),
+    "unknown attribute behind a kernel's parameters": ("kernel void f(device float *x) [[/*!*/frobnicate]] {}", "unknown attribute 'frobnicate'"),
+    "in a template kernel without instances": ("template <typename T> kernel void g(device T *x) { threadgroup T t[4]; t[0] = /*!*/nope; }\n" + K + "}", "'nope'"),
+    "duplicate index in a template kernel without instances": (
+        "template <typename T> kernel void g(device T *x [[buffer(0)]], device T *y [[/*!*/buffer(0)]]) {}\n" + K + "}", "buffer index 0 is already used"),
+    "a letter beyond ASCII where nothing fits": (K + "x[i] = max(/*!*/größe); }", "undeclared identifier 'größe'"),
+    "comment that is never closed": (K + "}\n/*!*//* open", "unterminated /* comment"),
+    "macro's parameters that are never closed": ("#define /*!*/F(a a\n" + K + "}", "')' is missing"),
+    "#if nested without bounds": ("/*!*/#if " + "(" * 5000 + "1" + ")" * 5000 + "\n#endif\n", "nested too deep"),
 }  # fmt: skip
 
 
@@ -119,6 +168,46 @@ def test_is_refused_at_its_line_and_column_in_metals_words(device, name):
         at = next(i for i, text in enumerate(first) if text.startswith(f"m9/op.metal:{line}:{column}: "))
         assert first[at + 1] == source.splitlines()[line - 41 + 3], "the line itself is shown"
         assert first[at + 2].index("^") == column - 1
+
+
+# what looks like something refused, and is not
+ALLOWED = {
+    "deleted and defaulted methods": "struct S { int a; S() = default; S(int b) : a(b) {} void g() = delete; };\n" + K + "x[i] = S(1).a; }",
+    "templates that end": "template <int N> int g() { return g<N - 1>() + 1; }\ntemplate <> int g<0>() { return 0; }\n" + K + "x[i] = g<4>(); }",
+    "packs that end": (
+        "template <typename T> T g(T a) { return a; }\ntemplate <typename T, typename... U> T g(T a, U... b) { return a + g(b...); }\n"
+        + K + "x[i] = g(1, 2, 3); }"),
+    "an overload of the same name": "int g(int n, int m) { return n + m; }\nint g(int n) { return g(n, 1); }\n" + K + "x[i] = g(3); }",
+    "static members in constant memory": "struct S { static constexpr constant int n = 1; };\n" + K + "x[i] = S::n; }",
+    "an array as a kernel's parameter": "kernel void f(device float *x, constant float y[4] [[buffer(1)]], uint i [[thread_position_in_grid]]) { x[i] = y[i]; }",
+    "a method's thread pointer behind an attribute": (
+        "struct S { int a; inline __attribute__((always_inline)) thread int *p() thread { return &a; } };\n" + K + "S s; x[i] = *s.p(); }"),
+    "positions by an alias": "typedef uint2 Place;\nusing At = Place;\nkernel void f(device float *x, At i [[thread_position_in_grid]], vec<uint, 2> n [[threads_per_grid]]) { x[i.x] = n.x; }",
+    "a macro that holds its file's name": "#define FILE <metal_math>\n#include FILE\n" + K + "}",
+    "a template kernel without instances": (
+        "template <typename T, int N> kernel void g(device T *x [[buffer(N)]], T i [[thread_position_in_grid]]) { x[i] = 1; }\n"
+        "template <typename T> kernel void h(device T *x, device const T &y) { threadgroup T t[4]; t[0] = y; x[0] = T(t[0]); }\n" + K + "}"),
+    "the mark of UTF-8 in front": "\ufeff" + K + "}",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+def test_what_only_looks_like_it_is_not_refused(name):
+    check(lower(("" if ALLOWED[name][0] == "\ufeff" else HEAD) + ALLOWED[name]))
+
+
+def test_what_came_with_a_version_is_there_from_it_on():
+    source = HEAD + K + "x[i] = nextafter(1.0f, 2.0f) + float(1.0bf); }"
+    check(lower(source, version=301))
+    with pytest.raises(metal.error, match=r"'nextafter' came with Metal 3\.1; this is compiled as 3\.0"):
+        lower(source, version=300)
+
+
+def test_macros_that_never_end_are_an_error(monkeypatch):
+    monkeypatch.setattr(macros, "MAX_TOKENS", 1000)
+    doubled = "".join(f"#define {b} {a} {a}\n" for a, b in pairwise("ABCDEFGHIJKL"))
+    with pytest.raises(metal.error, match=r"^program_source:12:1: error: macros expand to more than 1,000 tokens"):
+        lower(doubled + "L\n")
 
 
 def test_line_directives_and_letters_beyond_ascii_do_not_move_the_place(device):
@@ -178,4 +267,4 @@ def test_rubbish_is_an_error_never_a_crash(device, source):
         device.kernel(source)
     except metal.error:
         return
-    assert source in ("", "/*"), "only an empty program may compile"
+    assert source == "", "only an empty program may compile"

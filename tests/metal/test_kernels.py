@@ -89,7 +89,7 @@ KERNELS = {
         "f", [1, 2, 3, 4]),
     "positions spelled otherwise": (
         "kernel void f(device float *x [[buffer(0)]], const uint i [[thread_position_in_grid]], unsigned int t [[thread_index_in_threadgroup]],\n"
-        "  uint32_t n [[threads_per_grid]], uint16_t l [[thread_index_in_simdgroup]], vec<uint, 2> p [[thread_position_in_grid]]) { if (i < 4) x[i] = t + l + p.x + (n > 3); }",
+        "  uint32_t n [[threads_per_grid]], uint16_t l [[thread_index_in_simdgroup]]) { if (i < 4) x[i] = t + l + i + (n > 3); }",
         "f", [1, 4, 7, 10]),
     "enumerators as indices": (
         "enum Index { Unused, Data = Unused, More = 1 << 2 };\nconstexpr constant uint Width = 64;\n"
