@@ -59,6 +59,8 @@ class Device:
         """
         if not isinstance(source, str):
             raise TypeError(f"kernel source must be str, not {type(source).__name__}")
+        if any("\ud800" <= letter <= "\udfff" for letter in ("" if source.isascii() else source)):
+            raise error("kernel source must be text that UTF-8 can hold: it has half of a surrogate pair")
         if std not in VERSIONS:
             raise error(f"Metal {std} is not a version that is known here: {', '.join(VERSIONS)}")
         if self.checks:

@@ -156,6 +156,8 @@ class Function:
             raise error("First argument should be an integer kernel count") from None
         if threads < 0:
             raise error(f"kernel count must not be negative, got {threads}")
+        if threads >= 1 << 32:
+            raise error(f"kernel count must be below 4,294,967,296, as a thread's position has 32 bits, got {threads:,}")
         if info.threadgroups:
             first = info.threadgroups[0]
             raise error(

@@ -261,6 +261,8 @@ def test_wrong_calls_are_refused_in_words(device, add):
         add("many", buffer, b"1234")
     with pytest.raises(metal.error, match="negative"):
         add(-1, buffer, b"1234")
+    with pytest.raises(metal.error, match="must be below 4,294,967,296"):
+        add(1 << 32, buffer, b"1234")
     with pytest.raises(metal.error, match=r"reads buffer\(1\) \('n'\), but only 1 were given"):
         add(1, buffer)
     with pytest.raises(metal.error, match="Buffer not found"):
@@ -275,6 +277,8 @@ def test_wrong_calls_are_refused_in_words(device, add):
         add(1, buffer, np.zeros(8, np.float32)[::2])
     with pytest.raises(metal.error, match=r"program_source:1:\d+: error: use of undeclared identifier 'm'"):
         device.kernel(ADD.replace("+= n", "+= m"))
+    with pytest.raises(metal.error, match="surrogate"):
+        device.kernel("// \ud800\n" + ADD)
     with pytest.raises(TypeError, match="must be str"):
         device.kernel(ADD.encode())
     with pytest.raises(metal.error, match="Failed to find function 'ad'; this source has: add"):
