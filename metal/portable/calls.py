@@ -12,10 +12,11 @@ from typing import Any
 
 
 class Calls:
-    def __init__(self, raw: bytes, version: int):
-        self._raw, self._version = raw, version
+    def __init__(self, raw: bytes, version: int, file: str):
+        self._raw, self._version, self._file = raw, version, file
         self._called: dict[str, dict[str, int]] = {}  # function → the functions it calls, and where
         self._names: dict[str, str] = {}
+        self.undefined: list[tuple[int, str]] = []  # calls of what has no body anywhere
 
     def enter(self, function: Any) -> str:
         """The name by which a function is known here."""
@@ -26,6 +27,9 @@ class Calls:
     def add(self, function: str | None, call: Any) -> None:
         """A call, as it stands in that function."""
         callee = call.referenced or self._template(call)
+        if function is not None and call.referenced is not None and self._without_body(call.referenced):
+            name = call.referenced.spelling
+            self.undefined.append((call.extent.start.offset, f"function '{name}' is declared, but nowhere defined"))
         if function is not None and callee is not None:
             self._called.setdefault(function, {}).setdefault(callee.get_usr(), call.extent.start.offset)
 
@@ -45,6 +49,23 @@ class Calls:
                     seen.add(other)
                     todo += self._called.get(other, {})
         return found
+
+    def _without_body(self, callee: Any) -> bool:
+        from clang.cindex import CursorKind as K
+        from clang.cindex import conf
+
+        # OpenCL's own functions stand in no namespace; the program stands in namespace metal
+        at, around = callee.location.file, callee.semantic_parent
+        if (
+            callee.kind != K.FUNCTION_DECL
+            or around is None
+            or around.kind != K.NAMESPACE
+            or callee.get_definition() is not None
+        ):
+            return False
+        if at is None or at.name != self._file:
+            return False
+        return conf.lib.clang_getSpecializedCursorTemplate(callee) is None  # a template's body comes with its use
 
     def _template(self, call: Any) -> Any:
         from clang.cindex import CursorKind as K

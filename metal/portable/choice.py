@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import platformdirs
+
 from .errors import error
 
 VARIABLE = "FIRSTLIGHT_OPENCL"
@@ -110,6 +112,9 @@ def open_loader():
             for number, driver in enumerate(drivers):
                 Path(folder, f"{number:03}.icd").write_text(f"{driver}\n")
             os.environ["OCL_ICD_VENDORS"] = folder
+        uncached = "PYOPENCL_NO_CACHE" not in os.environ and not _writable(platformdirs.user_cache_dir("pytools", "pytools"))
+        if uncached:  # pyopencl keeps something there, and would fail at its first kernel
+            os.environ["PYOPENCL_NO_CACHE"] = "1"
         try:
             import pyopencl
 
@@ -117,11 +122,21 @@ def open_loader():
         except Exception as problem:
             raise error(f"no OpenCL runtime could be loaded ({problem}): {MEND}") from problem
         finally:
+            if uncached:
+                os.environ.pop("PYOPENCL_NO_CACHE")
             if before is None:
                 os.environ.pop("OCL_ICD_VENDORS", None)
             else:
                 os.environ["OCL_ICD_VENDORS"] = before
     return pyopencl
+
+
+def _writable(folder: str) -> bool:
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
 
 
 def _drivers(vendors: str | None) -> list[str | Path]:

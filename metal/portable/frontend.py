@@ -55,7 +55,7 @@ def check(lowered: Lowered) -> Any:
         text = PROLOGUE + lowered.text + EPILOGUE
         files, raw = [(FILE, text), (_LIBRARY, library.text(lowered.text))], text.encode()
         unit = ci.Index.create().parse(FILE, args=_ARGUMENTS, unsaved_files=files)
-        rules = Rules({k.entry: k for k in lowered.kernels.values()}, raw, lowered.version)
+        rules = Rules({k.entry: k for k in lowered.kernels.values()}, raw, lowered.version, FILE)
         wraps = conversions(unit.diagnostics, raw, FILE)
         if not wraps:
             for node in unit.cursor.get_children():
@@ -91,6 +91,7 @@ def reword(message: str) -> str:
     """A Clang message in Metal's words: address spaces by their Metal names, our own names left out."""
     message = re.sub(r"^static assertion failed due to requirement '.*': (.*)$", r"\1", message)
     message = message.replace("local address space", "threadgroup address space")
+    message = re.sub(r"\bnot (?:supported|allowed) in (?:C\+\+ for )?OpenCL\b", "not emulated here", message)
     for opencl, metal in _WORDS.items():
         message = re.sub(rf"\b{opencl}\b", metal, message)
     message = re.sub(r"\s*\*thread\b", " *", message)

@@ -10,6 +10,8 @@ from .lowered import KernelInfo
 from .truth import Truths
 
 Finding = tuple[int, str]  # (libclang's offset, what is wrong)
+# nothing below them is looked at; libclang's lists of children take most of the time here
+_LEAVES = {"DECL_REF_EXPR", "INTEGER_LITERAL", "FLOATING_LITERAL", "TYPE_REF", "TEMPLATE_REF", "NAMESPACE_REF", "MEMBER_REF"}
 _NO_SPACE = "must have an explicit address space: device, constant, threadgroup or thread"
 
 
@@ -19,10 +21,10 @@ class Rules:
     Fills in each kernel's threadgroup_bytes.
     """
 
-    def __init__(self, kernels: dict[str, KernelInfo], raw: bytes, version: int):
+    def __init__(self, kernels: dict[str, KernelInfo], raw: bytes, version: int, file: str):
         self.findings: list[Finding] = []
         self.truths = Truths(raw)
-        self._calls = Calls(raw, version)
+        self._calls = Calls(raw, version, file)
         self._raw = raw
         for kernel in kernels.values():
             kernel.threadgroup_bytes = 0
@@ -34,6 +36,8 @@ class Rules:
         from clang.cindex import CursorKind as K
 
         kind = node.kind
+        if kind.name in _LEAVES:
+            return
         if kind in (K.FUNCTION_DECL, K.CXX_METHOD, K.FUNCTION_TEMPLATE):
             kernel, function = self._kernels.get(node.spelling, kernel), self._calls.enter(node)
             self._open = self.truths.is_open(node.result_type)
@@ -66,12 +70,14 @@ class Rules:
                 self._narrowed(node, "assign to 'bfloat'")
         elif kind in (K.CSTYLE_CAST_EXPR, K.CXX_REINTERPRET_CAST_EXPR, K.CXX_STATIC_CAST_EXPR, K.CXX_FUNCTIONAL_CAST_EXPR):
             self._space(node, node.type, "this cast")
+        elif kind == K.CXX_UNARY_EXPR:
+            function = None  # what sizeof holds is not called
         for child in node.get_children():
             self.walk(child, kernel, function, outside and kind == K.NAMESPACE)
 
     def finish(self) -> None:
         """What only the whole program shows: functions that come back to themselves."""
-        self.findings += self._calls.recursions()
+        self.findings += [*self._calls.recursions(), *self._calls.undefined]
 
     def _add(self, node: Any, text: str) -> None:
         self.findings.append((node.location.offset, text))
@@ -110,6 +116,8 @@ class Rules:
             self._add(node, f"program scope variable '{node.spelling}' must reside in the constant address space")
         elif not outside and node.storage_class.name == "STATIC" and "__constant" not in spelled and "auto" not in spelled:
             self._add(node, f"static variable '{node.spelling}' must reside in the constant address space")
+        if outside and node.storage_class.name == "EXTERN" and node.get_definition() is None:
+            self._add(node, f"variable '{node.spelling}' is declared, but nowhere defined")
         written = list(node.get_children())[:1]
         if written and written[0].kind.name == "TEMPLATE_REF" and node.type.kind.name != "AUTO":
             behind = self._raw[written[0].location.offset + len(written[0].spelling.encode()) :][:80]

@@ -57,6 +57,12 @@ def test_a_driver_of_the_system_that_cannot_be_loaded_does_not_stand_in_the_way(
     assert python("-c", PROBE, OCL_ICD_VENDORS=str(tmp_path)).strip().endswith(" 7"), "not set: the system's are not even tried"
 
 
+def test_where_nothing_can_be_kept_on_disk_programs_run_all_the_same(device, tmp_path):
+    nowhere = tmp_path / "file"
+    nowhere.write_text("")
+    assert python("-c", PROBE, XDG_CACHE_HOME=str(nowhere), FIRSTLIGHT_CACHE="").strip().endswith(" 7")
+
+
 def test_the_report_says_who_serves_and_why_others_do_not(device):
     (line,) = [line for line in python("-c", REPORT).splitlines() if line.startswith("Intel(R) OpenCL / ")]
     assert line.endswith(": serves")

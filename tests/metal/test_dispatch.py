@@ -47,9 +47,9 @@ kernel void positions(device uint *out [[buffer(0)]], {", ".join(ATTRIBUTES)}) {
     {" ".join(f"*o++ += {field};" for field in FIELDS)}
     *o++ += active; *o++ += before; *o++ += turned[count - 1 - linear];
 }}
-kernel void flat(device uint *out [[buffer(0)]], uint i [[thread_position_in_grid]], uint2 i2 [[thread_position_in_grid]],
-                 ushort t [[thread_position_in_threadgroup]], uint n [[threads_per_grid]], uint2 n2 [[threads_per_grid]]) {{
-    out[i2.y * n + i] = i2.x * 1000000 + i2.y * 10000 + t * 10 + (n2.x == n);
+kernel void flat(device uint *out [[buffer(0)]], uint2 i [[thread_position_in_grid]],
+                 ushort2 t [[thread_position_in_threadgroup]], uint2 n [[threads_per_grid]]) {{
+    out[i.y * n.x + i.x] = i.x * 1000000 + i.y * 10000 + t.x * 10 + 1;
 }}
 """
 

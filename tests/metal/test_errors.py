@@ -124,6 +124,9 @@ REFUSED = {
     "atomic<float> before 3.0": ("kernel void f(device /*!*/atomic<float> *x [[buffer(0)]]) {}", "came with Metal 3.0"),
     "stitchable before 2.4": ("[[/*!*/stitchable]] float g(float a) { return a; }\n" + K + "}", "came with Metal 2.4"),
     "bfloat literal before 3.1": (K + "x[i] = /*!*/1.0bf; }", "came with Metal 3.1"),
+    "function without a body": ("float g(float a);\n" + K + "x[i] = sizeof(g(1)) + /*!*/g(1); }", "'g' is declared, but nowhere defined"),
+    "variable without a value": ("extern constant float /*!*/g;\n" + K + "x[i] = g; }", "'g' is declared, but nowhere defined"),
+    "bit-fields": ("struct S { int /*!*/a : 3; };\n" + K + "}", "bit-fields are not emulated here"),
     "index below 0": ("kernel void f(device float */*!*/x [[buffer(-1)]]) {}", "index -1 is out of range"),
     "two indices": ("kernel void f(device float *x [[buffer(0)]] [[/*!*/buffer(1)]]) {}", "has one index, 0"),
     "two positions at once": (

@@ -18,11 +18,10 @@ POSITIONS = at_every_width("""
    (device uint *y [[buffer(0)]], uint i [[thread_position_in_grid]], uint t [[thread_position_in_threadgroup]],
     uint g [[threadgroup_position_in_grid]], uint w [[threads_per_threadgroup]], uint gs [[threadgroups_per_grid]],
     uint lane [[thread_index_in_simdgroup]], uint s [[simdgroup_index_in_threadgroup]],
-    uint ss [[simdgroups_per_threadgroup]], uint sw [[threads_per_simdgroup]], uint ti [[thread_index_in_threadgroup]],
-    uint n [[threads_per_grid]], uint ew [[thread_execution_width]], ushort t16 [[thread_position_in_threadgroup]],
-    uint3 i3 [[thread_position_in_grid]], uint2 w2 [[threads_per_threadgroup]]) {
-    bool ok = i == g * w + t && t == s * sw + lane && ti == t && ss * 32 == w && sw == 32 && ew == 32 && gs * w == n;
-    ok = ok && t16 == t && i3.x == i && i3.y == 0 && i3.z == 0 && w2.x == w && w2.y == 1;
+    uint ss [[simdgroups_per_threadgroup]], uint sw [[thread_execution_width]], uint ti [[thread_index_in_threadgroup]],
+    uint n [[threads_per_grid]], ushort t16 [[thread_position_in_threadgroup]]) {
+    bool ok = i == g * w + t && t == s * sw + lane && ti == t && ss * 32 == w && sw == 32 && gs * w == n;
+    ok = ok && t16 == t;
     y[i] = ok ? w : 0;
 }
 """)
