@@ -20,7 +20,7 @@ Wrap = tuple[int, int, str]
 class Buffer:
     """One buffer parameter of a kernel: its index in metalcompute's order, its name, whether the kernel may write it.
 
-    `position` is the OpenCL argument's; `align` what an offset into the buffer must be a multiple of (frontend.py knows it);
+    `position` is the OpenCL argument's; `align` what an offset into the buffer must be a multiple of (rules.py knows it);
     `reference`: declared as `T &`, so there is no null that the kernel could test for.
     """
 
@@ -29,6 +29,7 @@ class Buffer:
     writable: bool
     position: int = 0
     align: int = 1
+    floats: str = ""  # "float" or "half", if it is made of them
     when: str | None = None  # the function constant that it is there for; None: always
     reference: bool = False
 

@@ -158,6 +158,8 @@ class Rules:
                 for buffer in kernel.buffers:
                     if node.spelling in (buffer.name, f"fl_ref_{buffer.name}"):
                         buffer.align = max(1, target.get_align())
+                        made_of = re.search(r"\b(float|half|fl_packed<float|fl_packed<half)\b", target.spelling)
+                        buffer.floats = made_of[1].removeprefix("fl_packed<") if made_of else ""
         elif kernel is not None and node.kind == ci.CursorKind.VAR_DECL and "__local" in spelled:
             align = max(1, kind.get_align())
             kernel.threadgroup_bytes = -(-kernel.threadgroup_bytes // align) * align + max(0, kind.get_size())
