@@ -189,6 +189,10 @@ class Instrument(Flow, Numbers):
                 size = max(1, node.type.get_size()) // (4 if len(components) == 3 else len(components))
                 self._access(children[0], node, role, (first * size, (last - first + 1) * size))
             self._visit(children[0], PATH)
+        elif kind == K.CALL_EXPR:  # it returns a reference
+            if here:
+                self._access(node, node, role)
+            self._call(node, children)
         elif kind == K.CONDITIONAL_OPERATOR:
             self._visit(children[0])
             for child in children[1:]:

@@ -265,7 +265,6 @@ inline void fl_look(const thread uint *words, uint bytes, uint site) {
     bool unset = false;
     for (uint i = 0; i < bytes / 4; i++) unset |= words[i] == 0xcdcdcdcd;
     fl_report(unset, site, FL_PRIVATE, 0, 0, 0, 0);
-    }
 }
 template <typename T> inline T fl_seen(T x, uint bytes, uint site) {
     if (sizeof(T) >= 4) fl_look((const thread uint *)&x, bytes, site);
@@ -275,7 +274,6 @@ template <typename T> inline thread T &fl_seen_at(thread T &x, uint bytes, uint 
     if (sizeof(T) >= 4) fl_look((const thread uint *)&x, bytes, site);
     return x;
 }
-
 
 // --- limits and fast math ----------------------------------------------------------------------------------------------------
 template <typename T> inline T fl_wide(T index, long exact, uint site) {

@@ -2,7 +2,7 @@
 // run: grid 64, threadgroup 64
 // buffer 0: float 64 ramp
 // buffer 1: uchar 8 zeros
-// finds races: byte 0 of buffer(1) 'mask'
+// finds races: of buffer(1) 'mask', which thread
 #include <metal_stdlib>
 using namespace metal;
 inline void set_bit(device uchar *mask, uint i, bool on) {
