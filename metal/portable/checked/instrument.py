@@ -109,7 +109,7 @@ class Instrument(Flow, Numbers):
             passed = role if node.type.spelling.startswith("__generic") else READ
             for child in children:
                 self._visit(child, PATH if part or is_array(child.type) else passed)
-        elif kind == K.MEMBER_REF_EXPR:  # of private memory
+        elif kind == K.MEMBER_REF_EXPR and node.referenced is not None and node.referenced.kind == K.FIELD_DECL:
             for child in children:
                 self._visit(child, READ if role == READ or child.type.kind == TypeKind.POINTER else PATH)
         elif kind == K.BINARY_OPERATOR and len(children) == 2:
@@ -259,6 +259,11 @@ class Instrument(Flow, Numbers):
             node = children[0]
         return node.kind == K.DECL_REF_EXPR and node.referenced is not None and node.referenced.get_usr() in self._poisoned
 
+    def _component(self, node: Cursor) -> bool:
+        """Whether it is a part of a vector, which no reference can be bound to."""
+        of = next(iter(node.get_children()), node) if node.kind == K.ARRAY_SUBSCRIPT_EXPR else node
+        return node.kind == K.UNEXPOSED_EXPR or (of is not node and of.type.get_canonical().kind == TypeKind.EXTVECTOR)
+
     def _swizzled(self, node: Cursor) -> bool:
         return _SWIZZLE.search(self._words(node)) is not None
 
@@ -271,7 +276,7 @@ class Instrument(Flow, Numbers):
         size = kind.element_count * kind.element_type.get_size() if vector else max(0, kind.get_size())
         if role == READ:
             self._wrap(node, "fl_seen(", f", {size}, {self._site(node)})", 1)
-        elif node.kind != K.UNEXPOSED_EXPR:  # a component is no place of its own
+        elif not self._component(node):
             self._wrap(node, "fl_seen_at(", f", {size}, {self._site(node)})", 1)
 
     # --- declarations -------------------------------------------------------------------------------------------------
