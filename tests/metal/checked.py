@@ -1,7 +1,8 @@
 """Small kernels with a header that says how they are run, and what checked mode must say of them.
 
-// run: grid 100, threadgroup 64 [, memory 256]      numbers or x y z; or: threads 100 (metalcompute's call)
+// run: grid 100, threadgroup 64 [, memory 256] [, constants 0 7]     numbers or x y z; or: threads 100 (metalcompute's call)
 // buffer 0: float 100 ramp                          type, length, and ramp, zeros, empty (nobody wrote it), nothing, or the values
+// buffer 1: same 0 at 128                           buffer 0 again, from byte 128 on
 // finds bounds: reads 4 bytes outside buffer(0)     a check and words; the line that it stands at is marked // HERE
 """
 
@@ -54,10 +55,13 @@ def run(case: Case, device: Device, time_limit: float | None = None) -> tuple[Fi
     """What checked mode finds when the case's kernel is run as its header says."""
     kernel = device.kernel(case.source)
     (name,) = kernel._kernels
-    function: Any = kernel.function(name)
+    constants = case.how.get("constants", [])
+    function: Any = kernel.function(name, dict(zip(constants[::2], constants[1::2], strict=True)))
     if time_limit is not None:
         function.time_limit = time_limit
-    bound = [_buffer(device, *buffer) for buffer in case.buffers]
+    bound: list[Any] = []
+    for kind, length, what in case.buffers:
+        bound.append((bound[length], int(what[1])) if kind == "same" else _buffer(device, kind, length, what))
     try:
         if "threads" in case.how:
             function(case.how["threads"][0], *bound)

@@ -22,6 +22,7 @@ KEPT, RECORDS = 3, 4096  # findings kept of one kind at one place, and in all
 _BASE = 1 << 44
 _SLOT, _ARRAY = 1 << 37, 1 << 22
 _TIMES, _FOUND, _STATES, _NOBODY = 1 << 20, 1 << 23, 1 << 24, 1 << 25
+_SPARE = 1 << 20  # bytes that are nobody's
 _SHARED = _BASE + (1 << 36)
 _NOTES_SHARED = _BASE + (1 << 38)
 _DEVICE = _BASE + (1 << 43)
@@ -33,7 +34,8 @@ WHATS = (
     *("OUT_READ", "OUT_WRITE", "MISALIGNED", "INDEX", "UNWRITTEN", "PRIVATE", "WRITE_WRITE", "WRITE_READ", "READ_WRITE"),
     *("DIVERGED", "SIMD_DIVERGED", "LANE_OFF", "OVERFLOW", "NOT_ATOMIC", "STRANGE", "ASKED"),
 )
-SITES = (_FOUND - _TIMES) // (4 * len(WHATS))  # places in a program that can be told apart
+# places in a program that can be told apart: a note has 16 bits for one
+SITES = min((_FOUND - _TIMES) // (4 * len(WHATS)), 1 << 16)
 
 _BOX = ("grid", "wide", "full", "origin", "boxes", "groups")
 BOX = np.dtype([("number", "<u4"), ("descending", "<u4"), *((n, "<u4", 3) for n in _BOX)])
@@ -64,6 +66,7 @@ def constants() -> str:
     small = {
         "KEPT": KEPT,
         "RECORDS": RECORDS,
+        "SPARE": _SPARE,
         "WHATS": len(WHATS),
         **{what: n for n, what in enumerate(WHATS)},
     }
@@ -124,6 +127,10 @@ class Arena:
         if not 0 <= address - _SHARED < GROUPS * ARRAYS * _ARRAY:
             return None
         return address // _ARRAY % ARRAYS, address % _ARRAY - _ARRAY // 2
+
+    def array(self, group: int, n: int) -> int:
+        """The address of the first byte of threadgroup variable n, of so manyeth threadgroup of a launch."""
+        return _SHARED + (group * ARRAYS + n) * _ARRAY + _ARRAY // 2
 
     def place(self, address: int) -> tuple[int, int]:
         """(slot, byte offset in it) of a device address."""

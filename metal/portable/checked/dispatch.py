@@ -108,7 +108,7 @@ class Dispatch:
             for slot, before in first.items():
                 at = self._differs(slot, before, a.bytes(slot, len(before)))
                 if at is not None:
-                    site = int(a.notes(slot, len(before))[at // 4, 3] & 0xFFFFFFFF)
+                    site = int(a.notes(slot, len(before))[at // 4, 3] & 0xFFFF)
                     found.append(differing(self, self._info, self._program, check, order or full[0], slot, at, site))
             if found:
                 break
@@ -215,11 +215,17 @@ class Dispatch:
                 groups = min(GROUPS, count - first)
                 states = self.arena.states[:groups]
                 states["group"] = (np.arange(first, first + groups) * times + (count - 1 if order else 0)) % count
-                states["who"] = (states["group"].astype("<u8") & 0xFFFFFF) << 32 | self.arena.serial << 56
+                states["who"] = (self._in_grid(part, states["group"]) & 0xFFFFFF) << 32 | self.arena.serial << 56
                 states["rest"] = 0
                 self._launch(groups * threads, threads)
                 if self.arena.control[0]["stop"]:
                     return
+
+    def _in_grid(self, part: Box, numbers: np.ndarray) -> np.ndarray:
+        """The numbers in the whole grid of threadgroups that are numbered within a box; `threadgroup` is the way back."""
+        n, (x, y, _), groups = numbers.astype("<u8"), part.boxes, self.arena.control[0]["box"]["groups"]
+        at = n % x + part.origin[0], n // x % y + part.origin[1], n // (x * y) + part.origin[2]
+        return (at[2] * int(groups[1]) + at[1]) * int(groups[0]) + at[0]
 
     def _launch(self, size: int, threads: int) -> None:
         event = self._run.cl.enqueue_nd_range_kernel(self._run.queue, self._kernel, (size,), (threads,))
@@ -236,14 +242,23 @@ class Dispatch:
             raise error(f"'{self._info.name}' failed (OpenCL error {status})")
 
     # --- findings ---------------------------------------------------------------------------------------------------
+    def threadgroup(self, n: int) -> tuple[int, int, int]:
+        """The position of the threadgroup that notes call n."""
+        x, y = (int(g) for g in self.arena.control[0]["box"]["groups"][:2])
+        return n % x, n // x % y, n // (x * y)
+
     def _collect(self) -> list[Finding]:
         a, program = self.arena, self._program
         made: dict[tuple, Finding] = {}
-        diverged = False  # then threads went where they do not belong: the others had to be waited for at the barrier
-        for record in a.records[: min(int(a.control[0]["found"]), len(a.records))]:
+        records = a.records[: min(int(a.control[0]["found"]), len(a.records))]
+        # what is read before another thread writes it is a race, and told as one
+        raced = {int(r["other_site"]) for r in records if WHATS[int(r["what"])] == "READ_WRITE"}
+        astray: set[int] = set()  # threadgroups whose threads were sent on together, though not all would have gone
+        for record in records:
             key = (int(record["site"]), int(record["what"]))
-            diverged |= WHATS[key[1]] == "DIVERGED"
-            if diverged and WHATS[key[1]] != "DIVERGED":
+            if WHATS[key[1]] == "DIVERGED":
+                astray.add(int(record["group"]))
+            elif int(record["group"]) in astray or (WHATS[key[1]] == "UNWRITTEN" and key[0] in raced):
                 continue
             if key not in made:
                 count = int(a.times[key])

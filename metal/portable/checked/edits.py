@@ -64,9 +64,9 @@ class Edits:
             texts[at - len(PROLOGUE)] = closes.get(at, "") + self._points.get(at, "") + opens.get(at, "")
         self.lowered.insert_all(texts)
 
-    def _site(self, node: Cursor, root: str = "", at: int | None = None) -> int:
-        a, b = self._span(node)
-        offset = self.lowered.origin((a if at is None else at) - len(PROLOGUE))
+    def _site(self, node: Cursor | tuple[int, int], root: str = "") -> int:
+        a, b = node if isinstance(node, tuple) else self._span(node)
+        offset = self.lowered.origin(a - len(PROLOGUE))
         text = " ".join(self.text[a:b].split())
         self.sites.append(Site(*self.lowered.where.locate(offset), text if len(text) < 60 else text[:57] + "…", root))
         return len(self.sites) - 1

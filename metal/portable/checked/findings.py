@@ -55,10 +55,11 @@ class KernelFault(error):
 def _thread(thread: dict) -> str:
     grid, group = thread["grid"], thread["threadgroup"]
     return (
-        f"{_position(grid)} of the grid: thread {thread['index']} of threadgroup {_position(group)}, "
+        f"{position(grid)} of the grid: thread {thread['index']} of threadgroup {position(group)}, "
         f"lane {thread['lane']} of SIMD-group {thread['simdgroup']}"
     )
 
 
-def _position(at: Sequence[int]) -> str:
+def position(at: Sequence[int]) -> str:
+    """(x, y, z), or x alone where the others are 0."""
     return str(at[0]) if not any(at[1:]) else f"({', '.join(map(str, at))})"

@@ -8,7 +8,7 @@ from clang.cindex import Cursor
 from clang.cindex import CursorKind as K
 
 from .edits import Edits
-from .tree import called
+from .tree import called, operator
 
 LOOPS = (K.FOR_STMT, K.WHILE_STMT, K.DO_STMT)
 _BARRIER = "threadgroup_barrier"
@@ -35,17 +35,28 @@ class Flow(Edits):
         self._constants = set(re.findall(r"\b(?:constexpr|constant)\b[\w\s]*?\b(\w+)\s*=\s*\d+[uU]?\s*;", self.text))
         calls = [n for n in body.walk_preorder() if n.kind == K.CALL_EXPR]
         self._barriers = [n.extent.start.offset for n in calls if called(n) in self._barred]
-        self._outer: list[Cursor] = []  # the loops around
+        self._outer: list[Cursor] = []  # the loops and switches around
+        self._blocks: list[Cursor] = [body]
         holders = (K.COMPOUND_STMT, K.IF_STMT, K.CASE_STMT, K.DEFAULT_STMT, *LOOPS)
         inside = [c for n in body.walk_preorder() if n.kind in holders for c in n.get_children()]
         self._statements = {c.hash for c in (*body.get_children(), *inside)}
 
     def _statement(self, node: Cursor, children: list[Cursor]) -> bool:
-        """Deal with an `if` or a loop; False where it is neither."""
+        """Deal with a statement, or an operator, that decides what is run; False where it is none."""
         if node.kind == K.IF_STMT:
             self._if(node, children)
         elif node.kind in LOOPS:
             self._loop(node, children)
+        elif node.kind == K.SWITCH_STMT:
+            self._switch(node, children)
+        elif node.kind == K.COMPOUND_STMT:
+            self._blocks.append(node)
+            for child in children:
+                self._visit(child)
+            self._blocks.pop()
+        elif node.kind == K.CONDITIONAL_OPERATOR:
+            self._operator(node, children)
+            return False
         else:
             return False
         return True
@@ -63,26 +74,59 @@ class Flow(Edits):
         for child in children[1:]:
             self._visit(child)
 
+    def _operator(self, node: Cursor, children: list[Cursor]) -> None:
+        """`a && f()`, `a || f()` and `a ? f() : g()`, where a barrier is called on the right."""
+        if not any(self._holds_barrier(child) for child in children[1:]):
+            return
+        sign = operator(self, node) if node.kind == K.BINARY_OPERATOR else "?"
+        site = self._site(children[0])
+        if sign == "||":
+            self._wrap(children[0], "!fl_agree(!(", f"), {site})", 3)
+        elif sign in ("&&", "?"):
+            self._wrap(children[0], "fl_agree(", f", {site})", 3)
+
+    def _switch(self, node: Cursor, children: list[Cursor]) -> None:
+        if self._holds_barrier(node) and children[0].kind.is_expression():
+            self._wrap(children[0], "fl_alike(", f", {self._site(children[0])})", 3)
+        self._outer.append(node)
+        for child in children:
+            self._visit(child)
+        self._outer.pop()
+
     def _decides(self, node: Cursor) -> bool:
         """Whether it hangs on this `if` that a threadgroup_barrier is reached."""
         if not self._barriers:
             return False
         if self._holds_barrier(node):
             return True
-        inside = {n.kind for n in node.walk_preorder()}
-        looped = [loop for loop in self._outer if self._holds_barrier(loop)]
-        later = any(at > node.extent.end.offset for at in self._barriers)
-        if K.RETURN_STMT in inside and (looped or later):
+        leaves = _leaves(node)
+        loops = [outer for outer in self._outer if outer.kind in LOOPS]
+        if K.RETURN_STMT in leaves and (any(map(self._holds_barrier, loops)) or self._barrier_behind(node)):
             return True
-        return bool(inside & {K.BREAK_STMT, K.CONTINUE_STMT}) and bool(looped) and looped[-1] is self._outer[-1]
+        if K.CONTINUE_STMT in leaves and self._holds_barrier(loops[-1]):
+            return True
+        return K.BREAK_STMT in leaves and self._holds_barrier(self._outer[-1])
+
+    def _barrier_behind(self, node: Cursor) -> bool:
+        """Whether one who goes on behind `node` may come to a barrier."""
+        for block in reversed(self._blocks):
+            if any(node.extent.end.offset < at < block.extent.end.offset for at in self._barriers):
+                return True
+            if [c.kind for c in block.get_children()][-1:] == [K.RETURN_STMT]:
+                return False
+        return False
 
     def _loop(self, node: Cursor, children: list[Cursor]) -> None:
         start, end = self._condition(node, children)
-        if self._ends(node, children, self.text[start:end]):
-            for child in children:
-                self._visit(child)
-            return
-        site = self._site(node, at=start)
+        self._outer.append(node)
+        if not self._ends(node, children, self.text[start:end]):
+            self._stoppable(node, start, end)
+        for child in children:
+            self._visit(child)
+        self._outer.pop()
+
+    def _stoppable(self, node: Cursor, start: int, end: int) -> None:
+        site = self._site((start, end))
         goes_on = f"fl_goes_on({site})"
         if start == end:
             self._point(start, f" {goes_on}")
@@ -90,10 +134,6 @@ class Flow(Edits):
             self._wrap((start, end), f"fl_agree({goes_on} && (", f"), {site})", 3)
         else:
             self._wrap((start, end), f"{goes_on} && (", ")", 3)
-        self._outer.append(node)
-        for child in children:
-            self._visit(child)
-        self._outer.pop()
 
     def _ends(self, node: Cursor, children: list[Cursor], condition: str) -> bool:
         """Whether it is plain that a loop ends soon: `for (uint k = 0; k < 4; k++)`. Such loops are unrolled, and stay so."""
@@ -125,3 +165,13 @@ class Flow(Edits):
         words = self.text[marks[0] + 1 : marks[1]]
         left = marks[0] + 1 + len(words) - len(words.lstrip())
         return (left, left + len(words.strip())) if words.strip() else (marks[1], marks[1])
+
+
+def _leaves(node: Cursor) -> set[K]:
+    """How one may leave from within a statement what lies around it: by return, break or continue."""
+    if node.kind in (K.RETURN_STMT, K.BREAK_STMT, K.CONTINUE_STMT):
+        return {node.kind}
+    found = {kind for child in node.get_children() for kind in _leaves(child)}
+    if node.kind in LOOPS:
+        return found & {K.RETURN_STMT}
+    return found - {K.BREAK_STMT} if node.kind == K.SWITCH_STMT else found

@@ -26,10 +26,11 @@ _NOT_RUN = {K.TYPE_REF, K.TEMPLATE_REF, K.NAMESPACE_REF, K.STATIC_ASSERT, K.INTE
 _NOT_RUN |= {K.CXX_UNARY_EXPR}  # sizeof
 _MATRIX = {"simdgroup_load", "simdgroup_store", "simdgroup_multiply", "simdgroup_multiply_accumulate"}
 _LANES = {"simd_shuffle": 32, "simd_broadcast": 32, "quad_shuffle": 4, "quad_broadcast": 4}
+_ACROSS = {"simd_shuffle_xor": 32, "quad_shuffle_xor": 4}
+_PARTS = (K.DECL_REF_EXPR, K.MEMBER_REF_EXPR, K.ARRAY_SUBSCRIPT_EXPR, K.UNEXPOSED_EXPR)
 _ATOMIC_HOW = {"atomic_load_explicit": READ, "atomic_store_explicit": WRITE}
 _CASTS = (K.CSTYLE_CAST_EXPR, K.CXX_REINTERPRET_CAST_EXPR)
 _COMPARE = {"operator==", "operator!=", "operator<=", "operator>="}
-_UNSET = re.compile(r"variable '\w+' (?:is|may be) (?:used )?uninitialized")
 
 
 @dataclass
@@ -49,9 +50,6 @@ class Instrument(Flow, Numbers):
         self.unordered = False  # whether what atomics return is used: results may then hang on the order, rightly
         self.arrays: dict[str, list[Array]] = {}
         self._kernels = {k.entry: k for k in lowered.kernels.values()}
-        # uses of what has no value on every way there, as Clang's own warnings know it
-        warned = [d for d in unit.diagnostics if d.location.file and d.location.file.name == file]
-        self._unset = {d.location.offset for d in warned if _UNSET.match(d.spelling)}
         self._poisoned: set[str] = set()  # variables that hold a mark until they are written
         functions = list(in_program(unit, file))
         self._find_barriers(functions)
@@ -98,16 +96,24 @@ class Instrument(Flow, Numbers):
             return
         if kind == K.PAREN_EXPR:
             self._visit(children[0], role)
+        elif kind in _PARTS and self._unset(node):
+            self._seen(node, role)
+            if kind == K.ARRAY_SUBSCRIPT_EXPR:
+                self._subscript(node, children)
+            else:
+                for child in children:
+                    self._visit(child, PATH)
         elif kind == K.UNEXPOSED_EXPR:
-            part = role != READ and _SWIZZLE.search(self._words(node))
+            part = role != READ and self._swizzled(node)
             # a class object on its way to one of its methods is read where the method is const
             passed = role if node.type.spelling.startswith("__generic") else READ
             for child in children:
                 self._visit(child, PATH if part or is_array(child.type) else passed)
-        elif kind == K.MEMBER_REF_EXPR:  # of private memory
+        elif kind == K.MEMBER_REF_EXPR and node.referenced is not None and node.referenced.kind == K.FIELD_DECL:
             for child in children:
                 self._visit(child, READ if role == READ or child.type.kind == TypeKind.POINTER else PATH)
         elif kind == K.BINARY_OPERATOR and len(children) == 2:
+            self._operator(node, children)
             sign = operator(self, node)
             self._visit(children[0], WRITE if sign == "=" else READ)
             self._visit(children[1])
@@ -126,10 +132,7 @@ class Instrument(Flow, Numbers):
             changes = words.startswith(("++", "--")) or words.endswith(("++", "--"))
             self._visit(children[0], PATH if words.startswith("&") else READ | WRITE if changes else READ)
         elif kind == K.ARRAY_SUBSCRIPT_EXPR:  # of private memory
-            self._subscript(node, children, role)
-        elif kind == K.DECL_REF_EXPR:
-            if node.extent.start.offset in self._unset and role == READ:
-                self._wrap(node, "fl_seen(", f", {self._site(node)})", 1)
+            self._subscript(node, children)
         elif kind == K.CALL_EXPR:
             self._call(node, children)
         elif kind in _CASTS:
@@ -163,7 +166,7 @@ class Instrument(Flow, Numbers):
         elif kind == K.ARRAY_SUBSCRIPT_EXPR:
             if here:
                 self._access(node, node, role)
-            self._subscript(node, children, PATH)
+            self._subscript(node, children)
         elif kind == K.MEMBER_REF_EXPR or (kind == K.UNARY_OPERATOR and self._words(node).startswith("*")):
             if kind == K.MEMBER_REF_EXPR and (not children or node.referenced is None or node.referenced.kind != K.FIELD_DECL):
                 return False
@@ -186,6 +189,10 @@ class Instrument(Flow, Numbers):
                 size = max(1, node.type.get_size()) // (4 if len(components) == 3 else len(components))
                 self._access(children[0], node, role, (first * size, (last - first + 1) * size))
             self._visit(children[0], PATH)
+        elif kind == K.CALL_EXPR:  # it returns a reference
+            if here:
+                self._access(node, node, role)
+            self._call(node, children)
         elif kind == K.CONDITIONAL_OPERATOR:
             self._visit(children[0])
             for child in children[1:]:
@@ -205,41 +212,72 @@ class Instrument(Flow, Numbers):
         else:
             self._wrap(where, "(*fl_part_on(&(", f"{tail}, {part[0]}, {part[1]}))")
 
-    def _root(self, node: Cursor) -> Buffer | None:
-        """The kernel's buffer at the beginning of an access: of `x[i].y` it is x, of `row[i]` too where row began as x + n."""
+    def _base(self, node: Cursor) -> Cursor | None:
+        """The variable that an access of a kernel begins at; None where that is not seen."""
         while node.kind != K.DECL_REF_EXPR:
             children = [c for c in node.get_children() if c.kind not in _NOT_RUN]
             if not children or node.kind in (K.CALL_EXPR, K.CONDITIONAL_OPERATOR):
                 return None
             pointers = [c for c in children if c.type.get_canonical().kind == TypeKind.POINTER or memory(c.type)]
             node = (pointers or children)[0]
-        if node.referenced is None or self._kernel is None:
+        return node if node.referenced is not None and self._kernel is not None else None
+
+    def _root(self, node: Cursor) -> Buffer | None:
+        """The kernel's buffer at the beginning of an access: of `x[i].y` it is x, of `row[i]` too where row began as x + n."""
+        base = self._base(node)
+        if base is None or self._kernel is None:
             return None
-        known = next((b for b in self._kernel.buffers if b.name == node.spelling), None)
-        return known if known and node.referenced.kind == K.PARM_DECL else self._rooted.get(node.referenced.get_usr(), known)
+        known = next((b for b in self._kernel.buffers if b.name == base.spelling), None)
+        return known if known and base.referenced.kind == K.PARM_DECL else self._rooted.get(base.referenced.get_usr(), known)
 
     def _named(self, node: Cursor) -> str:
-        root = self._root(node)
+        """The name of that buffer, or of the threadgroup variable that an access begins at."""
+        root, base = self._root(node), self._base(node)
+        if root is None and base is not None and self._kernel is not None:
+            return next((a.name for a in self.arrays[self._kernel.name] if a.name == base.spelling), "")
         return root.name if root else ""
 
-    def _subscript(self, node: Cursor, children: list[Cursor], role: int) -> None:
+    def _subscript(self, node: Cursor, children: list[Cursor]) -> None:
         base, index = children
         of = next(iter(base.get_children()), base) if base.kind == K.UNEXPOSED_EXPR else base
-        vector = base.type.get_canonical().kind == TypeKind.EXTVECTOR
-        self._visit(base, PATH if vector and role != READ else READ)  # a component that is written: the vector is not read
+        self._visit(base, PATH)
         self._visit(index)
         self._index(index)
         kind = of.type.get_canonical()
-        if kind.kind != TypeKind.CONSTANTARRAY:
+        if kind.kind not in (TypeKind.CONSTANTARRAY, TypeKind.EXTVECTOR):
             return
         literal = self._words(index).rstrip("uU")
         if not (literal.isdigit() and int(literal) < kind.element_count):
             self._wrap(index, "fl_index(", f", {kind.element_count}, {self._site(node)})", 2)
-        while of.kind == K.ARRAY_SUBSCRIPT_EXPR:  # of a[i][j] it is a that is declared
-            of = next(iter(of.get_children()))
-            of = next(iter(of.get_children()), of)
-        if role == READ and of.referenced is not None and of.referenced.get_usr() in self._poisoned and not is_array(node.type):
-            self._wrap(node, "fl_seen(", f", {self._site(node)})", 1)
+
+    def _unset(self, node: Cursor) -> bool:
+        """Whether it is, or is a part of, a private variable that holds a mark until it is written."""
+        while node.kind in _PARTS and node.kind != K.DECL_REF_EXPR:
+            children = list(node.get_children())
+            if not children or (node.kind == K.UNEXPOSED_EXPR and not (is_array(children[0].type) or self._swizzled(node))):
+                return False
+            node = children[0]
+        return node.kind == K.DECL_REF_EXPR and node.referenced is not None and node.referenced.get_usr() in self._poisoned
+
+    def _component(self, node: Cursor) -> bool:
+        """Whether it is a part of a vector, which no reference can be bound to."""
+        of = next(iter(node.get_children()), node) if node.kind == K.ARRAY_SUBSCRIPT_EXPR else node
+        return node.kind == K.UNEXPOSED_EXPR or (of is not node and of.type.get_canonical().kind == TypeKind.EXTVECTOR)
+
+    def _swizzled(self, node: Cursor) -> bool:
+        return _SWIZZLE.search(self._words(node)) is not None
+
+    def _seen(self, node: Cursor, role: int) -> None:
+        """A private variable, or a part of one, that must hold more than its mark when it is read."""
+        kind = node.type.get_canonical()
+        if role not in (READ, READ | WRITE) or is_array(kind) or kind.kind in (TypeKind.RECORD, TypeKind.POINTER):
+            return
+        vector = kind.kind == TypeKind.EXTVECTOR  # of three, the fourth place is nobody's
+        size = kind.element_count * kind.element_type.get_size() if vector else max(0, kind.get_size())
+        if role == READ:
+            self._wrap(node, "fl_seen(", f", {size}, {self._site(node)})", 1)
+        elif not self._component(node):
+            self._wrap(node, "fl_seen_at(", f", {size}, {self._site(node)})", 1)
 
     # --- declarations -------------------------------------------------------------------------------------------------
     def _variable(self, node: Cursor, children: list[Cursor]) -> None:
@@ -247,12 +285,10 @@ class Instrument(Flow, Numbers):
         name = self._at(node.location.offset)
         bound = node.type.kind == TypeKind.LVALUEREFERENCE
         if self._kernel is not None and memory(node.type) == "local" and not bound:
-            bare = re.sub(r"\b__local\b ?", "", node.type.get_canonical().spelling)
-            if "(" not in bare:  # a type that can be written again
-                arrays = self.arrays[self._kernel.name]
-                self._wrap((name, name + len(node.spelling)), "(&", ")")
-                self._point(end, f" = fl_array<{bare}>({len(arrays)})")
-                arrays.append(Array(node.spelling, node.type.get_size()))
+            arrays = self.arrays[self._kernel.name]
+            self._wrap((name, name + len(node.spelling)), "(&", ")")
+            self._point(end, f" = fl_array<decltype({node.spelling})>({len(arrays)})")
+            arrays.append(Array(node.spelling, node.type.get_size()))
             return
         if "constexpr" in self.text[start:name]:
             return
@@ -269,11 +305,10 @@ class Instrument(Flow, Numbers):
 
     def _poison(self, statement: Cursor, node: Cursor) -> None:
         """A private variable that is declared without a value, and may be read before it has one, gets a mark."""
-        kind, (start, end) = node.type.get_canonical(), self._span(node)
-        if memory(node.type) or "=" in self.text[start:end] or "{" in self.text[start:end]:
+        kind, end = node.type.get_canonical(), self._span(node)[1]
+        if memory(node.type) or any(c in "={(" for c in self.text[self._at(node.location.offset) : end]):
             return
-        scalar = kind.kind != TypeKind.CONSTANTARRAY
-        if scalar and not (kind.is_pod() and kind.kind not in (TypeKind.POINTER, TypeKind.RECORD) and self._unset):
+        if not kind.is_pod() or kind.kind == TypeKind.POINTER:
             return
         if self._words(statement).endswith(";"):
             self._poisoned.add(node.get_usr())
@@ -282,7 +317,7 @@ class Instrument(Flow, Numbers):
     # --- calls ----------------------------------------------------------------------------------------------------------
     def _call(self, node: Cursor, children: list[Cursor]) -> None:
         name, callee = called(node), node.referenced
-        arguments = [a for a in node.get_arguments() if a is not None]
+        arguments = [a for a in node.get_arguments() if a is not None and self._words(a)]  # those left out have no text
         if name in ("threadgroup_barrier", "simdgroup_barrier"):
             head = self._span(node)[0] + self._words(node).index(name)
             self._point(head, "fl_")
@@ -300,6 +335,8 @@ class Instrument(Flow, Numbers):
                 rest = "".join(f", {self._words(a)}" for a in arguments[2:])
                 how = READ if name == "simdgroup_load" else WRITE
                 self._wrap(arguments[1], "fl_rows(", f", {site}, {how}{rest})", 2)
+        elif name in _ACROSS and len(arguments) > 1:
+            self._wrap(arguments[1], "fl_lane_across(", f", {_ACROSS[name]}, {self._site(node)})", 2)
         elif name in _LANES and len(arguments) > 1:
             self._wrap(arguments[1], "fl_lane(", f", {_LANES[name]}, {self._site(node)})", 2)
         self._float_call(node, arguments)
@@ -311,7 +348,8 @@ class Instrument(Flow, Numbers):
         parameters = list(callee.get_arguments()) if known else []
         for n, argument in enumerate(arguments):
             refers = n < len(parameters) and parameters[n].type.kind == TypeKind.LVALUEREFERENCE
-            role = BOUNDS if not known or (refers and callee.kind != K.CONSTRUCTOR) else READ
+            copied = callee is not None and (callee.kind == K.CONSTRUCTOR or name == "operator=")
+            role = BOUNDS if not known or (refers and not copied) else READ
             if n == 0 and name.startswith("operator") and name.endswith("=") and name not in _COMPARE:
                 role = WRITE if name == "operator=" else READ | WRITE
             self._visit(argument, role)

@@ -81,7 +81,7 @@ def _bare(node: Cursor) -> Cursor:
     """The expression without parentheses and conversions around it."""
     while node.kind in (K.PAREN_EXPR, K.UNEXPOSED_EXPR):
         inner = next(iter(node.get_children()), None)
-        if inner is None:
+        if inner is None or inner.type.get_canonical().kind == TypeKind.EXTVECTOR:  # v.x is no v
             break
         node = inner
     return node

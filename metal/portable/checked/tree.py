@@ -47,12 +47,14 @@ def operator(edits: Any, node: Cursor) -> str:
 def memory(kind: Any) -> str:
     """The address space of what an expression of that type stands for: global, local or constant; "" for a thread's own."""
     kind = kind.get_canonical()
-    if kind.kind in _REFERENCES:
+    if kind.kind in (*_REFERENCES, TypeKind.FUNCTIONPROTO):
         return ""
     spelled = kind.spelling
     if kind.kind == TypeKind.POINTER:
         spelled = spelled[spelled.rindex("*") + 1 :]
-    # a vector is spelled `float __global __attribute__((ext_vector_type(4)))`
+    # a vector is spelled `float __global __attribute__((ext_vector_type(4)))`, an array of vectors likewise
+    while kind.kind in _ARRAYS:
+        kind = kind.element_type.get_canonical()
     found = _SPACE.search(spelled) if kind.kind == TypeKind.EXTVECTOR else _SPACE.match(spelled)
     return found[1] if found else ""
 

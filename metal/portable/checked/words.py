@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..lowered import SIMD_WIDTH, KernelInfo
-from .findings import Finding
+from .findings import Finding, position
 
 if TYPE_CHECKING:
     from .dispatch import Dispatch, Program
@@ -28,7 +28,7 @@ def found(dispatch: Dispatch, info: KernelInfo, program: Program, what: str, rec
     """The finding that a record stands for."""
     site = program.sites[int(record["site"])]
     group, number = int(record["group"]) & 0xFFFFFFFF, int(record["group"]) >> 32
-    buffer, name, offset, length, space = _memory(dispatch, info, program, site.root, int(record["address"]), what)
+    buffer, name, offset, length, space = _memory(dispatch, info, program, site.root, int(record["address"]), what, record)
     memory = f"{space} '{name}'" if space else ""
     index, other = int(record["index"]), int(record["other"])
     if what in ("OUT_READ", "OUT_WRITE"):
@@ -54,8 +54,9 @@ def found(dispatch: Dispatch, info: KernelInfo, program: Program, what: str, rec
     elif what in _RACES:
         does, did = _RACES[what]
         at = program.sites[int(record["other_site"])]
-        self = (group & 0xFFFFFF) == other >> 32 & 0xFFFFFF
-        who = f"thread {other >> 22 & 0x3FF}" + ("" if self else f" of threadgroup {other >> 32 & 0xFFFFFF}")
+        theirs = dispatch.threadgroup(other >> 32 & 0xFFFFFF)
+        self = theirs == _threadgroup(dispatch, number, group)
+        who = f"thread {other >> 22 & 0x3FF}" + ("" if self else f" of threadgroup {position(theirs)}")
         where = f"in line {at.line}" if at.line != site.line else "here"
         why = "no barrier between" if self else "threadgroups run in no order"
         message = f"{does} byte {offset:,} of {memory}, which {who} {did} {where}, {why}"
@@ -108,13 +109,16 @@ def _bytes(n: int) -> str:
 
 
 def _memory(
-    dispatch: Dispatch, info: KernelInfo, program: Program, root: str, address: int, what: str
+    dispatch: Dispatch, info: KernelInfo, program: Program, root: str, address: int, what: str, record: Any = None
 ) -> tuple[int, str, int | None, int, str]:
     """(buffer index, name, byte offset, length, what it is) of an address that a kernel went to."""
     if what in _NO_MEMORY:
         return -1, "", None, 0, ""
     a = dispatch.arena
+    named = next((n for n, array in enumerate(program.arrays) if array.name == root), None)
     array = a.shared(address)
+    if named is not None and what in ("OUT_READ", "OUT_WRITE"):
+        array = named, address - a.array(int(record["other_site"]), named)
     if array is not None:
         n, offset = array
         if n < len(program.arrays):
@@ -133,12 +137,16 @@ def _memory(
     return -1, "", None, 0, ""
 
 
-def _thread(dispatch: Dispatch, number: int, group: int, index: int) -> dict[str, Any]:
+def _threadgroup(dispatch: Dispatch, number: int, group: int) -> tuple[int, ...]:
     box = dispatch.boxes[number]
     x, y, _ = box.boxes
-    at = [group % x + box.origin[0], group // x % y + box.origin[1], group // (x * y) + box.origin[2]]
-    w, h, _ = box.wide
+    return group % x + box.origin[0], group // x % y + box.origin[1], group // (x * y) + box.origin[2]
+
+
+def _thread(dispatch: Dispatch, number: int, group: int, index: int) -> dict[str, Any]:
+    at = _threadgroup(dispatch, number, group)
+    w, h, _ = dispatch.boxes[number].wide
     local = (index % w, index // w % h, index // (w * h))
     grid = tuple(g * f + t for g, f, t in zip(at, dispatch.full, local, strict=True))
     lanes = {"simdgroup": index // SIMD_WIDTH, "lane": index % SIMD_WIDTH}
-    return {"grid": grid, "threadgroup": tuple(at), "index": index, **lanes}
+    return {"grid": grid, "threadgroup": at, "index": index, **lanes}

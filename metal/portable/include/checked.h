@@ -15,7 +15,7 @@ struct fl_bound { ulong base, length; };  // length: bytes * 4, + 1 where somebo
 struct fl_control { uint stop, found, stopped_at, unused; fl_box box; ulong lengths[65]; fl_bound bounds[32]; ulong arrays[32]; };
 struct fl_record { uint site, what, index, who; ulong address, group, other, other_site; };
 struct fl_state { ulong who; uint group, epoch, threadgroup_epoch, device_epoch, simd_epoch[32], unused[26]; };
-struct fl_note { ulong wrote, read, read_before; uint wrote_at, read_at; };
+struct fl_note { ulong wrote, read, read_before; ushort wrote_at, read_at, before_at, unused; };
 #define FL_CONTROL ((global fl_control *)FL_ARENA)
 
 // --- where a thread is: what get_global_id and its like mean in a checked program --------------------------------------------
@@ -70,31 +70,35 @@ inline bool fl_clash(ulong old, ulong mine, bool shared) {
 }
 // After a read any barrier will do: the value has been used. What was written is seen only after one for that memory: so reads are
 // noted as `passed`, after so many barriers of any kind, and writes as `ordered`, after so many for this memory. The lanes of a
-// SIMD-group may be here at once; who finds another's record in place of its own knows that there was another.
+// SIMD-group may be here at once; who finds another's record in place of its own knows that there was another. A place is noted
+// before its record, so that whoever sees the record finds the place.
 inline void fl_note_access(ulong at, uint site, uint how, ulong ordered, ulong passed, bool shared, ulong address) {
     volatile global fl_note *note = (volatile global fl_note *)at;
     ulong wrote = note->wrote;
+    uint wrote_at = note->wrote_at;
     const bool current = (wrote ^ ordered) >> 56 == 0, nobody = (wrote & 0xfffffffffffffful) == 0xfffffffffffffful;
     if (how & fl_reads && !(how & fl_atomically && !shared)) {
         fl_report(shared ? (wrote ^ ordered) >> 32 != 0 : current && nobody, site, FL_UNWRITTEN, address, 0, 0, 0);
     }
     if (how & fl_writes) {
+        note->wrote_at = (ushort)site;
         note->wrote = ordered;
         const ulong now = note->wrote, read = note->read, before = note->read_before;
-        if (now != ordered) wrote = now;
-        const ulong other = fl_clash(read, passed, shared) ? read : before;
-        fl_report(fl_clash(other, passed, shared), site, FL_READ_WRITE, address, 0, other, note->read_at);
+        if (now != ordered) wrote = now, wrote_at = note->wrote_at;
+        const bool last = fl_clash(read, passed, shared);
+        const ulong other = last ? read : before;
+        fl_report(fl_clash(other, passed, shared), site, FL_READ_WRITE, address, 0, other, last ? note->read_at : note->before_at);
     } else {
         const ulong read = note->read;
+        const ushort read_at = note->read_at;
+        note->read_at = (ushort)site;
         note->read = passed;
         const ulong now = note->read;
-        if (now == passed && read != passed) note->read_before = read;
-        if (now != passed) note->read_before = passed;
-        note->read_at = site;
+        if (now == passed && read != passed) note->before_at = read_at, note->read_before = read;
+        if (now != passed) note->before_at = (ushort)site, note->read_before = passed;
     }
     const bool clash = !(current && nobody) && fl_clash(wrote, ordered, shared);
-    fl_report(clash, site, how & fl_writes ? FL_WRITE_WRITE : FL_WRITE_READ, address, 0, wrote, note->wrote_at);
-    if (how & fl_writes) note->wrote_at = site;
+    fl_report(clash, site, how & fl_writes ? FL_WRITE_WRITE : FL_WRITE_READ, address, 0, wrote, wrote_at);
 }
 // Where the access goes: to `address` if it may, to memory that is nobody's if not. `from` is the index of the buffer that the
 // address was worked out of; fl_unknown where it is not seen: then it is the one that lies there.
@@ -116,11 +120,12 @@ FL_CALLED ulong fl_access(ulong address, uint size, uint align, uint site, uint 
         if (from != fl_unknown && FL_CONTROL->bounds[from].base / FL_SLOT != address / FL_SLOT) length = 0;
     } else {
         if (how & fl_constant && address > FL_SLOT) return address;  // a table of the program's own, not null and an index
+        if (address - (FL_ARENA + FL_NOBODY) < FL_SPARE) return FL_ARENA + FL_NOBODY;  // beside what was told already
         offset = length = notes = 0;
     }
     const ulong here = length >> 2;
     const bool out = offset >= here || offset + size > here;
-    fl_report(out, site, how & fl_writes ? FL_OUT_WRITE : FL_OUT_READ, address, 0, size, 0);
+    fl_report(out, site, how & fl_writes ? FL_OUT_WRITE : FL_OUT_READ, address, 0, size, (uint)::get_group_id(0));
     if (out) return FL_ARENA + FL_NOBODY;
     fl_report(address % align != 0, site, FL_MISALIGNED, address, 0, align, 0);
     if (length & 1 && how & 3) {  // somebody writes here
@@ -132,7 +137,7 @@ FL_CALLED ulong fl_access(ulong address, uint size, uint align, uint site, uint 
         for (ulong place = notes; left; place += 32) {
             const uint part = ::min(4 - at, left);
             const ulong bytes = (ulong)(((1u << part) - 1) << at) << 1;
-            fl_note_access(place, site, how, ordered | bytes, passed | bytes, shared, address);
+            fl_note_access(place, site, how, ordered | bytes, passed | bytes, shared, address + size - left);
             left -= part, at = 0;
         }
     }
@@ -186,14 +191,21 @@ template <typename T> inline T fl_index(T index, uint length, uint site) {
     return wrong ? (T)0 : index;
 }
 inline ulong fl_array_at(uint n) { return FL_SHARED + (::get_group_id(0) * FL_ARRAYS + n) * FL_ARRAY + FL_ARRAY / 2; }
-template <typename T> inline local T &fl_array(uint n) { return *(local T *)fl_array_at(n); }
+template <typename R> inline R fl_array(uint n) { return (R)*(local uchar *)fl_array_at(n); }  // R: a reference
 template <typename T> inline void fl_take(local T *thread &p, uint n) { p = (local T *)fl_array_at(n); }
 
 // --- barriers, SIMD-groups -------------------------------------------------------------------------------------------------
 inline bool fl_agree(bool yes, uint site) {  // on a condition with a barrier behind it
     const bool any = work_group_any(yes), all = work_group_all(yes);
-    fl_report(any && !all && !yes && !FL_CONTROL->stop, site, FL_DIVERGED, 0, 0, 0, 0);
+    if (!any || all) return any;
+    const bool stopped = work_group_any(*(volatile global uint *)&FL_CONTROL->stop);  // perhaps not everyone has seen it yet
+    fl_report(!yes && !stopped, site, FL_DIVERGED, 0, 0, 0, 0);
     return any;
+}
+template <typename T> inline T fl_alike(T value, uint site) {  // what a switch with a barrier in it hangs on
+    const long first = work_group_broadcast((long)value, 0);
+    fl_report((long)value != first, site, FL_DIVERGED, 0, 0, 0, 0);
+    return (T)first;
 }
 inline void fl_threadgroup_barrier(uint site, mem_flags flags) {
     work_group_barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
@@ -234,6 +246,10 @@ inline uint fl_lane(uint lane, uint of, uint site) {  // of: 32 lanes of a SIMD-
     fl_report(lane >= of || !(active >> (base + lane) & 1), site, FL_LANE_OFF, 0, lane, active, 0);
     return lane;
 }
+inline uint fl_lane_across(uint mask, uint of, uint site) {
+    fl_lane(get_sub_group_local_id() % of ^ mask, of, site);
+    return mask;
+}
 
 // --- loops, private variables ------------------------------------------------------------------------------------------------
 inline bool fl_goes_on(uint site) {
@@ -245,15 +261,19 @@ template <typename T> inline void fl_poison(thread T *p) {
     for (uint i = 0; i < sizeof(T); i++) ((thread uchar *)p)[i] = 0xcd;
 }
 template <typename T> inline T fl_poisoned() { T x; fl_poison(&x); return x; }
-template <typename T> inline T fl_seen(T x, uint site) {
-    if (sizeof(T) >= 4) {
-        uint same = 1;
-        for (uint i = 0; i < sizeof(T); i++) same &= ((const thread uchar *)&x)[i] == 0xcd;
-        fl_report(same, site, FL_PRIVATE, 0, 0, 0, 0);
-    }
+inline void fl_look(const thread uint *words, uint bytes, uint site) {
+    bool unset = false;
+    for (uint i = 0; i < bytes / 4; i++) unset |= words[i] == 0xcdcdcdcd;
+    fl_report(unset, site, FL_PRIVATE, 0, 0, 0, 0);
+}
+template <typename T> inline T fl_seen(T x, uint bytes, uint site) {
+    if (sizeof(T) >= 4) fl_look((const thread uint *)&x, bytes, site);
     return x;
 }
-
+template <typename T> inline thread T &fl_seen_at(thread T &x, uint bytes, uint site) {
+    if (sizeof(T) >= 4) fl_look((const thread uint *)&x, bytes, site);
+    return x;
+}
 
 // --- limits and fast math ----------------------------------------------------------------------------------------------------
 template <typename T> inline T fl_wide(T index, long exact, uint site) {
