@@ -39,22 +39,31 @@ inline uint fl_position_local(uint n) {
 inline uint fl_position_global(uint n) { return fl_position_group(n) * FL_BOX.full[n] + fl_position_local(n); }
 
 // --- what was found --------------------------------------------------------------------------------------------------------
-FL_CALLED void fl_report_if(bool wrong, uint site, uint what, ulong address, uint index, ulong other, uint other_site) {
-    if (!wrong) return;
+// Functions that are called must not ask where they are: then they are compiled for one thread, and called once for each lane;
+// else for 32 at once, which takes this runtime's compiler half a second. So they are told: `self` has the threadgroup in the
+// launch, and the thread.
+inline uint fl_self() { return (uint)::get_group_id(0) << 10 | (uint)::get_local_id(0); }
+inline uint fl_thread_of(uint self) {
+    const uint at = (self & 0x3ff) / 32, whole = FL_BOX.wide[0] * FL_BOX.wide[1] * FL_BOX.wide[2] / 32;
+    return (FL_BOX.descending && at < whole ? whole - 1 - at : at) * 32 + self % 32;
+}
+inline global fl_state *fl_state_of(uint self) { return (global fl_state *)(FL_ARENA + FL_STATES) + (self >> 10); }
+FL_CALLED void fl_tell(uint self, uint site, uint what, ulong address, uint index, ulong other, uint other_site) {
     global uint *times = (global uint *)(FL_ARENA + FL_TIMES) + site * FL_WHATS + what;
     if (atomic_inc((volatile global uint *)times) >= FL_KEPT) return;
     const uint at = atomic_inc((volatile global uint *)&FL_CONTROL->found);
     if (at >= FL_RECORDS) return;
     global fl_record *r = (global fl_record *)(FL_ARENA + FL_FOUND) + at;
-    r->site = site; r->what = what; r->index = index; r->who = fl_thread();
-    r->address = address; r->group = fl_group() | (ulong)FL_BOX.number << 32; r->other = other; r->other_site = other_site;
+    r->site = site; r->what = what; r->index = index; r->who = fl_thread_of(self);
+    r->address = address; r->group = fl_state_of(self)->group | (ulong)FL_BOX.number << 32;
+    r->other = other; r->other_site = other_site;
 }
 FL_INLINED
 // A loop, as this runtime's compiler passes a call by only where the whole SIMD-group does not come to it, and only in this
 // form: under a lane's own condition the call is made with no lane in it, 500 ns each time.
 #define FL_IF_ANY(wrong) for (uint fl_i = 0, fl_n = sub_group_non_uniform_any(wrong); fl_i < fl_n; fl_i++)
 inline void fl_report(bool wrong, uint site, uint what, ulong address, uint index, ulong other, uint other_site) {
-    FL_IF_ANY(wrong) fl_report_if(wrong, site, what, address, index, other, other_site);
+    FL_IF_ANY(wrong) if (wrong) fl_tell(fl_self(), site, what, address, index, other, other_site);
 }
 
 // --- accesses --------------------------------------------------------------------------------------------------------------
@@ -70,80 +79,87 @@ inline bool fl_clash(ulong old, ulong mine, bool shared) {
 }
 // After a read any barrier will do: the value has been used. What was written is seen only after one for that memory: so reads are
 // noted as `passed`, after so many barriers of any kind, and writes as `ordered`, after so many for this memory. The lanes of a
-// SIMD-group may be here at once; who finds another's record in place of its own knows that there was another. A place is noted
+// SIMD-group may be here at once: who finds another's record in place of its own knows that there was another. A place is noted
 // before its record, so that whoever sees the record finds the place.
-inline void fl_note_access(ulong at, uint site, uint how, ulong ordered, ulong passed, bool shared, ulong address) {
-    volatile global fl_note *note = (volatile global fl_note *)at;
+FL_CALLED void fl_note_access(ulong at, uint site, uint how, ulong ordered, ulong passed, bool shared, ulong address, uint self) {
+    global fl_note *note = (global fl_note *)at;
     ulong wrote = note->wrote;
     uint wrote_at = note->wrote_at;
     const bool current = (wrote ^ ordered) >> 56 == 0, nobody = (wrote & 0xfffffffffffffful) == 0xfffffffffffffful;
-    if (how & fl_reads && !(how & fl_atomically && !shared)) {
-        fl_report(shared ? (wrote ^ ordered) >> 32 != 0 : current && nobody, site, FL_UNWRITTEN, address, 0, 0, 0);
-    }
+    const bool unwritten = shared ? (wrote ^ ordered) >> 32 != 0 : current && nobody;
+    uint what = FL_WHATS, other_site = 0;
+    ulong other = 0;
+    if (unwritten && how & fl_reads && !(how & fl_atomically && !shared)) what = FL_UNWRITTEN;
     if (how & fl_writes) {
+        const ulong read = note->read, before = note->read_before;
+        const bool last = fl_clash(read, passed, shared);
+        if (last || fl_clash(before, passed, shared)) {
+            what = FL_READ_WRITE, other = last ? read : before, other_site = last ? note->read_at : note->before_at;
+        }
         note->wrote_at = (ushort)site;
         note->wrote = ordered;
-        const ulong now = note->wrote, read = note->read, before = note->read_before;
-        if (now != ordered) wrote = now, wrote_at = note->wrote_at;
-        const bool last = fl_clash(read, passed, shared);
-        const ulong other = last ? read : before;
-        fl_report(fl_clash(other, passed, shared), site, FL_READ_WRITE, address, 0, other, last ? note->read_at : note->before_at);
+        const ulong now = *(volatile global ulong *)&note->wrote;
+        if (now != ordered) wrote = now, wrote_at = site;
     } else {
         const ulong read = note->read;
         const ushort read_at = note->read_at;
         note->read_at = (ushort)site;
         note->read = passed;
-        const ulong now = note->read;
-        if (now == passed && read != passed) note->before_at = read_at, note->read_before = read;
-        if (now != passed) note->before_at = (ushort)site, note->read_before = passed;
+        const bool last = *(volatile global ulong *)&note->read == passed;
+        if (!last || read != passed) note->before_at = last ? read_at : (ushort)site, note->read_before = last ? read : passed;
     }
-    const bool clash = !(current && nobody) && fl_clash(wrote, ordered, shared);
-    fl_report(clash, site, how & fl_writes ? FL_WRITE_WRITE : FL_WRITE_READ, address, 0, wrote, wrote_at);
+    if (!(current && nobody) && fl_clash(wrote, ordered, shared)) {
+        what = how & fl_writes ? FL_WRITE_WRITE : FL_WRITE_READ, other = wrote, other_site = wrote_at;
+    }
+    if (what != FL_WHATS) fl_tell(self, site, what, address, 0, other, other_site);
 }
-// Where the access goes: to `address` if it may, to memory that is nobody's if not. `from` is the index of the buffer that the
-// address was worked out of; fl_unknown where it is not seen: then it is the one that lies there.
-FL_CALLED ulong fl_access(ulong address, uint size, uint align, uint site, uint how, uint from) {
-    ulong offset, length, notes;
+FL_INLINED
+// Where an access goes: to `address` if it may, to memory that is nobody's if not. `from` is the index of the buffer that
+// the address was worked out of; fl_unknown where it is not seen: then it is the one that lies there.
+FL_CALLED ulong fl_access_by(uint self, ulong address, uint site, uint kind) {
+    const uint size = kind & 0xffff, align = 1u << (kind >> 16 & 15), how = kind >> 20 & 31, from = kind >> 25;
+    ulong offset = 0, length = 0, notes = 0;
     const bool shared = address - FL_SHARED < FL_SHARED_SPAN;
-    uint index;
     if (shared) {
-        index = (uint)(address / FL_ARRAY % FL_ARRAYS);
         offset = address % FL_ARRAY - FL_ARRAY / 2;
-        length = FL_CONTROL->arrays[index];
+        length = FL_CONTROL->arrays[address / FL_ARRAY % FL_ARRAYS];
         notes = FL_NOTES_SHARED + (address - FL_SHARED) / FL_ARRAY * FL_ARRAY + offset / 4 * 32;
-        if ((address - FL_SHARED) / FL_ARRAY / FL_ARRAYS != ::get_group_id(0)) length = 0;
+        if ((address - FL_SHARED) / FL_ARRAY / FL_ARRAYS != self >> 10) length = 0;
     } else if (address - FL_DEVICE < FL_DEVICE_SPAN) {
-        index = (uint)((address - FL_DEVICE) / FL_SLOT);
+        const ulong slot = (address - FL_DEVICE) / FL_SLOT;
         offset = address % FL_SLOT - FL_SLOT / 2;
-        length = FL_CONTROL->lengths[index];
-        notes = FL_NOTES_DEVICE + index * (FL_SLOT / 2) + offset / 4 * 32;
+        length = FL_CONTROL->lengths[slot];
+        notes = FL_NOTES_DEVICE + slot * (FL_SLOT / 2) + offset / 4 * 32;
         if (from != fl_unknown && FL_CONTROL->bounds[from].base / FL_SLOT != address / FL_SLOT) length = 0;
     } else {
         if (how & fl_constant && address > FL_SLOT) return address;  // a table of the program's own, not null and an index
         if (address - (FL_ARENA + FL_NOBODY) < FL_SPARE) return FL_ARENA + FL_NOBODY;  // beside what was told already
-        offset = length = notes = 0;
     }
     const ulong here = length >> 2;
-    const bool out = offset >= here || offset + size > here;
-    fl_report(out, site, how & fl_writes ? FL_OUT_WRITE : FL_OUT_READ, address, 0, size, (uint)::get_group_id(0));
-    if (out) return FL_ARENA + FL_NOBODY;
-    fl_report(address % align != 0, site, FL_MISALIGNED, address, 0, align, 0);
+    if (offset >= here || offset + size > here) {
+        fl_tell(self, site, how & fl_writes ? FL_OUT_WRITE : FL_OUT_READ, address, 0, size, self >> 10);
+        return FL_ARENA + FL_NOBODY;
+    }
+    if (address % align) fl_tell(self, site, FL_MISALIGNED, address, 0, align, 0);
     if (length & 1 && how & 3) {  // somebody writes here
-        global const fl_state *state = fl_own_state();
-        const uint self = fl_thread(), barriers = shared ? state->threadgroup_epoch : state->device_epoch;
-        const ulong who = state->who | (ulong)self << 22 | (ulong)(state->simd_epoch[self / 32] & 63) << 5 | (how & fl_atomically ? 1 : 0);
+        global const fl_state *state = fl_state_of(self);
+        const uint own = fl_thread_of(self), barriers = shared ? state->threadgroup_epoch : state->device_epoch;
+        const ulong who = state->who | (ulong)own << 22 | (ulong)(state->simd_epoch[own / 32] & 63) << 5 | (how & fl_atomically ? 1 : 0);
         const ulong ordered = who | (ulong)(barriers & 0x7ff) << 11, passed = who | (ulong)(state->epoch & 0x7ff) << 11;
         uint at = (uint)(address & 3), left = size;
         for (ulong place = notes; left; place += 32) {
             const uint part = ::min(4 - at, left);
             const ulong bytes = (ulong)(((1u << part) - 1) << at) << 1;
-            fl_note_access(place, site, how, ordered | bytes, passed | bytes, shared, address + size - left);
+            fl_note_access(place, site, how, ordered | bytes, passed | bytes, shared, address + size - left, self);
             left -= part, at = 0;
         }
     }
     return address;
 }
 FL_INLINED
+inline ulong fl_access(ulong address, uint size, uint align, uint site, uint how, uint from) {
+    return fl_access_by(fl_self(), address, site, size | (uint)ctz(align) << 16 | how << 20 | from << 25);
+}
 // What most accesses are is seen here at once: inside a buffer that nobody writes. If that is not so for one lane, all of them
 // go the long way.
 inline bool fl_plain(ulong offset, ulong length, uint size, uint how, bool aligned) {
