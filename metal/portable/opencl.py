@@ -31,6 +31,7 @@ _SAFE = re.compile(r"^\s*#pragma METAL\s+fp\s+math_mode\s*\(\s*safe\s*\)", re.MU
 _INLINE = "#pragma clang attribute push(__attribute__((always_inline)), apply_to = function)\n"
 _END = "\n#pragma clang attribute pop\n"
 SETTLE = 0.005  # seconds
+KEPT = 64  # programs, for sources that come to the same
 
 
 class Runtime:
@@ -43,6 +44,8 @@ class Runtime:
         self.context = cl.Context([self.device])
         self.queue = cl.CommandQueue(self.context)
         self.lock = threading.RLock()
+        # Sources that differ in what is no part of the program, a threadgroup's width for one, are built once.
+        self._built: dict[tuple[str, str], Any] = {}
         os.register_at_fork(before=self._settle, after_in_parent=self._go_on, after_in_child=self._unlock)
         atexit.register(self.queue.finish)  # kernels must not outlive the memory they work on
         self.fingerprint = f"{self.device.name} {self.device.version} {self.device.driver_version} {_cpu_flags()}"
@@ -65,15 +68,20 @@ class Runtime:
     def build(self, lowered: Lowered, before: str = "", *, fast: bool = True):
         """Compile a lowered program, `before` it. Raises SourceError with the compiler's findings."""
         cl, text = self.cl, _INLINE + library.text(lowered.text) + before + PROLOGUE + lowered.text + EPILOGUE + _END
+        options = " ".join(OPTIONS + FAST if fast and not _SAFE.search(lowered.text) else OPTIONS)
         with self.lock, warnings.catch_warnings():
+            if (text, options) in self._built:
+                return self._built[text, options]
             warnings.simplefilter("ignore")
             program = cl._cl._Program(self.context, text)
             try:
-                options = OPTIONS + FAST if fast and not _SAFE.search(lowered.text) else OPTIONS
-                program._build(" ".join(options).encode(), [self.device])
+                program._build(options.encode(), [self.device])
             except cl.RuntimeError as problem:
                 log = program.get_build_info(self.device, cl.program_build_info.LOG)
                 raise _findings(log, lowered, text) from problem
+            self._built[text, options] = program
+            if len(self._built) > KEPT:
+                del self._built[next(iter(self._built))]
         return program
 
     def load(self, binary: bytes):
