@@ -77,7 +77,8 @@ def pytest_collection_modifyitems(config, items) -> None:
 
 
 def pytest_report_header(config) -> list[str]:
-    return [f"device: {health.device_name()}; Python {platform.python_version()}, NumPy {numpy.__version__}"]
+    versions = f"Python {platform.python_version()}, NumPy {numpy.__version__}"
+    return [f"device: {health.device_name()}; checks: {health.spec_checks}; {versions}"]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,16 +1,18 @@
 """A kernel run as comments in its file say, with checks on: `firstlight check --run`, and the specs of checked mode.
 
-// run: grid 100, threadgroup 64, memory 256      numbers, or x y z; or: threads 100, which is metalcompute's call
-// buffer 0: float 100 ramp                        type, length, then: ramp, zeros, empty (nobody wrote it), or values
-// kernel: softmax                                 if there are several
-// constant 3: true                                a function constant's value
-// checks: all                                     default where nothing is said
-// time: 0.5                                       seconds until it is stopped
+// run: grid 100, threadgroup 64, memory 256   numbers, or x y z; or: threads 100, which is metalcompute's call
+// buffer 0: float 100 ramp                     type, length, then: ramp, zeros, empty (nobody wrote it), nothing, or values
+// buffer 1: same 0 at 128                      buffer 0 again, from byte 128 on
+// constants: 0 7                               a function constant's index or name and its value, and more such pairs
+// kernel: softmax                              if there are several
+// checks: all                                  default where nothing is said
+// time: 0.5                                    seconds until it is stopped
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,42 +26,17 @@ _FORM = "// run: grid 100, threadgroup 64"
 
 
 @dataclass
-class Buffer:
-    """What a `// buffer` line says: an element type, how many, and what is in it."""
-
-    kind: str
-    length: int
-    contents: list[str]
-
-    def make(self, device: Any) -> Any:
-        """The buffer on a device."""
-        dtype = np.dtype(TYPES[self.kind])
-        if self.contents == ["empty"]:
-            return device.buffer(self.length * dtype.itemsize)
-        if self.contents == ["ramp"]:
-            values = np.arange(self.length) % 100 / (8 if dtype.kind == "f" else 1)
-        else:
-            values = np.resize([0.0 if c == "zeros" else float(c) for c in self.contents], self.length)
-        return device.buffer(values.astype(dtype))
-
-
-@dataclass
 class Trial:
     """How a file's kernel is to be run."""
 
     path: Path
     source: str
     shape: dict[str, list[int]] = field(default_factory=dict)
-    buffers: list[Buffer] = field(default_factory=list)
+    buffers: list[list[str]] = field(default_factory=list)
     kernel: str = ""
     constants: dict[int | str, Any] = field(default_factory=dict)
     checks: str = "default"
     time: float | None = None
-
-    def _name(self, names: list[str]) -> str:
-        if not self.kernel and len(names) != 1:
-            raise ValueError(f"{self.path} has {len(names)} kernels: name one with a comment '// kernel: NAME'")
-        return self.kernel or names[0]
 
     def run(self, checks: str | None = None) -> tuple[Any, ...]:
         """The findings of one run. Raises ValueError or `metal.error` where it cannot be run so."""
@@ -67,10 +44,14 @@ class Trial:
 
         device = Device(checks=checks or self.checks)
         kernel = device.kernel(f'#line 1 "{self.path}"\n{self.source}')
-        function: Any = kernel.function(self._name(kernel.names), self.constants)
+        if not self.kernel and len(kernel.names) != 1:
+            raise ValueError(f"{self.path} has {len(kernel.names)} kernels: name one with a comment '// kernel: NAME'")
+        function: Any = kernel.function(self.kernel or kernel.names[0], self.constants)
         if self.time is not None:
             function.time_limit = self.time
-        bound = [buffer.make(device) for buffer in self.buffers]
+        bound: list[Any] = []
+        for words in self.buffers:
+            bound.append((bound[int(words[1])], int(words[3])) if words[0] == "same" else _buffer(device, *words))
         try:
             if "threads" in self.shape:
                 function(self.shape["threads"][0], *bound)
@@ -82,16 +63,28 @@ class Trial:
         return ()
 
 
+def _buffer(device: Any, kind: str, length: str, *contents: str) -> Any:
+    dtype, count = np.dtype(TYPES[kind]), int(length)
+    if contents == ("nothing",):
+        return None
+    if contents == ("empty",):
+        return device.buffer(count * dtype.itemsize)
+    if contents == ("ramp",):
+        values = np.arange(count) % 100 / (8 if dtype.kind == "f" else 1)
+    else:
+        values = np.resize([0.0 if c == "zeros" else float(c) for c in contents], count)
+    return device.buffer(values.astype(dtype))
+
+
 def read(path: Path) -> Trial:
     """The trial that a file's comments describe. Raises ValueError that says what is missing or wrong, and OSError."""
-    source = path.read_text(encoding="utf-8")
-    trial = Trial(path, source)
-    for number, line in enumerate(source.splitlines(), 1):
-        found = re.match(r"// (run|kernel|checks|time|buffer \d+|constant \w+): (.*)$", line)
+    trial = Trial(path, path.read_text(encoding="utf-8"))
+    for number, line in enumerate(trial.source.splitlines(), 1):
+        found = re.match(r"// (run|kernel|checks|time|constants|buffer)\b ?(\d*): (.*)$", line)
         if found:
             try:
-                _take(trial, found[1].split(), found[2].strip())
-            except (ValueError, KeyError, IndexError) as problem:
+                _take(trial, found[1], found[2], found[3].strip())
+            except ValueError as problem:
                 raise ValueError(f"{path}:{number}: {problem}") from None
     if not trial.shape:
         raise ValueError(
@@ -100,27 +93,39 @@ def read(path: Path) -> Trial:
     return trial
 
 
-def _take(trial: Trial, what: list[str], text: str) -> None:
-    if what == ["run"]:
-        parts = [part.split() for part in text.split(",")]
-        trial.shape = {name: [int(n) for n in numbers] for name, *numbers in parts}
-        unknown = [name for name in trial.shape if name not in _SHAPES]
-        if unknown or not all(trial.shape.values()):
+def _take(trial: Trial, what: str, index: str, text: str) -> None:
+    """One line of a header. Raises ValueError for what it cannot mean."""
+    words = text.split()
+    if what == "run":
+        trial.shape = {name: _numbers(numbers) for name, *numbers in (part.split() or [""] for part in text.split(","))}
+        if not set(trial.shape) <= set(_SHAPES) or not all(trial.shape.values()):
             raise ValueError(f"'{text}' is no way to run a kernel; it is like '{_FORM}'")
-    elif what[0] == "buffer":
-        kind, length, *contents = text.split()
-        if int(what[1]) != len(trial.buffers):
-            raise ValueError(f"buffer {what[1]} where buffer {len(trial.buffers)} was expected")
-        if kind not in TYPES or not contents:
+    elif what == "buffer":
+        same = len(words) == 4 and words[0] == "same" and words[2] == "at" and all(w.isdigit() for w in words[1::2])
+        if index != str(len(trial.buffers)) or (same and int(words[1]) >= len(trial.buffers)):
+            raise ValueError(f"buffer {len(trial.buffers)} was expected here, and 'same' is for one before it")
+        plain = len(words) > 2 and words[0] in TYPES and words[1].isdigit() and int(words[1]) > 0
+        if plain and words[2] not in ("ramp", "zeros", "empty", "nothing"):
+            _numbers(words[2:], float)
+        if not (same or plain):
             raise ValueError(f"'{text}' is no buffer: a type ({', '.join(TYPES)}), a length, and ramp, zeros, empty or values")
-        trial.buffers.append(Buffer(kind, int(length), contents))
-    elif what[0] == "constant":
-        value: Any = text == "true" if text in ("true", "false") else float(text) if "." in text else int(text)
-        trial.constants[int(what[1]) if what[1].isdigit() else what[1]] = value
-    elif what == ["time"]:
-        trial.time = float(text)
+        trial.buffers.append(words)
+    elif what == "constants":
+        for name, value in zip(words[::2], words[1::2], strict=True):
+            known = {"true": True, "false": False}.get(value)
+            number = known if known is not None else _numbers([value], float if "." in value else int)[0]
+            trial.constants[int(name) if name.isdigit() else name] = number
+    elif what == "time":
+        (trial.time,) = _numbers(words, float)
     else:
-        setattr(trial, what[0], text)
+        setattr(trial, what, text)
+
+
+def _numbers(words: Sequence[str], kind: Any = int) -> list:
+    try:
+        return [kind(word) for word in words]
+    except ValueError:
+        raise ValueError(f"'{' '.join(words)}' should be numbers") from None
 
 
 def run_file(path: Path, checks: str | None = None) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ CHECKS = {
     "unwritten": "reads of what nobody has written",
     "races": "two threads at one place without a barrier between, one of them writing",
     "divergence": "barriers and SIMD-group functions that not every thread reaches; lanes that are not active",
-    "time": "kernels that do not end",
+    "time": "kernels that do not end; integers divided by 0",
     "limits": "indices that overflow 32 bits, atomics on what is not atomic",
     "order": "results that hang on the order of threadgroups and SIMD-groups",
     "width": "results that change with the threadgroup's width",

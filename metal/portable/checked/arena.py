@@ -32,7 +32,7 @@ NOTE = 32  # bytes of notes for every four of memory
 
 WHATS = (
     *("OUT_READ", "OUT_WRITE", "MISALIGNED", "INDEX", "UNWRITTEN", "PRIVATE", "WRITE_WRITE", "WRITE_READ", "READ_WRITE"),
-    *("DIVERGED", "SIMD_DIVERGED", "LANE_OFF", "OVERFLOW", "NOT_ATOMIC", "STRANGE", "ASKED"),
+    *("DIVERGED", "SIMD_DIVERGED", "LANE_OFF", "ZERO", "OVERFLOW", "NOT_ATOMIC", "STRANGE", "ASKED"),
 )
 # places in a program that can be told apart: a note has 16 bits for one
 SITES = min((_FOUND - _TIMES) // (4 * len(WHATS)), 1 << 16)

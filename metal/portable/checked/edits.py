@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from clang.cindex import Cursor
@@ -67,6 +68,6 @@ class Edits:
     def _site(self, node: Cursor | tuple[int, int], root: str = "") -> int:
         a, b = node if isinstance(node, tuple) else self._span(node)
         offset = self.lowered.origin(a - len(PROLOGUE))
-        text = " ".join(self.text[a:b].split())
+        text = re.sub(r"\bfl_construct<([^<>]+)>", r"\1", " ".join(self.text[a:b].split()))
         self.sites.append(Site(*self.lowered.where.locate(offset), text if len(text) < 60 else text[:57] + "…", root))
         return len(self.sites) - 1

@@ -119,14 +119,17 @@ class Instrument(Flow, Numbers):
             self._visit(children[1])
             if sign == "=" and memory(children[0].type):
                 self._value(children[1])
-            elif sign == "/":
+            elif sign in ("/", "%"):
                 self._value(node)
+                self._divisor(node, children[1])
             elif node.type.kind == TypeKind.POINTER:
                 for child in children:
                     self._index(child)
         elif kind == K.COMPOUND_ASSIGNMENT_OPERATOR:
             self._visit(children[0], READ | WRITE)
             self._visit(children[1])
+            if operator(self, node) in ("/=", "%="):
+                self._divisor(node, children[1])
         elif kind == K.UNARY_OPERATOR:
             words = self._words(node)
             changes = words.startswith(("++", "--")) or words.endswith(("++", "--"))

@@ -11,6 +11,7 @@ from .edits import Edits
 from .tree import called, operator
 
 _NARROW = (TypeKind.INT, TypeKind.UINT)
+_INTEGERS = (*_NARROW, TypeKind.LONG, TypeKind.ULONG, TypeKind.SHORT, TypeKind.USHORT, TypeKind.CHAR_S, TypeKind.UCHAR)
 _FLOATS = (TypeKind.FLOAT, TypeKind.HALF)
 _PLAIN = {K.DECL_REF_EXPR, K.INTEGER_LITERAL, K.UNEXPOSED_EXPR, K.PAREN_EXPR, K.BINARY_OPERATOR, K.MEMBER_REF_EXPR}
 _PLAIN |= {K.CSTYLE_CAST_EXPR, K.TYPE_REF}
@@ -59,6 +60,13 @@ class Numbers(Edits):
         if self.fast_math and _is_float(node) and self._span(node) not in self._looked_at:
             self._looked_at.add(self._span(node))
             self._wrap(node, "fl_finite(", f", {self._site(node)}, FL_STRANGE, {int(self._infinite)})", 3)
+
+    def _divisor(self, node: Cursor, divisor: Cursor) -> None:
+        """What an integer is divided by: not 0."""
+        kind = divisor.type.get_canonical()
+        kind = kind.element_type.get_canonical() if kind.kind == TypeKind.EXTVECTOR else kind
+        if kind.kind in _INTEGERS and not re.fullmatch(r"0*[1-9]\d*[uUlL]*", self._words(divisor)):
+            self._wrap(divisor, "fl_divisor(", f", {self._site(node)})", 4)
 
     def _float_call(self, node: Cursor, arguments: list[Cursor]) -> None:
         name = called(node)

@@ -16,7 +16,7 @@ CHECKS = {
     "OUT_READ": "bounds", "OUT_WRITE": "bounds", "MISALIGNED": "bounds", "INDEX": "bounds",
     "UNWRITTEN": "unwritten", "PRIVATE": "unwritten",
     "WRITE_WRITE": "races", "WRITE_READ": "races", "READ_WRITE": "races",
-    "DIVERGED": "divergence", "SIMD_DIVERGED": "divergence", "LANE_OFF": "divergence",
+    "DIVERGED": "divergence", "SIMD_DIVERGED": "divergence", "LANE_OFF": "divergence", "ZERO": "time",
     "OVERFLOW": "limits", "NOT_ATOMIC": "limits", "STRANGE": "fast-math", "ASKED": "fast-math",
 }  # fmt: skip
 _NO_MEMORY = {w for w, check in CHECKS.items() if check in ("divergence", "time", "limits", "fast-math")} | {"INDEX", "PRIVATE"}
@@ -66,6 +66,8 @@ def found(dispatch: Dispatch, info: KernelInfo, program: Program, what: str, rec
         message = f"not every thread of the SIMD-group reaches {site.text} (active lanes {other:#010x})"
     elif what == "LANE_OFF":
         message = f"reads lane {index}, which is not active here (active lanes {other:#010x}): {site.text}"
+    elif what == "ZERO":
+        message = f"an integer is divided by 0, which may never end here: {site.text}"
     elif what == "OVERFLOW":
         exact = int(record["address"]) - (1 << 64 if int(record["address"]) >> 63 else 0)
         message = f"{site.text} is {exact:,}, more than its 32 bits hold: {index:,} is used"

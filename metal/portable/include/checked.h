@@ -291,6 +291,21 @@ template <typename T> inline thread T &fl_seen_at(thread T &x, uint bytes, uint 
     return x;
 }
 
+// An integer divided by 0 is undefined in Metal; here the runtime may try again for ever. It is divided by 1.
+template <typename T> inline T fl_divisor(T d, uint site) {
+    bool zero = false;
+    if constexpr (fl_shape<T>::size == 0) {
+        zero = d == (T)0;
+        d = zero ? (T)1 : d;
+    } else {
+        for (uint i = 0; i < fl_shape<T>::size; i++) {
+            if (d[i] == 0) zero = true, d[i] = 1;
+        }
+    }
+    fl_report(zero, site, FL_ZERO, 0, 0, 0, 0);
+    return d;
+}
+
 // --- limits and fast math ----------------------------------------------------------------------------------------------------
 template <typename T> inline T fl_wide(T index, long exact, uint site) {
     fl_report((long)index != exact, site, FL_OVERFLOW, (ulong)exact, (uint)index, 0, 0);

@@ -1,5 +1,6 @@
 // Tables at program scope, arrays of structs in constant memory, values by function constants.
-// run: grid 48, threadgroup 16, constants 0 3 1 1
+// run: grid 48, threadgroup 16
+// constants: 0 3 1 1
 // buffer 0: uchar 24 16 50 84 118 254
 // buffer 1: float 48 empty
 // buffer 2: float 8 1 2 3 4
