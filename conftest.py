@@ -66,6 +66,14 @@ def model_path() -> Path:
         pytest.skip(f"not run here: {reason} ({problem})")
 
 
+def pytest_xdist_auto_num_workers(config) -> int:
+    """Whole folders run in two processes, single files in this one, as do benchmarks."""
+    asked = [Path(argument) for argument in config.invocation_params.args if Path(argument).exists()]
+    alone = config.getoption("benchmark_only", False) or any(path.is_file() for path in asked)
+    narrow = any("::" in str(argument) for argument in config.invocation_params.args)
+    return 0 if alone or narrow else 2
+
+
 def pytest_collection_modifyitems(config, items) -> None:
     """A benchmark is never a timed test: bench_*.py runs only when asked for with --benchmark-only."""
     if config.getoption("benchmark_only", False):

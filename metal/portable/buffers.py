@@ -52,6 +52,7 @@ class Buffer(mmap.mmap):
 
     # --- for checked dispatches, which work on a copy -----------------------------------------------------------------
     offset = 0
+    _touched = False
 
     @property
     def owner(self) -> Buffer:
@@ -63,13 +64,15 @@ class Buffer(mmap.mmap):
 
     def untouched(self) -> bool:
         """Whether nobody has written anything yet, neither host nor device; False where the system does not tell."""
-        pages = -(-len(self) // mmap.PAGESIZE)
-        try:
-            with open("/proc/self/pagemap", "rb") as file:
-                file.seek(self._address // mmap.PAGESIZE * 8)
-                return not (np.frombuffer(file.read(pages * 8), "<u8") >> 62).any()  # neither in memory nor swapped out
-        except OSError:
-            return False
+        if not self._touched:
+            pages = -(-len(self) // mmap.PAGESIZE)
+            try:
+                with open("/proc/self/pagemap", "rb") as file:
+                    file.seek(self._address // mmap.PAGESIZE * 8)
+                    self._touched = bool((np.frombuffer(file.read(pages * 8), "<u8") >> 62).any())  # in memory, or swapped out
+            except OSError:
+                self._touched = True
+        return not self._touched
 
 
 class Copy:
