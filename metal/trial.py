@@ -4,6 +4,7 @@
 // buffer 0: float 100 ramp                     type, length, then: ramp, zeros, empty (nobody wrote it), nothing, or values
 // buffer 1: same 0 at 128                      buffer 0 again, from byte 128 on
 // constants: 0 7                               a function constant's index or name and its value, and more such pairs
+// complete: 1                                  buffers that must be written whole
 // kernel: softmax                              if there are several
 // checks: all                                  default where nothing is said
 // time: 0.5                                    seconds until it is stopped
@@ -35,6 +36,7 @@ class Trial:
     buffers: list[list[str]] = field(default_factory=list)
     kernel: str = ""
     constants: dict[int | str, Any] = field(default_factory=dict)
+    complete: list[int] = field(default_factory=list)
     checks: str = "default"
     time: float | None = None
 
@@ -57,7 +59,8 @@ class Trial:
                 function(self.shape["threads"][0], *bound)
             else:
                 given = {name: numbers for name, numbers in self.shape.items() if name != "memory"}
-                function.dispatch(**given, buffers=bound, threadgroup_memory=self.shape.get("memory", []))
+                memory = self.shape.get("memory", [])
+                function.dispatch(**given, buffers=bound, threadgroup_memory=memory, complete=self.complete)
         except KernelFault as fault:
             return fault.findings
         return ()
@@ -80,7 +83,7 @@ def read(path: Path) -> Trial:
     """The trial that a file's comments describe. Raises ValueError that says what is missing or wrong, and OSError."""
     trial = Trial(path, path.read_text(encoding="utf-8"))
     for number, line in enumerate(trial.source.splitlines(), 1):
-        found = re.match(r"// (run|kernel|checks|time|constants|buffer)\b ?(\d*): (.*)$", line)
+        found = re.match(r"// (run|kernel|checks|time|constants|complete|buffer)\b ?(\d*): (.*)$", line)
         if found:
             try:
                 _take(trial, found[1], found[2], found[3].strip())
@@ -115,6 +118,8 @@ def _take(trial: Trial, what: str, index: str, text: str) -> None:
             known = {"true": True, "false": False}.get(value)
             number = known if known is not None else _numbers([value], float if "." in value else int)[0]
             trial.constants[int(name) if name.isdigit() else name] = number
+    elif what == "complete":
+        trial.complete = _numbers(words)
     elif what == "time":
         (trial.time,) = _numbers(words, float)
     else:

@@ -75,10 +75,13 @@ class Prepared(NamedTuple):
     group: Three
     bound: list
     lengths: list[int]
+    complete: tuple[int, ...] = ()  # indices of buffers that a checked dispatch must write whole
 
 
 class Function:
     """A kernel function, ready to run: `function(count, *buffers)` queues it and returns a run handle at once."""
+
+    checked = False
 
     def __init__(self, kernel: Any, info: KernelInfo, part: Part):
         self._kernel, self._info, self._part = kernel, info, part
@@ -116,6 +119,7 @@ class Function:
         threadgroups: Shape | None = None,
         buffers: Sequence[Any] = (),
         threadgroup_memory: Sequence[int] = (),
+        complete: Sequence[int] = (),
     ) -> Run:
         """Ours, not metalcompute's: what a Metal host can ask for beyond metalcompute's call. Queues and returns a handle.
 
@@ -123,10 +127,12 @@ class Function:
         (dispatchThreadgroups); either is a number or (x, y, z), as is `threadgroup`. An entry of `buffers` is a Buffer, a
         bytes-like object (copied), (Buffer, byte offset) or None: nothing at that index, a null pointer that the kernel may
         test. If it reads through that all the same, the process ends; with checks, a finding says where.
-        `threadgroup_memory` has the bytes for each `[[threadgroup(n)]]`. Raises `metal.error` for what a Metal device would
-        not take, for an index that is missing at the end, and for None where a reference is declared.
+        `threadgroup_memory` has the bytes for each `[[threadgroup(n)]]`; `complete` the indices of buffers that must be written
+        whole, which a checked device looks at. Raises `metal.error` for what a Metal device would not take, for an index that
+        is missing at the end, and for None where a reference is declared.
         """
-        return self._queue(self._dispatched(threadgroup, grid, threadgroups, buffers, threadgroup_memory))
+        what = self._dispatched(threadgroup, grid, threadgroups, buffers, threadgroup_memory)
+        return self._queue(what._replace(complete=tuple(complete)))
 
     def _queue(self, what: Prepared) -> Run:
         run, event = self._run, None

@@ -31,6 +31,7 @@ class Recording:
         self._run, api = run, commands(run)
         self._list: CommandList | PlainList = PlainList(run) if api is None else CommandList(run, api)
         self._kept: list[Any] = []  # what the launches need: buffers, kernels and their programs
+        self._checked: list[tuple[Function, Prepared]] = []
         self._replayed = False
 
     def __len__(self) -> int:
@@ -50,6 +51,10 @@ class Recording:
     def _add(self, function: Function, what: Prepared) -> None:
         if self._replayed:
             raise error("a recording that was replayed takes no more dispatches")
+        if function.checked:  # looked through one by one, when they are replayed
+            self._checked.append((function, what))
+            self._kept.append((function, what))
+            return
         with self._run.lock:
             entry, found = function._ready(what)
             for launch in found:
@@ -59,6 +64,10 @@ class Recording:
     def replay(self) -> Run:
         """Queue the whole recording, after all that was queued before."""
         self._replayed = True
+        for function, what in self._checked:
+            function._queue(what)
+        if len(self._checked) == len(self._kept):
+            return Run(None, self)
         with self._run.lock:
             event = self._list.replay()
         return Run(event, self)

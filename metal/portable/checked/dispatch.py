@@ -18,7 +18,7 @@ from .arena import ARRAYS, GROUPS, SLOTS, WHATS, arena
 from .edits import Site
 from .findings import Finding
 from .instrument import Array
-from .words import differing, endless, found
+from .words import differing, endless, found, left_out
 
 LARGE = 1 << 20  # bytes: what is larger is given back to the system after each dispatch
 UNWRITTEN = (1 << 56) - 1  # in a note: nobody, in this dispatch's serial
@@ -31,6 +31,7 @@ class Program:
     sites: list[Site]
     arrays: list[Array]
     unordered: bool
+    place: tuple[str, int, int, str]  # the kernel's name in the source: file, line, column, the line
 
 
 @dataclass(frozen=True)
@@ -81,12 +82,27 @@ class Dispatch:
         self.sizes = what.lengths + [a.size for a in self._program.arrays[len(what.lengths) :]]
         self._place(what.bound)
         try:
-            findings = [f for f in self._pass(what.group) if f.check in checks]
+            findings = self._pass(what.group) + self._left_out(what.complete)
+            findings = [f for f in findings if f.check in checks]
             if not findings and not self._program.unordered and not self.arena.control[0]["stop"]:
                 findings = self._others(what, checks, widths)
             return findings
         finally:
             self._end()
+
+    def _left_out(self, complete: Sequence[int]) -> list[Finding]:
+        """Buffers that should have been written whole, and were not."""
+        found = []
+        for index in complete:
+            place = self.places.get(index)
+            if place is None or place.slot not in self._written:
+                raise error(f"complete=[{index}]: '{self._info.name}' writes no buffer({index})")
+            first = -(-place.offset // 4)
+            records = self.arena.notes(place.slot, place.length)[first:, 0]
+            missing = (records >> 56 != self.arena.serial) | ((records & UNWRITTEN) == UNWRITTEN)
+            if missing.any():
+                found.append(left_out(self._info, self._program, index, int(missing.argmax()) * 4, int(missing.sum()) * 4))
+        return found
 
     def _pass(self, full: Three, order: int = 0) -> list[Finding]:
         self.full = full

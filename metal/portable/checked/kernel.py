@@ -41,6 +41,7 @@ class CheckedKernel(Kernel):
         self._places[part] = {
             "sites": [asdict(s) for s in found.sites[:SITES]],
             "unordered": found.unordered,
+            "kernels": {name: lowered.where.locate(info.at) for name, info in lowered.kernels.items()},
             "arrays": {name: [asdict(a) for a in arrays] for name, arrays in found.arrays.items()},
         }
         return self._device._runtime.build(copy, _before(), fast=False)
@@ -49,11 +50,15 @@ class CheckedKernel(Kernel):
 class CheckedFunction(Function):
     """A kernel function whose every dispatch is waited for; raises KernelFault for what the kernel did."""
 
+    checked = True
+
     def __init__(self, kernel: CheckedKernel, info: KernelInfo, part: Part):
         super().__init__(kernel, info, part)
         places = kernel._places[part]
         arrays = [Array(**a) for a in places["arrays"][info.name]]
-        self._places = Program([Site(**s) for s in places["sites"]], arrays, places["unordered"])
+        self._places = Program(
+            [Site(**s) for s in places["sites"]], arrays, places["unordered"], tuple(places["kernels"][info.name])
+        )
         self.time_limit = TIME_LIMIT
 
     def __call__(self, count: int, *buffers) -> Run:

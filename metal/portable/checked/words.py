@@ -91,6 +91,14 @@ def endless(dispatch: Dispatch, info: KernelInfo, program: Program) -> Finding:
     return Finding("time", info.name, site.file, site.line, site.column, site.source, message)
 
 
+def left_out(info: KernelInfo, program: Program, index: int, at: int, missing: int) -> Finding:
+    """The finding that an output, asked to be complete, is not. It stands at the kernel's name."""
+    name = next(b.name for b in info.buffers if b.index == index)
+    message = f"leaves {missing:,} bytes of buffer({index}) '{name}' unwritten, the first at byte {at:,}"
+    file, line, column, source = program.place
+    return Finding("unwritten", info.name, file, line, column, source, message, index, name, at)
+
+
 def differing(
     dispatch: Dispatch, info: KernelInfo, program: Program, check: str, how: int, slot: int, at: int, site: int
 ) -> Finding:
