@@ -42,7 +42,7 @@ class Trial:
 
     def run(self, checks: str | None = None) -> tuple[Any, ...]:
         """The findings of one run. Raises ValueError or `metal.error` where it cannot be run so."""
-        from metal.portable import Device, KernelFault
+        from metal.portable import Device, KernelFault, error
 
         device = Device(checks=checks or self.checks)
         kernel = device.kernel(f'#line 1 "{self.path}"\n{self.source}')
@@ -63,6 +63,8 @@ class Trial:
                 function.dispatch(**given, buffers=bound, threadgroup_memory=memory, complete=self.complete)
         except KernelFault as fault:
             return fault.findings
+        except error as problem:
+            raise ValueError(f"{self.path} cannot be run as its comments say: {problem}") from None
         return ()
 
 
@@ -76,6 +78,8 @@ def _buffer(device: Any, kind: str, length: str, *contents: str) -> Any:
         values = np.arange(count) % 100 / (8 if dtype.kind == "f" else 1)
     else:
         values = np.resize([0.0 if c == "zeros" else float(c) for c in contents], count)
+    if dtype.kind != "f" and (values != values.astype(dtype)).any():
+        raise ValueError(f"'{' '.join(contents)}' are no values of {kind}")
     return device.buffer(values.astype(dtype))
 
 
@@ -101,7 +105,9 @@ def _take(trial: Trial, what: str, index: str, text: str) -> None:
     words = text.split()
     if what == "run":
         trial.shape = {name: _numbers(numbers) for name, *numbers in (part.split() or [""] for part in text.split(","))}
-        if not set(trial.shape) <= set(_SHAPES) or not all(trial.shape.values()):
+        ways = [name for name in ("threads", "grid", "threadgroups") if name in trial.shape]
+        whole = len(ways) == 1 and ("threadgroup" in trial.shape) == (ways != ["threads"])
+        if not whole or not set(trial.shape) <= set(_SHAPES) or not all(trial.shape.values()):
             raise ValueError(f"'{text}' is no way to run a kernel; it is like '{_FORM}'")
     elif what == "buffer":
         same = len(words) == 4 and words[0] == "same" and words[2] == "at" and all(w.isdigit() for w in words[1::2])
@@ -114,6 +120,8 @@ def _take(trial: Trial, what: str, index: str, text: str) -> None:
             raise ValueError(f"'{text}' is no buffer: a type ({', '.join(TYPES)}), a length, and ramp, zeros, empty or values")
         trial.buffers.append(words)
     elif what == "constants":
+        if len(words) % 2:
+            raise ValueError(f"'{text}' should be pairs of a function constant and its value")
         for name, value in zip(words[::2], words[1::2], strict=True):
             known = {"true": True, "false": False}.get(value)
             number = known if known is not None else _numbers([value], float if "." in value else int)[0]
@@ -121,7 +129,9 @@ def _take(trial: Trial, what: str, index: str, text: str) -> None:
     elif what == "complete":
         trial.complete = _numbers(words)
     elif what == "time":
-        (trial.time,) = _numbers(words, float)
+        (trial.time,) = _numbers(words[:1] or [""], float)
+        if not trial.time > 0:
+            raise ValueError(f"'{text}' should be seconds, more than 0")
     else:
         setattr(trial, what, text)
 

@@ -274,12 +274,12 @@ inline bool fl_goes_on(uint site) {
     return !stop;
 }
 template <typename T> inline void fl_poison(thread T *p) {
-    for (uint i = 0; i < sizeof(T); i++) ((thread uchar *)p)[i] = 0xcd;
+    for (uint i = 0; i < sizeof(T); i++) ((thread uchar *)p)[i] = 0x0b;  // small as a float: a sum shows
 }
 template <typename T> inline T fl_poisoned() { T x; fl_poison(&x); return x; }
 inline void fl_look(const thread uint *words, uint bytes, uint site) {
     bool unset = false;
-    for (uint i = 0; i < bytes / 4; i++) unset |= words[i] == 0xcdcdcdcd;
+    for (uint i = 0; i < bytes / 4; i++) unset |= words[i] == 0x0b0b0b0b;
     fl_report(unset, site, FL_PRIVATE, 0, 0, 0, 0);
 }
 template <typename T> inline T fl_seen(T x, uint bytes, uint site) {
