@@ -44,6 +44,7 @@ class Runtime:
         self.context = cl.Context([self.device])
         self.queue = cl.CommandQueue(self.context)
         self.lock = threading.RLock()
+        self.forked = False  # whether this is a child of the process that opened it
         # Sources that differ in what is no part of the program, a threadgroup's width for one, are built once.
         self._built: dict[tuple[str, str], Any] = {}
         os.register_at_fork(before=self._settle, after_in_parent=self._go_on, after_in_child=self._unlock)
@@ -63,6 +64,7 @@ class Runtime:
         self.lock.release()
 
     def _unlock(self) -> None:
+        self.forked = True
         self.lock = threading.RLock()  # held by a thread that the child has not
 
     def build(self, lowered: Lowered, before: str = "", *, fast: bool = True):

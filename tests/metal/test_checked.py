@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -79,3 +82,59 @@ def test_a_kernel_that_does_not_end_is_stopped_and_the_device_goes_on():
     x, out = np.arange(65, dtype=np.float32), device.buffer(256)
     device.kernel(SHIFT).function("shift").dispatch(grid=64, threadgroup=32, buffers=[x, out])
     assert np.frombuffer(out, np.float32).tolist() == list(range(1, 65))
+
+
+LOOPS = {
+    "a counter that wraps": "for (uchar k = 0; k < 256; k++) out[i] += 1;",
+    "a counter set back by reference": "for (uint k = 0; k < 4; k++) { out[i] = 1; reset(k); }",
+    "a limit that is far away": "uint s = i; for (uint a = 0; a < 4000000000u; a++) for (uint b = 0; b < 4000000000u; b++) s = s * s + b; out[i] = s;",
+}
+
+
+@pytest.mark.parametrize("body", LOOPS.values(), ids=LOOPS.keys())
+def test_a_loop_that_only_looks_counted_is_stopped_too(body):
+    head = "void reset(thread uint &k) { k = 0; }\nkernel void f(device float *out [[buffer(0)]], uint i [[thread_position_in_grid]])"
+    function = Device(checks="time").kernel(f"{head} {{ {body} }}").function("f")
+    function.time_limit = 0.2
+    with pytest.raises(KernelFault, match="does not end"):
+        function(32, np.zeros(1024, np.float32))
+
+
+def test_loops_are_stopped_wherever_their_condition_stands():
+    body = """uint k = 3;
+        while (uint z = k) k = z - 1;
+        for (; uint z = k; ) k = z - 1;
+        for (char c = ';'; c < '(' + 30; c++) k += 1;
+        out[i] = k;"""
+    source = f"kernel void f(device float *out [[buffer(0)]], uint i [[thread_position_in_grid]]) {{ {body} }}"
+    device = Device(checks="all")
+    out = device.buffer(4096)
+    device.kernel(source).function("f")(32, out)
+    assert np.frombuffer(out, np.float32)[:32].tolist() == [11.0] * 32
+
+
+INTERRUPTED = """
+import os, signal, threading
+import numpy as np
+from metal.portable import Device
+device = Device(checks="default")
+kernel = device.kernel("kernel void w(device float *y [[buffer(0)]]) { while (y[0] == 0) {} }")
+wait = kernel.function("w")
+wait(32, device.buffer(np.ones(1, np.float32)))  # compiled
+threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+try:
+    wait(32, device.buffer(np.zeros(1, np.float32)))
+except KeyboardInterrupt:
+    print("interrupted")
+wait(32, device.buffer(np.ones(1, np.float32)))
+child = os.fork()
+if not child:
+    wait(32, device.buffer(np.ones(1, np.float32)))
+    os._exit(7)
+print("child", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_ctrl_c_ends_a_dispatch_and_leaves_the_device_fit_for_the_next_and_for_a_fork():
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.split("\n")) == (0, ["interrupted", "child 7", ""]), done.stderr

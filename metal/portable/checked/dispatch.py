@@ -246,6 +246,17 @@ class Dispatch:
     def _launch(self, size: int, threads: int) -> None:
         event = self._run.cl.enqueue_nd_range_kernel(self._run.queue, self._kernel, (size,), (threads,))
         self._run.queue.flush()
+        if self._run.forked:  # in a child nobody works but who waits
+            event.wait()
+            return
+        try:
+            self._wait(event)
+        except BaseException:  # Ctrl-C: the kernel must not outlive its dispatch
+            self.arena.control[0]["stop"] = 1
+            event.wait()
+            raise
+
+    def _wait(self, event: Any) -> None:
         done, pause = self._run.cl.command_execution_status.COMPLETE, 0.0
         while (status := event.command_execution_status) > done:
             if time.monotonic() > self._deadline:

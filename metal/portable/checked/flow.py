@@ -32,7 +32,7 @@ class Flow(Edits):
 
     def _enter(self, body: Cursor) -> None:
         """A function's body begins."""
-        self._constants = set(re.findall(r"\b(?:constexpr|constant)\b[\w\s]*?\b(\w+)\s*=\s*\d+[uU]?\s*;", self.text))
+        self._constants = dict(re.findall(r"\b(?:constexpr|constant)\b[\w\s]*?\b(\w+)\s*=\s*(\d+)[uU]?\s*;", self.text))
         calls = [n for n in body.walk_preorder() if n.kind == K.CALL_EXPR]
         self._barriers = [n.extent.start.offset for n in calls if called(n) in self._barred]
         self._outer: list[Cursor] = []  # the loops and switches around
@@ -126,6 +126,8 @@ class Flow(Edits):
         self._outer.pop()
 
     def _stoppable(self, node: Cursor, start: int, end: int) -> None:
+        if re.match(r"\w[\w ]*[\s*&]\w+\s*=[^=]", self.text[start:end]):
+            return  # `while (uint z = k)`: nothing may stand before a declaration
         site = self._site((start, end))
         goes_on = f"fl_goes_on({site})"
         if start == end:
@@ -145,19 +147,24 @@ class Flow(Edits):
         if len(children) < 3 or not steps.fullmatch(self._words(children[-2])):
             return False
         changed = rf"\b{name}\s*(?:[-+*/%&|^]|<<|>>)?=(?!=)|\b{name}\s*(?:--|\+\+)|(?:--|\+\+)\s*{name}\b"
+        changed += rf"|[(,]\s*{name}\s*[,)]|&\s*{name}\b"  # by reference, perhaps
         if re.search(changed, self._words(children[-1])):
             return False  # the body has its own way with the counter
-        return limit.rstrip("uU").isdigit() or limit in self._constants
+        if not re.match(r"(?:const )?(?:uint|int|size_t|ushort|short)\b", self._words(children[0])):
+            return False  # a counter of few bits may wrap before it is there
+        value = str(self._constants.get(limit, limit)).rstrip("uU")
+        return value.isdigit() and int(value) <= 1024
 
     def _condition(self, node: Cursor, children: list[Cursor]) -> tuple[int, int]:
         """Where a loop's condition stands; an empty range where it has none."""
         if node.kind != K.FOR_STMT:
             return self._span(children[0] if node.kind == K.WHILE_STMT else children[-1])
-        at = self.text.index("(", self._span(node)[0]) + 1
+        text = re.sub(r"'(?:\\.|[^'\\])+'", lambda m: "0" * len(m[0]), self.text)  # ';' is no semicolon
+        at = text.index("(", self._span(node)[0]) + 1
         marks: list[int] = []
         depth = 0
         while len(marks) < 2:  # the two semicolons
-            c = self.text[at]
+            c = text[at]
             depth += (c in "([{") - (c in ")]}")
             if c == ";" and not depth:
                 marks.append(at)

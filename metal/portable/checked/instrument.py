@@ -18,7 +18,7 @@ from .flow import Flow
 from .numbers import Numbers
 from .tree import FUNCTIONS, called, in_program, is_array, is_value, memory, operator
 
-READ, WRITE, ATOMIC = 1, 2, 4
+READ, WRITE, ATOMIC, PADDED = 1, 2, 4, 16  # padded: some of it nobody need have written
 PATH, BOUNDS = -1, 0  # roles: part of a longer access; an address that something is bound to
 _SWIZZLE = re.compile(r"\.\s*([xyzwrgba]{1,4})\s*$")
 _COMPONENT = {c: n % 4 for n, c in enumerate("xyzwrgba")}
@@ -206,6 +206,13 @@ class Instrument(Flow, Numbers):
 
     def _access(self, where: Cursor, node: Cursor, role: int, part: tuple[int, int] | None = None) -> None:
         """A call around `where`: it is accessed by `node`, whole or (first byte, bytes) of it."""
+        kind = node.type.get_canonical()
+        if (
+            role > 0
+            and role & READ
+            and (kind.kind == TypeKind.RECORD or (kind.kind == TypeKind.EXTVECTOR and kind.element_count == 3))
+        ):
+            role |= PADDED
         root = self._root(node)
         tail = f"), {self._site(node, self._named(node))}, {role}"
         if part is None and root:

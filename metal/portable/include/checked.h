@@ -67,7 +67,7 @@ inline void fl_report(bool wrong, uint site, uint what, ulong address, uint inde
 }
 
 // --- accesses --------------------------------------------------------------------------------------------------------------
-enum { fl_reads = 1, fl_writes = 2, fl_atomically = 4, fl_constant = 8, fl_unknown = 31 };
+enum { fl_reads = 1, fl_writes = 2, fl_atomically = 4, fl_constant = 8, fl_padded = 16, fl_unknown = 31 };
 // a note's record: serial 8 | threadgroup 24 | thread 10 | barriers passed 11 | SIMD-group's barriers 6 | bytes 4 | atomic 1
 inline bool fl_clash(ulong old, ulong mine, bool shared) {
     const ulong both = old ^ mine;
@@ -89,7 +89,7 @@ FL_CALLED void fl_note_access(ulong at, uint site, uint how, ulong ordered, ulon
     const bool unwritten = shared ? (wrote ^ ordered) >> 32 != 0 : current && nobody;
     uint what = FL_WHATS, other_site = 0;
     ulong other = 0;
-    if (unwritten && how & fl_reads && !(how & fl_atomically && !shared)) what = FL_UNWRITTEN;
+    if (unwritten && how & fl_reads && !(how & fl_padded) && !(how & fl_atomically && !shared)) what = FL_UNWRITTEN;
     if (how & fl_writes) {
         const ulong read = note->read, before = note->read_before;
         const bool last = fl_clash(read, passed, shared);
