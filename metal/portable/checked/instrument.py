@@ -207,11 +207,9 @@ class Instrument(Flow, Numbers):
     def _access(self, where: Cursor, node: Cursor, role: int, part: tuple[int, int] | None = None) -> None:
         """A call around `where`: it is accessed by `node`, whole or (first byte, bytes) of it."""
         kind = node.type.get_canonical()
-        if (
-            role > 0
-            and role & READ
-            and (kind.kind == TypeKind.RECORD or (kind.kind == TypeKind.EXTVECTOR and kind.element_count == 3))
-        ):
+        padded = kind.kind == TypeKind.RECORD and "fl_packed" not in kind.spelling
+        padded = padded or (kind.kind == TypeKind.EXTVECTOR and kind.element_count == 3)
+        if padded and role > 0 and role & READ:
             role |= PADDED
         root = self._root(node)
         tail = f"), {self._site(node, self._named(node))}, {role}"
