@@ -10,10 +10,8 @@ import numpy
 import pytest
 
 from metal import health
+from metal.source import WIDTHS
 from metal.tensor import Gpu
-
-# A multiple of 32 up to 1024; 448 and 832 are what Apple's compiler gives kernels that need many registers.
-WIDTHS = [32, 64, 256, 448, 832, 1024]
 
 
 @lru_cache(maxsize=1)

@@ -18,6 +18,10 @@ SOLUTION = ROOT / "milestones"
 _INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"\s*$')
 _KERNEL = re.compile(r"^\s*(?:template\s*<[^;{]*>\s*)?kernel\b")
 
+# Widths of a threadgroup at which every kernel must be right; 448 and 832 are what Apple's compiler gives kernels that need
+# many registers.
+WIDTHS = (32, 64, 256, 448, 832, 1024)
+
 
 def workbook() -> Path:
     """The learner's folder: `FIRSTLIGHT_WORKBOOK`, or `workbook/` at the top of the repository (ignored by git)."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 
-WIDTHS = [32, 64, 256, 448, 832, 1024]
 LANES = 1024 * 13  # 13 groups of 1024, 29.7 of 448 …
 THREADS = LANES - 11  # … and a last SIMD-group with lanes that have returned
 KINDS = {"char": np.int8, "uchar": np.uint8, "short": np.int16, "ushort": np.uint16, "int": np.int32, "uint": np.uint32,

@@ -6,8 +6,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from metal.source import WIDTHS
 from tests.metal import lanes
-from tests.metal.lanes import BRANCHES, KINDS, LANES, MIXED, WIDTHS
+from tests.metal.lanes import BRANCHES, KINDS, LANES, MIXED
 
 FOUR = (-1, 4)
 

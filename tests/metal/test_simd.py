@@ -8,9 +8,10 @@ import pytest
 import metal
 from metal.portable.frontend import check
 from metal.portable.translate import lower
+from metal.source import WIDTHS
 from tests.metal import lanes
 from tests.metal.conftest import HEAD
-from tests.metal.lanes import BRANCHES, KINDS, LANES, MIXED, THREADS, WIDTHS
+from tests.metal.lanes import BRANCHES, KINDS, LANES, MIXED, THREADS
 
 INT = lanes.calls("simd_", 32, np.int32)
 # One program: each branch in a kernel of its own, at a width of its own

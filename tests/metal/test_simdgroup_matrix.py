@@ -8,9 +8,9 @@ import pytest
 import metal
 from metal.portable.frontend import check
 from metal.portable.translate import lower
+from metal.source import WIDTHS
 from tests.metal.conftest import HEAD
 
-WIDTHS = [32, 64, 256, 448, 832, 1024]
 TYPES = {"float": np.float32, "half": np.float16}
 GROUPS = 60  # SIMD-groups that each take a matrix of their own
 PARAMETERS = "uint i [[thread_position_in_grid]], uint lane [[thread_index_in_simdgroup]]"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.metal.lanes import WIDTHS
+from metal.source import WIDTHS
 
 
 def at_every_width(kernel: str) -> str:

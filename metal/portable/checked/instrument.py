@@ -16,7 +16,7 @@ from clang.cindex import CursorKind as K
 from ..lowered import Buffer, Lowered
 from .flow import Flow
 from .numbers import Numbers
-from .tree import FUNCTIONS, called, in_program, is_array, is_value, memory, operator
+from .tree import FUNCTIONS, called, in_program, is_array, memory, operator
 
 READ, WRITE, ATOMIC, PADDED = 1, 2, 4, 16  # padded: some of it nobody need have written
 PATH, BOUNDS = -1, 0  # roles: part of a longer access; an address that something is bound to
@@ -300,11 +300,12 @@ class Instrument(Flow, Numbers):
             return
         if "constexpr" in self.text[start:name]:
             return
+        values = [child for child in children if child.kind.is_expression()]  # the others are parts of its type
         if node.type.get_canonical().kind == TypeKind.POINTER and node.get_usr() not in self._assigned:
-            root = next((self._root(child) for child in filter(is_value, children)), None)
+            root = next(map(self._root, values), None)
             if root is not None:
                 self._rooted[node.get_usr()] = root
-        for child in filter(is_value, children):
+        for child in values:
             # `constant Args &args = *fl_ref_args`, a kernel's parameter: all of it must be there
             whole = self._words(child).startswith("*fl_ref_") and memory(child.type) == "constant"
             self._visit(child, BOUNDS if bound and not whole else READ)

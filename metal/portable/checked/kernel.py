@@ -7,6 +7,8 @@ from dataclasses import asdict
 from functools import cache
 from typing import Any
 
+from metal.source import WIDTHS
+
 from .. import frontend
 from ..device import Kernel
 from ..function import Function, Part, Prepared, Run
@@ -19,14 +21,10 @@ from .findings import KernelFault
 from .instrument import Array, Instrument
 
 TIME_LIMIT = 10.0  # seconds
-WIDTHS = (32, 64, 256, 448, 832, 1024)  # of a threadgroup; 448 and 832 are what kernels get that need many registers
 
 
 class CheckedKernel(Kernel):
     """A source whose kernels are instrumented."""
-
-    _sites: list[Site]
-    _arrays: dict[str, list[Array]]
 
     def _function(self, info: KernelInfo, part: Part) -> Function:
         return CheckedFunction(self, info, part)

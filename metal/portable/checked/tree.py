@@ -61,8 +61,3 @@ def memory(kind: Any) -> str:
 
 def is_array(kind: Any) -> bool:
     return kind.get_canonical().kind in _ARRAYS
-
-
-def is_value(node: Cursor) -> bool:
-    """Whether a declaration's child is what it begins with, not a part of its type."""
-    return node.kind.is_expression()

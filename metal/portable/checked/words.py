@@ -44,8 +44,7 @@ def found(dispatch: Dispatch, info: KernelInfo, program: Program, what: str, rec
     elif what == "MISALIGNED":
         message = f"byte {offset:,} of {memory} is no multiple of {other}, the alignment of what is accessed there"
     elif what == "INDEX":
-        signed = int(record["address"]) - (1 << 64 if int(record["address"]) >> 63 else 0)
-        message = f"index {signed:,} of an array of {index}: {site.text}"
+        message = f"index {_signed(record):,} of an array of {index}: {site.text}"
     elif what == "UNWRITTEN":
         whose = "in this threadgroup" if space == "threadgroup variable" else "neither host nor device"
         message = f"reads byte {offset:,} of {memory}, which nobody has written ({whose})"
@@ -69,8 +68,7 @@ def found(dispatch: Dispatch, info: KernelInfo, program: Program, what: str, rec
     elif what == "ZERO":
         message = f"an integer is divided by 0, which may never end here: {site.text}"
     elif what == "OVERFLOW":
-        exact = int(record["address"]) - (1 << 64 if int(record["address"]) >> 63 else 0)
-        message = f"{site.text} is {exact:,}, more than its 32 bits hold: {index:,} is used"
+        message = f"{site.text} is {_signed(record):,}, more than its 32 bits hold: {index:,} is used"
     elif what == "NOT_ATOMIC":
         message = f"atomic operations on what is not declared atomic: {site.text}"
     elif what == "STRANGE":
@@ -112,6 +110,11 @@ def differing(
     message = f"byte {offset:,} of {space} '{name}', written here last, is another with {other}"
     where = (place.file, place.line, place.column, place.source)
     return Finding(check, info.name, *where, message, buffer, name, offset)
+
+
+def _signed(record: np.void) -> int:
+    """What a record has for an address, where it is a number."""
+    return int(record["address"].astype("<i8"))
 
 
 def _bytes(n: int) -> str:
