@@ -1,17 +1,17 @@
-"""pytest's setting for the whole repository: the device, its widths, three states in the summary."""
+"""pytest's setting for the whole repository: the device, its widths, what runs in how many processes."""
 
 from __future__ import annotations
 
-import platform
 from functools import lru_cache
 from pathlib import Path
 
-import numpy
 import pytest
 
 from metal import health
 from metal.source import WIDTHS
 from metal.tensor import Gpu
+
+pytest_plugins = ["tests.plugin.seam", "tests.plugin.report", "tests.plugin.results"]
 
 
 @lru_cache(maxsize=1)
@@ -82,27 +82,3 @@ def pytest_collection_modifyitems(config, items) -> None:
     if benches:
         items[:] = [item for item in items if item not in benches]
         config.hook.pytest_deselected(items=benches)
-
-
-def pytest_report_header(config) -> list[str]:
-    versions = f"Python {platform.python_version()}, NumPy {numpy.__version__}"
-    return [f"device: {health.device_name()}; checks: {health.spec_checks}; {versions}"]
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    """What checked mode found reads as findings about the kernel, at its line: no traceback through our harness."""
-    report = yield
-    fault = call.excinfo.value if call.excinfo is not None else None
-    if hasattr(fault, "findings"):
-        notes = list(getattr(fault, "__notes__", []))
-        report.longrepr = "\n\n".join([str(fault), *notes, f"again: pytest '{item.nodeid}'"])
-    return report
-
-
-def pytest_terminal_summary(terminalreporter) -> None:
-    """Three states, never two: a skip is never a pass."""
-    stats = {name: len(terminalreporter.stats.get(name, [])) for name in ("passed", "failed", "error", "skipped")}
-    terminalreporter.write_line(
-        f"three states: {stats['passed']} passed, {stats['failed'] + stats['error']} failed, {stats['skipped']} not run here"
-    )

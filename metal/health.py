@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from importlib import metadata
+from typing import Any
 
 import numpy as np
 
@@ -67,9 +68,21 @@ def packages() -> dict[str, str]:
 
 
 spec_checks = "default"  # pytest's --checks: what the device of a spec looks for
+dispatched: set[str] = set()  # "m2/rms_norm" of every kernel file that a SpecGpu ran; whoever reads it empties it
+
+
+class SpecGpu(Gpu):
+    """The device as specs use it: outputs poisoned, kernels checked where they can be (metalcompute has no checks)."""
+
+    def __init__(self, width: int | None = None):
+        device = metal.Device() if sys.platform == "darwin" else metal.Device(checks=spec_checks)
+        super().__init__(device, width=width, poison=True)
+
+    def run(self, function: Any, threads: int, *arguments: Any) -> None:
+        dispatched.add("/".join(self.files.get(id(function), ("", "?"))))
+        super().run(function, threads, *arguments)
 
 
 def spec_gpu(width: int | None = None) -> Gpu:
-    """The device as specs use it: outputs poisoned, kernels checked where they can be (metalcompute has no checks)."""
-    device = metal.Device() if sys.platform == "darwin" else metal.Device(checks=spec_checks)
-    return Gpu(device, width=width, poison=True)
+    """A device for a spec, of this width."""
+    return SpecGpu(width)

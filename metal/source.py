@@ -1,14 +1,15 @@
 """Whose kernel, and as one text: the one seam between a learner's workbook and the shipped solution.
 
-`read("m2", "rms_norm")` finds `rms_norm.metal` in `workbook/m2/` if it is there, else in `milestones/m2/`, inlines the
-file's own `#include "…"` lines (beside it, or `../mN/…`), and marks every change of file with `#line`, so that a device,
-which is only handed text, still reports the file's own lines.
+`read("m2", "rms_norm")` finds `rms_norm.metal` in `milestones/m2/`; or in `workbook/m2/`, if it is there and `use` was told to
+take that file. It inlines the file's own `#include "…"` lines (beside it, or `../mN/…`), and marks every change of file with
+`#line`, so that a device, which is only handed text, still reports the file's own lines.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import metal
@@ -16,6 +17,7 @@ import metal
 ROOT = Path(__file__).resolve().parent.parent
 SOLUTION = ROOT / "milestones"
 _INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"\s*$')
+_MILESTONE = re.compile(r"m\d$")
 _KERNEL = re.compile(r"^\s*(?:template\s*<[^;{]*>\s*)?kernel\b")
 
 # Widths of a threadgroup at which every kernel must be right; 448 and 832 are what Apple's compiler gives kernels that need
@@ -23,18 +25,33 @@ _KERNEL = re.compile(r"^\s*(?:template\s*<[^;{]*>\s*)?kernel\b")
 WIDTHS = (32, 64, 256, 448, 832, 1024)
 
 
+def _nobodys(milestone: str, file: str) -> bool:
+    return False
+
+
+_learners: Callable[[str, str], bool] = _nobodys
+
+
 def workbook() -> Path:
     """The learner's folder: `FIRSTLIGHT_WORKBOOK`, or `workbook/` at the top of the repository (ignored by git)."""
-    return Path(os.environ.get("FIRSTLIGHT_WORKBOOK") or ROOT / "workbook")
+    return Path(os.environ.get("FIRSTLIGHT_WORKBOOK") or ROOT / "workbook").absolute()
 
 
-def find(milestone: str, name: str) -> Path:
-    """The file that stands for `name.metal` of a milestone. Raises FileNotFoundError naming both places looked in."""
-    places = [folder / milestone / f"{name}.metal" for folder in (workbook(), SOLUTION)]
+def use(learners: Callable[[str, str], bool] | None) -> None:
+    """From now on take the workbook's file, where there is one, if `learners("m2", "rms_norm.metal")`; None: never."""
+    global _learners
+    _learners = learners or _nobodys
+
+
+def find(milestone: str, file: str) -> Path:
+    """Where a milestone's file is: the workbook's or the shipped one. Raises FileNotFoundError naming the places looked in."""
+    places = [SOLUTION / milestone / file]
+    if _learners(milestone, file):
+        places.insert(0, workbook() / milestone / file)
     for path in places:
         if path.is_file():
             return path
-    raise FileNotFoundError(f"no kernel file {milestone}/{name}.metal: looked for {places[0]} and {places[1]}")
+    raise FileNotFoundError(f"no kernel file {milestone}/{file}: looked for {' and '.join(map(str, places))}")
 
 
 def read(milestone: str, name: str, width: int | None = None) -> str:
@@ -46,13 +63,14 @@ def read(milestone: str, name: str, width: int | None = None) -> str:
     """
     if width is not None and (width % 32 or not 32 <= width <= 1024):
         raise ValueError(f"threadgroup width must be a multiple of 32 from 32 to 1024, got {width}")
-    return _expand(find(milestone, name), f"{milestone}/{name}.metal", width, ())
+    return _expand(find(milestone, f"{name}.metal"), f"{milestone}/{name}.metal", width, ())
 
 
 def _expand(path: Path, label: str, width: int | None, above: tuple[Path, ...]) -> str:
     if path in above:
         raise ValueError(f"{label}: #include goes round in a circle: {' → '.join(p.name for p in (*above, path))}")
-    out = [f'#line 1 "{label}"']
+    shown = label if path.is_relative_to(SOLUTION) else f"workbook/{label}"
+    out = [f'#line 1 "{shown}"']
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as problem:
@@ -61,12 +79,14 @@ def _expand(path: Path, label: str, width: int | None, above: tuple[Path, ...]) 
         include = _INCLUDE.match(line)
         if include:
             milestone, _, file = os.path.normpath(Path(label).parent / include.group(1)).rpartition("/")
-            target = find(milestone, file.removesuffix(".metal")) if file.endswith(".metal") else path.parent / include.group(1)
-            out += [_expand(target, f"{milestone}/{file}", width, (*above, path)), f'#line {number + 1} "{label}"']
+            if not _MILESTONE.match(milestone):
+                raise metal.error(f"{shown}:{number}: #include {include.group(1)!r} leads out of the milestones' folders")
+            inner = _expand(find(milestone, file), f"{milestone}/{file}", width, (*above, path))
+            out += [inner, f'#line {number + 1} "{shown}"']
         elif width is not None and _KERNEL.match(line):
             head, kernel = line.split("kernel", 1)
             mark = f"{head}[[max_total_threads_per_threadgroup({width})]]"
-            out += [mark, f'#line {number} "{label}"', " " * len(head) + "kernel" + kernel]
+            out += [mark, f'#line {number} "{shown}"', " " * len(head) + "kernel" + kernel]
         else:
             out.append(line)
     return "\n".join(out) + "\n"

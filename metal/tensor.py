@@ -70,17 +70,19 @@ class Gpu:
         self.device = metal.Device() if device is None else device
         self._compiling, self._waiting = compiling or (lambda done: None), waiting or (lambda: None)
         self.width, self.poison = width, poison
-        self._functions: dict[tuple[str, str, str], Any] = {}
+        self._functions: dict[tuple[Any, str], Any] = {}
+        self.files: dict[int, tuple[str, str]] = {}  # of each kernel function, by its id(): milestone and file
         self._constants: dict[bytes, Any] = {}
         self._runs: deque[Any] = deque()
 
     def kernel(self, milestone: str, file: str, name: str | None = None) -> Any:
         """The kernel function `name` (default: as the file) of `milestone/file.metal`, compiled on first use."""
-        key = (milestone, file, name or file)
+        key = (source.find(milestone, f"{file}.metal"), name or file)
         if key not in self._functions:
             self._compiling(len(self._functions))
             compiled = self.device.kernel(source.read(milestone, file, self.width))
             self._functions[key] = compiled.function(name or file)
+            self.files[id(self._functions[key])] = (milestone, file)
         return self._functions[key]
 
     def run(self, function: Any, threads: int, *arguments: Any) -> None:

@@ -7,6 +7,14 @@ from typing import Any
 import numpy as np
 
 
+class Mismatch(AssertionError):  # noqa: N818 - pytest shows the name; it says what it is
+    """An output that is not what was expected, with both for a diagnosis."""
+
+    def __init__(self, message: str, got: np.ndarray, want: np.ndarray):
+        super().__init__(message)
+        self.got, self.want = got, want
+
+
 def assert_close(actual: Any, expected: Any, allowed: Any, *, what: str = "output") -> None:
     """Assert |actual − expected| ≤ allowed, element by element.
 
@@ -16,7 +24,7 @@ def assert_close(actual: Any, expected: Any, allowed: Any, *, what: str = "outpu
 
     >>> assert_close(np.float32([1, 2]), np.float32([1, 2.5]), 0.1)
     Traceback (most recent call last):
-    AssertionError: output: 1 of 2 elements differ (50.0%)
+    reference.compare.Mismatch: output: 1 of 2 elements differ (50.0%)
       worst at [1]: got 2.0, expected 2.5, error 0.5, allowed 0.1
       first wrong: [1]
     """
@@ -30,9 +38,11 @@ def assert_close(actual: Any, expected: Any, allowed: Any, *, what: str = "outpu
     bad = ~np.isfinite(got.astype(np.float64))
     if bad.any():
         where = _index(np.argmax(bad), got.shape)
-        raise AssertionError(
+        raise Mismatch(
             f"{what}: {bad.sum()} of {got.size} elements are NaN or ∞ ({bad.mean():.1%}), the first at {where}; "
-            "outputs are poisoned with NaN, so these may never have been written"
+            "outputs are poisoned with NaN, so these may never have been written",
+            got,
+            want,
         )
     error = np.abs(got.astype(np.float64) - want.astype(np.float64))
     limit = np.broadcast_to(np.asarray(_array(allowed), np.float64), error.shape)
@@ -41,11 +51,13 @@ def assert_close(actual: Any, expected: Any, allowed: Any, *, what: str = "outpu
         return
     worst = int(np.argmax(np.where(wrong, error - limit, -np.inf)))
     places = [_index(i, got.shape) for i in np.flatnonzero(wrong)[:5]]
-    raise AssertionError(
+    raise Mismatch(
         f"{what}: {wrong.sum()} of {got.size} elements differ ({wrong.mean():.1%})\n"
         f"  worst at {_index(worst, got.shape)}: got {got.flat[worst]}, expected {want.flat[worst]}, "
         f"error {error.flat[worst]:.6g}, allowed {limit.flat[worst]:.6g}\n"
-        f"  first wrong: {', '.join(places)}"
+        f"  first wrong: {', '.join(places)}",
+        got,
+        want,
     )
 
 
@@ -61,10 +73,12 @@ def assert_same(actual: Any, expected: Any, *, what: str = "output") -> None:
     if wrong.any():
         first = int(np.argmax(wrong))
         places = [_index(i, got.shape) for i in np.flatnonzero(wrong)[:5]]
-        raise AssertionError(
+        raise Mismatch(
             f"{what}: {wrong.sum()} of {got.size} elements differ ({wrong.mean():.1%}); the first at "
-            f"{_index(first, got.shape)}: got {got.flat[first]!r}, expected {want.flat[first]!r}\n"
-            f"  first wrong: {', '.join(places)}"
+            f"{_index(first, got.shape)}: got {got.flat[first]}, expected {want.flat[first]}\n"
+            f"  first wrong: {', '.join(places)}",
+            got,
+            want,
         )
 
 

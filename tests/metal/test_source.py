@@ -15,6 +15,7 @@ KERNEL = "kernel void {name}(device float *x [[buffer(0)]]) {{ x[0] = {value}; }
 def workbook(tmp_path, monkeypatch):
     """A learner's folder, used instead of the shipped kernels."""
     monkeypatch.setenv("FIRSTLIGHT_WORKBOOK", str(tmp_path))
+    monkeypatch.setattr(source, "_learners", lambda milestone, file: True)
 
     def write(name: str, text: str):
         path = tmp_path / name
@@ -27,8 +28,8 @@ def workbook(tmp_path, monkeypatch):
 def test_the_workbooks_kernel_stands_before_the_shipped_one(workbook):
     assert "rsqrt" in source.read("m2", "rms_norm")
     workbook("m2/rms_norm.metal", "// mine\n")
-    assert source.read("m2", "rms_norm").splitlines() == ['#line 1 "m2/rms_norm.metal"', "// mine"]
-    assert source.find("m2", "add").parent.parent == source.SOLUTION
+    assert source.read("m2", "rms_norm").splitlines() == ['#line 1 "workbook/m2/rms_norm.metal"', "// mine"]
+    assert source.find("m2", "add.metal").parent.parent == source.SOLUTION
 
 
 def test_a_kernel_that_is_nowhere_is_named_with_both_places(workbook):
@@ -38,24 +39,51 @@ def test_a_kernel_that_is_nowhere_is_named_with_both_places(workbook):
         source.read("m2", "nothing")
 
 
+def test_the_workbook_is_used_only_when_asked_for(workbook):
+    """A learner's half-written kernel must not stop the engine, nor the specs of other milestones."""
+    workbook("m2/rms_norm.metal", "// mine\n")
+    workbook("m2/add.metal", "// mine too\n")
+    source.use(lambda milestone, file: file == "add.metal")
+    assert "mine too" in source.read("m2", "add") and "rsqrt" in source.read("m2", "rms_norm")
+    source.use(None)
+    assert "mine" not in source.read("m2", "add")
+
+
+def test_a_header_is_the_workbooks_or_else_the_shipped_one(workbook):
+    workbook("m1/get_rows.metal", '#include "blocks.h"\n')
+    assert "Q4_1" in source.read("m1", "get_rows")
+    workbook("m1/blocks.h", "// my blocks\n")
+    assert "// my blocks" in source.read("m1", "get_rows")
+
+
+@pytest.mark.parametrize("name", ["../../milestones/m2/rms_norm.metal", "/etc/passwd", "../notes.h"])
+def test_an_include_stays_in_the_milestones(workbook, name):
+    """Else a workbook's kernel could be the shipped one."""
+    workbook("m2/rms_norm.metal", f'#include "{name}"\n')
+    with pytest.raises(metal.error, match=r"workbook/m2/rms_norm.metal:1: #include .* leads out of the milestones' folders"):
+        source.read("m2", "rms_norm")
+
+
 def test_an_error_in_an_included_file_is_reported_at_that_files_line(workbook, device):
     workbook("m8/helpers.metal", "// a\n// b\nfloat helper(float x) { return x + nope; }\n")
     workbook("m8/op.metal", '#include <metal_stdlib>\n#include "helpers.metal"\n' + KERNEL.format(name="op", value="helper(1)"))
-    with pytest.raises(metal.error, match=r"^m8/helpers.metal:3:36: error: use of undeclared identifier 'nope'\nfloat helper"):
+    with pytest.raises(
+        metal.error, match=r"^workbook/m8/helpers.metal:3:36: error: use of undeclared identifier 'nope'\nfloat helper"
+    ):
         device.kernel(source.read("m8", "op"))
 
 
 def test_an_error_after_an_include_is_reported_at_its_own_line(workbook, device):
     workbook("m8/helpers.metal", "constant float TWO = 2;\n")
     workbook("m8/op.metal", '#include "helpers.metal"\n\n' + KERNEL.format(name="op", value="nope"))
-    with pytest.raises(metal.error, match=r"^m8/op.metal:3:\d+: error: "):
+    with pytest.raises(metal.error, match=r"^workbook/m8/op.metal:3:\d+: error: "):
         device.kernel(source.read("m8", "op", width=64))
 
 
 def test_includes_reach_other_milestones_and_circles_are_refused(workbook):
     workbook("m8/a.metal", '#include "../m9/b.metal"\n')
     workbook("m9/b.metal", "constant int B = 1;\n")
-    assert source.read("m8", "a").splitlines()[1:3] == ['#line 1 "m9/b.metal"', "constant int B = 1;"]
+    assert source.read("m8", "a").splitlines()[1:3] == ['#line 1 "workbook/m9/b.metal"', "constant int B = 1;"]
     workbook("m9/b.metal", '#include "../m8/a.metal"\n')
     with pytest.raises(ValueError, match=r"goes round in a circle: a\.metal → b\.metal → a\.metal"):
         source.read("m8", "a")

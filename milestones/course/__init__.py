@@ -1,0 +1,1 @@
+"""The course: exercises, the learner's workbook, what the specs said of it."""

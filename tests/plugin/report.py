@@ -1,0 +1,141 @@
+"""Failures that teach: the spec's sentence, the smallest case, what is wrong and by how much, why, and how to see it again."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import textwrap
+import traceback
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metal import source
+from reference import diagnosis
+from tests.plugin import seam
+
+ROOT = source.ROOT
+_ARGUMENT = re.compile(r"^    (\w+)=(.*?),?(?:\s+# .*)?$")
+_HIDDEN = ("gpus", "gpu", "self")
+_told: set[tuple[Path, str]] = set()  # tests of which a failure has been told in full
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    diagnosis.calls.clear()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
+    report = yield
+    problem = call.excinfo.value if call.excinfo is not None else None
+    mine = seam.milestone_of(item.path) is not None or hasattr(problem, "findings")
+    if report.failed and problem is not None and mine and item.config.getoption("tbstyle") == "auto":
+        test = (item.path, item.name.partition("[")[0])
+        report.longrepr = "\n\n".join(words(item, problem)) if test not in _told else once_more(item, problem)
+        _told.add(test)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector):
+    """A learner's Python file that cannot be imported is a finding about that file."""
+    try:
+        report = yield
+    except SyntaxError as problem:  # pytest lets it pass
+        raise problem
+    if report.failed and seam.started and collector.path.suffix == ".py" and (found := _import_problem(str(report.longrepr))):
+        report.longrepr = f"{found}\n\nagain: pytest '{collector.nodeid}'"
+    return report
+
+
+def _import_problem(text: str) -> str | None:
+    """The end of an import's traceback from the learner's file on."""
+    at = text.find(str(source.workbook()))
+    return f"your file cannot be imported:\n{text[text.rfind(chr(10), 0, at) + 1 :]}" if at >= 0 else None
+
+
+def words(item: pytest.Item, problem: BaseException) -> list[str]:
+    """The paragraphs of a failure's report."""
+    title = item.name.partition("[")[0].removeprefix("test_").replace("_", " ")
+    why_it_matters = inspect.cleandoc(getattr(getattr(item, "obj", None), "__doc__", None) or "")
+    parts = [f"THE SPEC SAYS: {title}" + (f"\n{textwrap.indent(why_it_matters, '  ')}" if why_it_matters else "")]
+    if case := case_of(item, problem):
+        parts.append(f"case: {case}")
+    parts.append(what(item, problem))
+    if hasattr(problem, "got") and (why := _bound(item)):
+        parts.append(f"why this bound: {why}")
+    if not hasattr(problem, "findings"):
+        parts += [f"diagnosis: {sentence}" for sentence in diagnosis.diagnose(problem)]
+    parts.append(f"again: {again(item)}")
+    return parts
+
+
+def once_more(item: pytest.Item, problem: BaseException) -> str:
+    """Another case of a test whose failure was told above."""
+    first, *_ = str(problem).strip().splitlines() or ["it failed"]
+    return f"the same, for {case_of(item, problem)}: {first[:300]}\nagain: {again(item)}"
+
+
+def again(item: pytest.Item) -> str:
+    """The one command that runs this case again; Hypothesis has kept the smallest one and begins with it."""
+    options = " --solution" if item.config.getoption("solution") else ""
+    seed = item.config.getoption("hypothesis_seed", None)
+    return f"pytest '{item.nodeid}'{options}" + (f" --hypothesis-seed={seed}" if seed is not None else "")
+
+
+def case_of(item: pytest.Item, problem: BaseException) -> str:
+    """The smallest failing case, as names and values: the parameters, and what Hypothesis found."""
+    known = dict(getattr(getattr(item, "callspec", None), "params", {}))
+    known = {("width" if name == "gpu" else name): value for name, value in known.items()}
+    for note in getattr(problem, "__notes__", []):
+        if note.startswith(("Falsifying", "Failing")):  # older and newer Hypothesis
+            found = (_ARGUMENT.match(line) for line in note.splitlines())
+            known |= {m.group(1): m.group(2) for m in found if m and m.group(1) not in _HIDDEN}
+    return ", ".join(f"{name} = {_short(value)}" for name, value in known.items())
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}… ({len(text)} characters)"
+
+
+def what(item: pytest.Item, problem: BaseException) -> str:
+    """What went wrong, in the words of the comparison, the compiler, the checks or the learner's own exception."""
+    text = "\n".join(str(problem).strip().splitlines()[:40])
+    if hasattr(problem, "findings") or hasattr(problem, "got"):
+        return text
+    if isinstance(problem, AssertionError):
+        return _assertion(item, problem, text)
+    if isinstance(problem, pytest.fail.Exception):
+        return text
+    return f"{type(problem).__name__}: {text}{_place(item, problem)}"
+
+
+def _assertion(item: pytest.Item, problem: AssertionError, text: str) -> str:
+    """A plain assert: its message and the values that pytest shows, without long arrays."""
+    lines = [line if len(line) <= 160 else f"{line[:160]} …" for line in text.splitlines()[:8]]
+    frames = [f for f in traceback.extract_tb(problem.__traceback__) if Path(f.filename) == item.path]
+    at = f"\n  at {_relative(frames[-1].filename)}:{frames[-1].lineno}: {frames[-1].line}" if frames else ""
+    return ("\n".join(lines) or "an assertion failed") + at
+
+
+def _place(item: pytest.Item, problem: BaseException) -> str:
+    """Where an exception came from: the deepest line of the learner's files, else of the milestone's."""
+    frames = traceback.extract_tb(problem.__traceback__)
+    for home in (source.workbook(), item.path.parent):
+        inside = [f for f in frames if Path(f.filename).is_relative_to(home)]
+        if inside:
+            return f"\n  at {_relative(inside[-1].filename)}:{inside[-1].lineno}: {inside[-1].line}"
+    return ""
+
+
+def _relative(path: str) -> str:
+    return str(Path(path).relative_to(ROOT)) if Path(path).is_relative_to(ROOT) else path
+
+
+def _bound(item: pytest.Item) -> str:
+    """The first paragraph of what the spec's `expected` says of its bound."""
+    doc = inspect.getdoc(getattr(getattr(item, "module", None), "expected", None)) or ""
+    return " ".join(doc.split("\n\n")[0].split())
