@@ -16,6 +16,7 @@ from milestones.m2.add import Add
 from reference.add import add
 from reference.compare import assert_close, assert_same
 from reference.golden import load
+from reference.mistakes.add import MISTAKES
 from reference.tolerance import sum_bound
 
 
@@ -29,7 +30,10 @@ def run(gpu, a, b):
 
 
 def expected(a, b):
-    """One correctly rounded addition (Metal Shading Language Specification, accuracy of x + y): ε/2 of the sum, at most."""
+    """Half an ε of the sum: there is one rounding, that of the addition, and Metal rounds it correctly, even under fast math.
+
+    (Metal Shading Language Specification, the table of accuracies, x + y. ε = 2⁻²³ is the spacing of float32 numbers at 1.)
+    """
     y = add(torch.from_numpy(a).double(), torch.from_numpy(b).double()).numpy()
     return y.astype(np.float32), sum_bound("add", 0, y)
 
@@ -46,6 +50,7 @@ def addends(seed, shape):
 
 
 def test_a_sum_worked_by_hand(gpu):
+    """1 + 0.25 and −2.5 + 2.5: no rounding, so equal bit for bit."""
     assert_same(run(gpu, np.float32([1, -2.5]), np.float32([0.25, 2.5])), np.float32([1.25, 0]))
 
 
@@ -66,10 +71,27 @@ def test_equals_the_golden_fixture(gpu):
     assert_close(run(gpu, golden["a"], golden["b"]), golden["y"], expected(golden["a"], golden["b"])[1])
 
 
-@settings(max_examples=30, deadline=None)
+def test_the_reference_in_float32_is_well_inside_the_bound():
+    """The bound is no trap: plain float32, which rounds as a careful kernel does, needs at most half of it."""
+    a, b = addends(8, (3, 67))
+    y, allowed = expected(a, b)
+    assert_close(add(torch.from_numpy(a), torch.from_numpy(b)), y, allowed / 2)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_known_mistakes_are_well_outside_the_bound(mistake):
+    """Nor is it a hole: each known mistake is off by more than eight times what is allowed."""
+    a, b = addends(8, (3, 67))
+    y, allowed = expected(a, b)
+    wrong = MISTAKES[mistake](a, b)
+    assert not (np.abs(wrong - y) <= 8 * allowed).all(), f"these inputs do not tell: {mistake}"
+
+
+@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 2100), width=st.sampled_from(WIDTHS))
 @example(seed=0, n=1025, width=1024)
 def test_commutes_has_zero_and_equals_the_reference_at_any_size(gpus, seed, n, width):
+    """a + b = b + a to the bit, and a + 0 = a: an input read at the wrong index, or twice, breaks one of them."""
     a, b = addends(seed, (n,))
     got = run(gpus(width), a, b)
     assert_close(got, *expected(a, b))

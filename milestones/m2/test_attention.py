@@ -17,6 +17,7 @@ from milestones.m2.attention import Attention
 from reference.attention import attention, attention_weights
 from reference.compare import assert_close, assert_same
 from reference.golden import load
+from reference.mistakes.attention import MISTAKES
 from reference.tolerance import EPSILON, EXTRA, TINY
 
 
@@ -39,10 +40,12 @@ def run(gpu, q, k, v):
 
 
 def expected(q, k, v):
-    """In float64, and the error of float32 under fast math, to first order in the weights' relative errors r.
+    """What the weights' errors make of the values. A score is a sum of d products, off by at most (d + 2) ε of Σ|q · k|/√d; exp
+    turns that into a relative error of the weight and adds 3 + 2|x| units in the last place of its own. Two sums over the
+    tokens and a division follow.
 
-    A score is a sum of d products times a scale: (d + 2) ε of Σ|q·k|/√d. exp of x = score − largest: Metal's table for fast
-    math gives 3 + ⌊|2x|⌋ ulp, and x itself is rounded. Numerator and denominator are sums of the weights over the tokens.
+    To first order in the weights' relative errors r. exp is of x = score − largest, at most 0: Metal's table for fast math
+    gives 3 + ⌊|2x|⌋ ulp, and x itself is rounded. Numerator and denominator are sums of the weights over the tokens.
     """
     q64, k64, v64 = (torch.from_numpy(a).double() for a in (q, k, v))
     group, epsilon = q.shape[1] // k.shape[1], EPSILON[np.dtype(np.float32)]
@@ -70,6 +73,14 @@ def inputs(seed, tokens, heads, kv_heads, d, scale=1.0):
     return q, k, v
 
 
+def biting_inputs():
+    """6 query heads over 2; d a piece of 32 and a bit; a query like a key, whose score half precision blurs; scores past 88."""
+    q, k, v = inputs(8, 9, 6, 2, 35)
+    q[4:6, 0] = k[2, 0]
+    q[7, 5] *= 80
+    return q, k, v
+
+
 def test_two_tokens_worked_by_hand(gpu):
     """d = 1, so scale = 1. Token 0 sees itself; token 1's scores are 0 and ln 3: weights 1/4 and 3/4 of 2 and 4."""
     q, k, v = np.float32([[[9]], [[1]]]), np.float32([[[0]], [[np.log(3)]]]), np.float32([[[2]], [[4]]])
@@ -91,6 +102,7 @@ def test_two_tokens_worked_by_hand(gpu):
     ids=str,
 )
 def test_equals_the_reference(gpu, tokens, heads, kv_heads, d):
+    """The default model's heads and others: d below, at and above whole SIMD-groups; groups of 1, 2, 3 and 8 queries."""
     q, k, v = inputs(tokens, tokens, heads, kv_heads, d)
     y, allowed = expected(q, k, v)
     assert np.abs(y).max() > 0.1, "the expected output must not be trivial"
@@ -114,7 +126,23 @@ def test_equals_the_golden_fixture(gpu):
     assert_close(run(gpu, q, k, v), golden["y"], expected(q, k, v)[1] * 2)  # both sides round
 
 
-@settings(max_examples=40, deadline=None)
+def test_the_reference_in_float32_is_well_inside_the_bound():
+    """The bound is no trap: plain float32, which rounds as a careful kernel does, needs at most half of it."""
+    q, k, v = biting_inputs()
+    y, allowed = expected(q, k, v)
+    assert_close(attention(*(torch.from_numpy(a) for a in (q, k, v))), y, allowed / 2)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_known_mistakes_are_well_outside_the_bound(mistake):
+    """Nor is it a hole: each known mistake is off by more than eight times what is allowed."""
+    q, k, v = biting_inputs()
+    y, allowed = expected(q, k, v)
+    wrong = MISTAKES[mistake](q, k, v)
+    assert not (np.abs(wrong - y) <= 8 * allowed).all(), f"these inputs do not tell: {mistake}"
+
+
+@settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     tokens=st.integers(1, 40),
@@ -137,6 +165,7 @@ def test_a_token_changes_nothing_before_itself(gpus, seed, changed, width):
     """Causality, bit for bit: what a later token holds, however large, has no part in an earlier one's output."""
     q, k, v = inputs(seed, 20, 4, 2, 24)
     before = run(gpus(width), q, k, v)
+    assert_close(before, *expected(q, k, v))
     q[changed], k[changed], v[changed] = 7, 1e4, -1e30
     after = run(gpus(width), q, k, v)
     assert_same(after[:changed], before[:changed])
@@ -164,6 +193,7 @@ def test_permuting_heads_permutes_outputs(gpus, seed, width):
     groups = rng.permutation(3)
     order = np.concatenate([2 * g + rng.permutation(2) for g in groups])
     plain = run(gpus(width), q, k, v)
+    assert_close(plain, *expected(q, k, v))
     assert_same(run(gpus(width), q[:, order], k[:, groups], v[:, groups]), plain[:, order])
 
 

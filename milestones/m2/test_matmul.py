@@ -16,6 +16,7 @@ from milestones.m2.matmul import Matmul
 from reference.compare import assert_close, assert_same
 from reference.golden import load
 from reference.matmul import matmul
+from reference.mistakes.matmul import MISTAKES
 from reference.tolerance import sum_bound
 
 
@@ -29,7 +30,11 @@ def run(gpu, x, weight):
 
 
 def expected(x, weight):
-    """In float64, and the error that float32 sums of k products in any order may make."""
+    """(k + 1) ε of Σ|x · weight|: each of k products and k additions rounds by at most ε/2, in whatever order they are added;
+    one more for storing the result. The measure is the sum of the sizes, since large products may cancel to a small result.
+
+    (Higham, Accuracy and Stability of Numerical Algorithms, §3.1. ε = 2⁻²³ is the spacing of float32 numbers at 1.)
+    """
     x64, w64 = torch.from_numpy(x).double(), torch.from_numpy(weight).double()
     magnitude = matmul(x64.abs(), w64.abs()).numpy()
     return matmul(x64, w64).numpy().astype(np.float32), sum_bound("matmul", x.shape[1], magnitude)
@@ -48,6 +53,7 @@ def operands(seed, m, n, k, scale=1.0):
 
 
 def test_a_product_worked_by_hand(gpu):
+    """Two rows of x, three of the weight: y[0, 0] = 1 · 10 + 2 · 1 = 12. Whole numbers, so equal bit for bit."""
     y = run(gpu, np.float32([[1, 2], [3, 4]]), np.float32([[10, 1], [0, 1], [-1, 0.5]]))
     assert_same(y, np.float32([[12, 2, 0], [34, 4, -1]]))
 
@@ -78,7 +84,23 @@ def test_equals_the_golden_fixture(gpu):
     assert_close(run(gpu, golden["x"], golden["weight"]), golden["y"], allowed)
 
 
-@settings(max_examples=40, deadline=None)
+def test_the_reference_in_float32_is_well_inside_the_bound():
+    """The bound is no trap: plain float32, which rounds as a careful kernel does, needs at most half of it."""
+    x, weight = operands(8, 6, 35, 67)
+    y, allowed = expected(x, weight)
+    assert_close(matmul(torch.from_numpy(x), torch.from_numpy(weight)), y, allowed / 2)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_known_mistakes_are_well_outside_the_bound(mistake):
+    """Nor is it a hole: each known mistake is off by more than eight times what is allowed."""
+    x, weight = operands(8, 6, 35, 67)
+    y, allowed = expected(x, weight)
+    wrong = MISTAKES[mistake](x, weight)
+    assert not (np.abs(wrong - y) <= 8 * allowed).all(), f"these inputs do not tell: {mistake}"
+
+
+@settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     m=st.integers(1, 11),
@@ -89,6 +111,7 @@ def test_equals_the_golden_fixture(gpu):
 )
 @example(seed=0, m=5, n=33, k=33, scale=1.0, width=32)
 def test_equals_the_reference_for_any_shape_scale_and_width(gpus, seed, m, n, k, scale, width):
+    """Results as small as 10⁻²⁰ and as large as 10²⁰ must be as exact, relative to their terms, as those near 1."""
     x, weight = operands(seed, m, n, k, scale)
     y, allowed = expected(x, weight)
     assert_close(run(gpus(width), x, weight), y, allowed)
@@ -103,12 +126,14 @@ def test_equals_the_reference_for_any_shape_scale_and_width(gpus, seed, m, n, k,
 )
 @example(seed=1, k=33, a=-3.0, width=64)
 def test_is_linear_in_x(gpus, seed, k, a, width):
-    """(a·x₁ + x₂)·Wᵀ = a·x₁Wᵀ + x₂Wᵀ. Whole numbers this small are exact in float32, so equality is bit for bit."""
+    """(a·x₁ + x₂)·Wᵀ = a·x₁Wᵀ + x₂Wᵀ. Whole numbers (and halves) this small are exact in float32, so equal bit for bit."""
     rng = np.random.default_rng(seed)
     x1, x2, weight = (rng.integers(-64, 65, shape).astype(np.float32) for shape in ((6, k), (6, k), (37, k)))
-    gpu = gpus(width)
-    left, right = run(gpu, np.float32(a) * x1 + x2, weight), np.float32(a) * run(gpu, x1, weight) + run(gpu, x2, weight)
+    gpu, mixed = gpus(width), np.float32(a) * x1 + x2
+    left, right = run(gpu, mixed, weight), np.float32(a) * run(gpu, x1, weight) + run(gpu, x2, weight)
     assert_same(left + np.float32(0), right + np.float32(0))  # + 0 makes −0 plain 0
+    whole = (2 * mixed).astype(np.int64) @ weight.astype(np.int64).T
+    assert_same(left + np.float32(0), (whole / 2).astype(np.float32) + np.float32(0))
 
 
 def test_the_identity_gives_x_back_and_a_permutation_reorders_it(gpus):
@@ -122,6 +147,7 @@ def test_a_row_s_result_does_not_depend_on_the_other_rows(gpus):
     """Prefill of many tokens and decode of one must agree bit for bit: row i alone gives what row i in company gives."""
     x, weight = operands(9, 6, 50, 100)
     together = run(gpus(256), x, weight)
+    assert_close(together, *expected(x, weight))
     for i in range(6):
         assert_same(run(gpus(256), x[i : i + 1], weight), together[i : i + 1], what=f"row {i} alone")
 
@@ -129,7 +155,7 @@ def test_a_row_s_result_does_not_depend_on_the_other_rows(gpus):
 def test_writes_nothing_past_its_rows(gpu):
     """The last four rows of x are three, the last threadgroup is mostly past the columns: what follows stays as it was."""
     x, weight = operands(3, 3, 40, 50)
-    assert np.isfinite(run(gpu, x, weight)).all()  # run looks past the rows
+    assert_close(run(gpu, x, weight), *expected(x, weight))  # run looks past the rows
 
 
 @pytest.mark.parametrize(

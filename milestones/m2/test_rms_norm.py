@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from conftest import WIDTHS
 from milestones.m2.rms_norm import RmsNorm
 from reference.compare import assert_close
 from reference.golden import load
+from reference.mistakes.rms_norm import MISTAKES
 from reference.rms_norm import rms_norm
 from reference.tolerance import EPSILON, EXTRA, TINY
 
@@ -25,7 +26,11 @@ def run(gpu, x, weight, eps=1e-5):
 
 
 def expected(x, weight, eps=1e-5):
-    """In float64, and the error float32 may make: half the relative error of the mean of squares, and the roundings."""
+    """(n/2 + 8) ε of the result: a sum of n squares, in whatever order, is off by at most n ε of itself (n products and n sums,
+    ε/2 each). The root halves that. The other 8 are the mean, + ε, the root and the two products.
+
+    ε = 2⁻²³ here is the spacing of float32 numbers at 1, not the op's own eps.
+    """
     y = rms_norm(torch.from_numpy(x).double(), torch.from_numpy(weight).double(), eps).numpy()
     relative = (x.shape[1] / 2 + EXTRA["rms_norm"]) * EPSILON[np.dtype(np.float32)]
     return y.astype(np.float32), relative * np.abs(y) + TINY
@@ -39,7 +44,17 @@ def rows(seed, shape, scale=1.0):
     return x, rng.normal(1, 0.5, shape[1]).astype(np.float32)
 
 
+def biting_rows():
+    """Rows of different sizes, one so small that ε rules it, one far from 0 on average; 67 columns: two pieces and a bit."""
+    x, weight = rows(11, (5, 67))
+    x[1] *= np.float32(1e-3)
+    x[2] += 3
+    x[3, 64:] *= 20
+    return x, weight
+
+
 def test_a_row_worked_by_hand(gpu):
+    """3 and 4: the mean of their squares is 12.5, so 3 / √12.5 · 1 and 4 / √12.5 · 2."""
     y = run(gpu, np.float32([[3, 4]]), np.float32([1, 2]), eps=0.0)
     assert_close(y, np.float32([[3 / 12.5**0.5, 8 / 12.5**0.5]]), 1e-6)
 
@@ -47,6 +62,7 @@ def test_a_row_worked_by_hand(gpu):
 @pytest.mark.parametrize("n", [1, 31, 32, 33, 576, 1009], ids="n{}".format)
 @pytest.mark.parametrize("count", [1, 33], ids="rows{}".format)
 def test_equals_the_reference(gpu, count, n):
+    """One column, a SIMD-group's 32, one more or less, the model's width and a prime; one row, and one more than 32."""
     x, weight = rows(n, (count, n))
     y, allowed = expected(x, weight)
     assert np.abs(y).max() > 0.1, "the expected output must not be trivial"
@@ -66,6 +82,22 @@ def test_equals_the_golden_fixture(gpu):
     assert_close(run(gpu, golden["x"], golden["weight"]), golden["y"], expected(golden["x"], golden["weight"])[1] * 2)
 
 
+def test_the_reference_in_float32_is_well_inside_the_bound():
+    """The bound is no trap: plain float32, which rounds as a careful kernel does, needs at most half of it."""
+    x, weight = biting_rows()
+    y, allowed = expected(x, weight)
+    assert_close(rms_norm(torch.from_numpy(x), torch.from_numpy(weight), 1e-5), y, allowed / 2)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_known_mistakes_are_well_outside_the_bound(mistake):
+    """Nor is it a hole: each known mistake is off by more than eight times what is allowed."""
+    x, weight = biting_rows()
+    y, allowed = expected(x, weight)
+    wrong = MISTAKES[mistake](x, weight)
+    assert not (np.abs(wrong - y) <= 8 * allowed).all(), f"these inputs do not tell: {mistake}"
+
+
 def test_out_may_be_x(gpu):
     """A SIMD-group reads all of its row before it writes any of it."""
     x, weight = rows(4, (5, 576))
@@ -76,6 +108,7 @@ def test_out_may_be_x(gpu):
     assert_close(y.numpy(), *expected(x, weight))
 
 
+@settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     count=st.integers(1, 70),
@@ -90,8 +123,27 @@ def test_equals_the_reference_for_any_shape_scale_and_width(gpus, seed, count, n
     assert_close(run(gpus(width), x, weight), y, allowed)
 
 
+@settings(max_examples=15, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(1, 100),
+    factor=st.sampled_from([-1.0, 2.0**-12, -(2.0**5), 2.0**20]),
+    width=st.sampled_from(WIDTHS),
+)
+@example(seed=0, n=33, factor=-(2.0**5), width=64)
+def test_a_row_s_scale_does_not_matter_but_its_sign_does(gpus, seed, n, factor, width):
+    """What RMSNorm is for (section 3 of the paper): c · x gives what x gives, with c's sign, if ε grows by c² too.
+
+    c is a power of two, so that c · x is exact.
+    """
+    x, weight = rows(seed, (3, n))
+    y, allowed = expected(x, weight)
+    scaled = run(gpus(width), x * np.float32(factor), weight, eps=1e-5 * factor**2)
+    assert_close(scaled, y * np.float32(np.sign(factor)), allowed)
+
+
 def test_eps_is_inside_the_root(gpus):
-    """A row of small numbers, where ε rules: outside the root the result would be 3 times larger."""
+    """A row of small numbers, where ε rules: with it outside the root the result would be 3 times larger."""
     x, weight = np.full((1, 64), 1e-3, np.float32), np.ones(64, np.float32)
     y, allowed = expected(x, weight, eps=1e-5)
     assert_close(run(gpus(256), x, weight, eps=1e-5), y, allowed)
@@ -104,6 +156,7 @@ def test_writes_nothing_past_its_rows(gpus):
     y = gpu.empty((64, 40))
     RmsNorm(gpu)(gpu.tensor(x), gpu.tensor(weight), type(y)(y.buffer, (3, 40), y.dtype), eps=1e-5)
     gpu.sync()
+    assert_close(y.numpy()[:3], *expected(x, weight))
     assert np.isnan(y.numpy()[3:]).all(), "rows past the last were written"
 
 
