@@ -16,6 +16,7 @@ from metal.tensor import Tensor
 from milestones.m2.attention import Attention
 from reference.attention import attention, attention_weights
 from reference.compare import assert_close, assert_same
+from reference.diagnosis import watched
 from reference.golden import load
 from reference.mistakes.attention import MISTAKES
 from reference.tolerance import EPSILON, EXTRA, TINY
@@ -30,6 +31,7 @@ def padded(gpu, shape, values=None):
     return tensor, room.numpy()[tensor.size :]
 
 
+@watched("attention")
 def run(gpu, q, k, v):
     y, after = padded(gpu, q.shape)
     after[:] = 7  # not NaN, which an unguarded tail may well write

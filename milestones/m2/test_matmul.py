@@ -14,12 +14,14 @@ from conftest import WIDTHS
 from metal.tensor import Tensor
 from milestones.m2.matmul import Matmul
 from reference.compare import assert_close, assert_same
+from reference.diagnosis import watched
 from reference.golden import load
 from reference.matmul import matmul
 from reference.mistakes.matmul import MISTAKES
 from reference.tolerance import sum_bound
 
 
+@watched("matmul")
 def run(gpu, x, weight):
     """The product; the memory after it, where an unguarded tail would land, must be as poisoned as before."""
     room = gpu.empty((len(x) + 8, len(weight)))

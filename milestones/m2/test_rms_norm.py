@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from conftest import WIDTHS
 from milestones.m2.rms_norm import RmsNorm
 from reference.compare import assert_close
+from reference.diagnosis import watched
 from reference.golden import load
 from reference.mistakes.rms_norm import MISTAKES
 from reference.rms_norm import rms_norm
 from reference.tolerance import EPSILON, EXTRA, TINY
 
 
+@watched("rms_norm")
 def run(gpu, x, weight, eps=1e-5):
     y = RmsNorm(gpu)(gpu.tensor(x), gpu.tensor(weight), eps=eps)
     gpu.sync()

@@ -14,12 +14,14 @@ from conftest import WIDTHS
 from metal.tensor import Tensor
 from milestones.m2.rope import Rope
 from reference.compare import assert_close, assert_same
+from reference.diagnosis import watched
 from reference.golden import load
 from reference.mistakes.rope import MISTAKES
 from reference.rope import rope
 from reference.tolerance import EPSILON, sum_bound
 
 
+@watched("rope")
 def run(gpu, x, start, base=1e5, halves=False):
     """The turned heads; the memory after them, where an unguarded tail would land, must be as poisoned as before."""
     room = gpu.empty((x.size + 2048,))
@@ -31,7 +33,8 @@ def run(gpu, x, start, base=1e5, halves=False):
 
 def expected(x, start, base=1e5):
     """11 ε of |a| + |b|, the two elements of a pair: the angle, at most π, is rounded (5 ε), sine and cosine are good to 4
-    units in the last place, two products and their sum round. It holds at every position: a float32 angle would err by far more.
+    units in the last place, two products and their sum round. It holds at every position: a float32 angle would err by far
+    more.
 
     (The count is in reference/tolerance.py. ε = 2⁻²³ is the spacing of float32 numbers at 1.)
     """

@@ -14,12 +14,14 @@ from conftest import WIDTHS
 from metal.tensor import Tensor
 from milestones.m2.swiglu import SwiGlu
 from reference.compare import assert_close
+from reference.diagnosis import watched
 from reference.golden import load
 from reference.mistakes.swiglu import MISTAKES
 from reference.swiglu import swiglu
 from reference.tolerance import EPSILON, EXTRA, TINY
 
 
+@watched("swiglu")
 def run(gpu, gate, up):
     """The product; the memory after it, where an unguarded tail would land, must be as poisoned as before."""
     room = gpu.empty((gate.size + 1024,))

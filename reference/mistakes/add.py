@@ -17,6 +17,8 @@ def _wide(mistake: Callable) -> Callable:
     return lambda a, b: mistake(np.asarray(a, np.float64), np.asarray(b, np.float64)).astype(np.float32)
 
 
+RIGHT = _wide(lambda a, b: a + b)
+
 MISTAKES: dict[str, Callable] = {
     "a alone: b is never added": _wide(lambda a, b: a),
     "b alone: a is never added": _wide(lambda a, b: b),

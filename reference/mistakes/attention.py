@@ -60,6 +60,8 @@ def _with(
     return result
 
 
+RIGHT = _with()
+
 MISTAKES: dict[str, Callable] = {
     "attention without the 1/√d scale": _with(scale=lambda d: 1.0),
     "attention with 1/d for 1/√d": _with(scale=lambda d: 1 / d),

@@ -42,6 +42,8 @@ def _wide(mistake: Callable) -> Callable:
     return result
 
 
+RIGHT = _wide(lambda x, w: x @ w.T)
+
 MISTAKES: dict[str, Callable] = {
     "the weight read down its columns, as if it were stored (k, n)": _wide(lambda x, w: x @ w.reshape(w.shape[::-1])),
     "x read down its columns, as if it were stored (k, m)": _wide(lambda x, w: x.reshape(x.shape[::-1]).T @ w.T),

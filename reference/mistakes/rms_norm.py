@@ -43,6 +43,8 @@ def _wide(mistake: Callable) -> Callable:
     return result
 
 
+RIGHT = _wide(_norm)
+
 MISTAKES: dict[str, Callable] = {
     "RMSNorm without ε": _wide(lambda x, w, eps: _norm(x, w, 0)),
     "RMSNorm with ε outside the root": _wide(lambda x, w, eps: x / (np.sqrt((x * x).mean(axis=1, keepdims=True)) + eps) * w),

@@ -37,6 +37,8 @@ def _float_angle(t, h, i, start, d, base):
     return (start + t).astype(np.float32) * np.float32(base ** (-2 * i / d))
 
 
+RIGHT = _with()
+
 MISTAKES: dict[str, Callable] = {
     "RoPE with a head's halves paired instead of neighbours, or the other way round": (
         lambda x, start, base=1e5, halves=False: _turned(x, start, base, not halves)

@@ -31,6 +31,8 @@ def _wide(mistake: Callable) -> Callable:
     return result
 
 
+RIGHT = _wide(lambda g, u: g * _sigmoid(g) * u)
+
 MISTAKES: dict[str, Callable] = {
     "SwiGLU with gate and up swapped": _wide(lambda g, u: u * _sigmoid(u) * g),
     "SwiGLU with sigmoid(−gate): the minus in exp(−gate) is missing": _wide(lambda g, u: g * _sigmoid(-g) * u),
