@@ -76,10 +76,11 @@ def inputs(seed, tokens, heads, kv_heads, d, scale=1.0):
 
 
 def biting_inputs():
-    """6 query heads over 2; d a piece of 32 and a bit; a query like a key, whose score half precision blurs; scores past 88."""
+    """6 query heads over 2; d a piece of 32 and a bit; a query like a key, whose score a half would blur; scores past ±88."""
     q, k, v = inputs(8, 9, 6, 2, 35)
     q[4:6, 0] = k[2, 0]
-    q[7, 5] *= 80
+    q[0, 1], q[7, 5] = -60 * k[0, 0], 20 * k[7, 1]
+    q[8, 2] = 40 * k[8, 0]
     return q, k, v
 
 
@@ -201,11 +202,12 @@ def test_permuting_heads_permutes_outputs(gpus, seed, width):
 
 def test_scores_of_hundreds_neither_overflow_nor_vanish(gpu):
     """The largest score is subtracted before exp, whatever its sign: e^1000 has no float32, nor has e^−1000."""
-    k = np.float32([[[1, 0, 0]], [[0, 1, 0]], [[0, 1, 0]], [[0, 0, 1]]])
-    v = np.float32([[[1, 2, 3]], [[3, 4, 5]], [[5, 6, 7]], [[7, 8, 9]]])
+    k = np.float32([[[1, 0, 0]], [[0, 1, 0]], [[0, 1, 0]], [[0, 0, 1]], [[0, 0, 0]]])
+    v = np.float32([[[1, 2, 3]], [[3, 4, 5]], [[5, 6, 7]], [[7, 8, 9]], [[9, 0, 1]]])
     large = np.float32(1000 * 3**0.5)
-    q = large * np.float32([[[1, 0, 0]], [[-1, -1, 0]], [[0, 1, 0]], [[0, 0, 1]]])  # itself, a tie at −1000, a tie, itself
-    assert_close(run(gpu, q, k, v), np.float32([[[1, 2, 3]], [[2, 3, 4]], [[4, 5, 6]], [[7, 8, 9]]]), 4e-6)
+    q = large * np.float32([[[1, 0, 0]], [[-1, -1, 0]], [[0, 1, 0]], [[0, 0, 1]], [[0, 0, 0]]])
+    # token 0 sees itself; then come a tie at −1000, a tie at 1000, one key at 1000, and five keys at 0
+    assert_close(run(gpu, q, k, v), np.float32([[[1, 2, 3]], [[2, 3, 4]], [[4, 5, 6]], [[7, 8, 9]], [[5, 4, 5]]]), 5e-6)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,17 @@ def _plain(scores: np.ndarray) -> np.ndarray:
     return weights / weights.sum(axis=-1, keepdims=True)
 
 
+def _from_zero(scores: np.ndarray) -> np.ndarray:
+    """Softmax in float32 with the largest score sought from 0 up."""
+    return _plain(scores - np.maximum(scores.max(axis=-1, keepdims=True), 0))
+
+
+def _among_others(scores: np.ndarray) -> np.ndarray:
+    """Softmax in float32 with the largest score sought among the tokens before one's own."""
+    largest = np.array([row[: max(t, 1)].max() for t, row in enumerate(scores)])
+    return _plain(scores - largest[:, None])
+
+
 def _one_more(scores: np.ndarray) -> np.ndarray:
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
     return weights / (1 + weights.sum(axis=-1, keepdims=True))
@@ -79,6 +90,8 @@ MISTAKES: dict[str, Callable] = {
     "weights divided by the number of tokens, not by their sum": _with(weights=_by_the_number),
     "a denominator that begins at 1": _with(weights=_one_more),
     "exp without the largest score subtracted, in float32": _with(weights=_plain),
+    "the largest score sought from 0 up: a row of scores far below 0 vanishes": _with(weights=_from_zero),
+    "the largest score sought without one's own": _with(weights=_among_others),
     "exp2 for exp": _with(weights=lambda s: _softmax(s * np.log(2))),
     "the plain mean of the values: the scores have no part in it": _with(
         weights=lambda s: np.isfinite(s) / np.isfinite(s).sum(axis=-1, keepdims=True)

@@ -15,6 +15,12 @@ def _whole(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return _over(slice(0, x.shape[1] // 32 * 32))(x, weight)
 
 
+def _one_piece_less(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    whole = x.shape[1] // 32 * 32
+    keep = [column for column in range(x.shape[1]) if not whole - 32 <= column < whole]
+    return x[:, keep] @ weight[:, keep].T
+
+
 def _half_sums(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """32 sums in half precision, one a lane, put together in float."""
     sums = np.zeros((32, len(x), len(weight)), np.float16)
@@ -54,6 +60,8 @@ MISTAKES: dict[str, Callable] = {
     "sums that stop one short of k": _wide(_over(slice(0, -1))),
     "sums that begin at 1: the first product is missing": _wide(_over(slice(1, None))),
     "sums over whole pieces of 32 columns only": _wide(_whole),
+    "sums that leave out the last whole piece of 32 columns": _wide(_one_piece_less),
+    "rows of x counted from 0 again in every four": _wide(lambda x, w: x[np.arange(len(x)) % 4] @ w.T),
     "sums over the first 32 columns only": _wide(_over(slice(0, 32))),
     "lane 0's share only: the lanes' sums are not put together": _wide(_over(slice(0, None, 32))),
     "32 times too much: every lane sums the whole row": _wide(lambda x, w: 32 * (x @ w.T)),

@@ -25,6 +25,11 @@ def _lane_zero(x: np.ndarray) -> np.ndarray:
     return (x[:, ::32] ** 2).sum(axis=1, keepdims=True) / x.shape[1]
 
 
+def _own_lane(x: np.ndarray) -> np.ndarray:
+    sums = [(x[:, lane::32] ** 2).sum(axis=1) for lane in range(32)]
+    return np.stack([sums[column % 32] for column in range(x.shape[1])], axis=1) / x.shape[1]
+
+
 def _half(x: np.ndarray) -> np.ndarray:
     """Squares and their sum in half precision, one after the other."""
     with np.errstate(all="ignore"):
@@ -66,8 +71,12 @@ MISTAKES: dict[str, Callable] = {
         lambda x, w, eps: _norm(x, np.resize(w, len(x))[:, None], eps)
     ),
     "RMSNorm with 1 + weight": _wide(lambda x, w, eps: _norm(x, 1 + w, eps)),
-    "RMSNorm that squares only lane 0's columns: the lanes' sums are not put together": _wide(
-        lambda x, w, eps: _norm(x, w, eps, _lane_zero)
+    "RMSNorm that squares only every 32nd column": _wide(lambda x, w, eps: _norm(x, w, eps, _lane_zero)),
+    "RMSNorm in which each lane goes by its own columns' squares: the lanes' sums are not put together": _wide(
+        lambda x, w, eps: _norm(x, w, eps, _own_lane)
+    ),
+    "RMSNorm in which the squares count 32 times: every lane sums the whole row": _wide(
+        lambda x, w, eps: _norm(x, w, eps, lambda x: 32 * (x * x).mean(axis=1, keepdims=True))
     ),
     "RMSNorm that squares only the first 32 columns": _wide(lambda x, w, eps: _norm(x, w, eps, _mean_of(32, x.shape[1]))),
     "RMSNorm that squares only whole pieces of 32 columns": _wide(

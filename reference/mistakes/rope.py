@@ -74,5 +74,6 @@ MISTAKES: dict[str, Callable] = {
         angles=lambda t, h, i, start, d, base: (start + t) * 1e4 ** (-2 * i / d)
     ),
     "RoPE with half the angle": _with(angles=lambda t, h, i, start, d, base: (start + t) * base ** (-2 * i / d) / 2),
+    "RoPE with twice the angle": _with(angles=lambda t, h, i, start, d, base: (start + t) * base ** (-2 * i / d) * 2),
     "RoPE with angles computed in float32": _with(angles=_float_angle),
 }

@@ -36,6 +36,7 @@ RIGHT = _wide(lambda g, u: g * _sigmoid(g) * u)
 MISTAKES: dict[str, Callable] = {
     "SwiGLU with gate and up swapped": _wide(lambda g, u: u * _sigmoid(u) * g),
     "SwiGLU with sigmoid(−gate): the minus in exp(−gate) is missing": _wide(lambda g, u: g * _sigmoid(-g) * u),
+    "SwiGLU with sigmoid(|gate|)": _wide(lambda g, u: g * _sigmoid(np.abs(g)) * u),
     "sigmoid(gate) · up: the gate itself is missing": _wide(lambda g, u: _sigmoid(g) * u),
     "gate · up: the sigmoid is missing": _wide(lambda g, u: g * u),
     "SiLU of the gate alone: up is missing": _wide(lambda g, u: g * _sigmoid(g)),
