@@ -6,10 +6,13 @@ from functools import lru_cache
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, settings
 
 from metal import health
 from metal.source import WIDTHS
 from metal.tensor import Gpu
+
+settings.register_profile("strength", database=None, phases=(Phase.explicit, Phase.generate), report_multiple_bugs=False)
 
 pytest_plugins = ["tests.plugin.seam", "tests.plugin.report", "tests.plugin.results"]
 
@@ -23,6 +26,15 @@ def missing_device() -> str | None:
 def pytest_addoption(parser) -> None:
     words = "what the portable device looks for in kernels: default, all, off, or names of checks"
     parser.addoption("--checks", default=health.spec_checks, help=words)
+    words = "the threadgroup widths to test at, as 32,256 (a quick look: tests that are given another one run at the first)"
+    parser.addoption("--widths", type=_widths, default=WIDTHS, help=words)
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    widths = tuple(int(word) for word in text.split(","))
+    if not set(widths) <= set(WIDTHS):
+        raise ValueError(f"specs run at the widths {', '.join(map(str, WIDTHS))}")
+    return widths
 
 
 def pytest_configure(config) -> None:
@@ -30,14 +42,16 @@ def pytest_configure(config) -> None:
 
 
 @pytest.fixture(scope="session")
-def gpus():
+def gpus(pytestconfig):
     """width → Gpu with poisoned outputs and checked kernels; they are compiled once a session for each width."""
     reason = missing_device()
     if reason:
         pytest.skip(f"not run here: {reason}")
     made: dict[int, Gpu] = {}
+    widths = pytestconfig.getoption("widths")
 
     def get(width: int) -> Gpu:
+        width = width if width in widths else widths[0]
         if width not in made:
             made[width] = health.spec_gpu(width)
         return made[width]
@@ -67,18 +81,18 @@ def model_path() -> Path:
 def pytest_xdist_auto_num_workers(config) -> int:
     """Whole folders run in two processes; single files in this one, as do benchmarks and the slow suite."""
     asked = [Path(argument) for argument in config.invocation_params.args if Path(argument).exists()]
-    alone = (
-        config.getoption("benchmark_only", False) or config.getoption("markexpr") == "slow" or any(p.is_file() for p in asked)
-    )
+    alone = config.getoption("benchmark_only", False) or config.getoption("markexpr") == "slow"
+    alone = alone or any(path.is_file() or path.name == "strength" for path in asked)
     narrow = any("::" in str(argument) for argument in config.invocation_params.args)
     return 0 if alone or narrow else 2
 
 
 def pytest_collection_modifyitems(config, items) -> None:
-    """A benchmark is never a timed test: bench_*.py runs only when asked for with --benchmark-only."""
-    if config.getoption("benchmark_only", False):
-        return
-    benches = [item for item in items if item.path.name.startswith("bench_")]
-    if benches:
-        items[:] = [item for item in items if item not in benches]
-        config.hook.pytest_deselected(items=benches)
+    """A benchmark is never a timed test: bench_*.py runs only when asked for with --benchmark-only. Other --widths are left out."""
+    widths = config.getoption("widths")
+    benches = [] if config.getoption("benchmark_only", False) else [i for i in items if i.path.name.startswith("bench_")]
+    others = [i for i in items if hasattr(i, "callspec") and i.callspec.params.get("gpu", widths[0]) not in widths]
+    left_out = set(benches + others)
+    if left_out:
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)

@@ -75,7 +75,8 @@ def words(item: pytest.Item, problem: BaseException) -> list[str]:
 def once_more(item: pytest.Item, problem: BaseException) -> str:
     """Another case of a test whose failure was told above."""
     first, *_ = str(problem).strip().splitlines() or ["it failed"]
-    return f"the same, for {case_of(item, problem)}: {first[:300]}\nagain: {again(item)}"
+    found = [] if hasattr(problem, "findings") else [f"diagnosis: {sentence}" for sentence in diagnosis.diagnose(problem)]
+    return "\n".join([f"the same, for {case_of(item, problem)}: {first[:300]}", *found, f"again: {again(item)}"])
 
 
 def again(item: pytest.Item) -> str:

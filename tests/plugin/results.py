@@ -11,6 +11,7 @@ import numpy
 import pytest
 
 from metal import health
+from metal.source import WIDTHS
 from milestones.course import exercises, results, workbook
 from tests.plugin import seam
 
@@ -25,7 +26,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A verdict on an op needs its whole spec: no -k, no single tests."""
-    narrow = config.getoption("keyword") or config.getoption("deselect") or config.getoption("lf")
+    narrow = config.getoption("keyword") or config.getoption("deselect") or config.getoption("lf", False)
+    narrow = narrow or len(config.getoption("widths")) < len(WIDTHS)
     if not narrow and not any("::" in argument for argument in config.args):
         _whole.update(item.path for item in items)
 
