@@ -2,7 +2,8 @@
 //
 //   kv_store      into a cache of floats, bit for bit
 //   kv_store_f16  into a cache of halves: rounded to the nearest, ties to even; what is too large for a half becomes ±65504, the
-//                 largest one, never infinity; a NaN stays a NaN
+//                 largest one, never infinity; what is too small for a normal half becomes a subnormal one, or ±0; a NaN stays
+//                 a NaN: its sign, its upper 10 bits, and the topmost of these set (that makes it quiet)
 //
 //   buffer 0  k        uint [tokens, row]             read: the bits of floats, so that fast math cannot touch them
 //   buffer 1  v        uint [tokens, row]             read

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from conftest import WIDTHS
 from milestones.m4.kv_store import KvStore
 from reference.compare import assert_same
+from reference.diagnosis import watched
 from reference.golden import load
 from reference.kv_store import kv_store
+from reference.mistakes.kv_store import MISTAKES
 
 
 def random_bits(rng, shape):
@@ -22,7 +24,9 @@ def random_bits(rng, shape):
     return rng.integers(0, 2**32, shape, dtype=np.uint32).view(np.float32)
 
 
+@watched("kv_store")
 def run(gpu, k, v, cache_k, cache_v, position):
+    """Both caches after the store; they are float32 or float16, and start with what is given."""
     on_device = [gpu.tensor(a) for a in (k, v, cache_k, cache_v)]
     KvStore(gpu)(*on_device, position=position)
     gpu.sync()
@@ -30,7 +34,10 @@ def run(gpu, k, v, cache_k, cache_v, position):
 
 
 def expected(rows, cache, position):
-    """By the reference on the bits, as integers: torch may not keep a NaN's payload otherwise."""
+    """A store computes nothing, so nothing may differ by a bit; what was in the other rows must still be there.
+
+    By the reference on the bits, as integers: torch may not keep a NaN's payload otherwise.
+    """
     bits = [torch.from_numpy(np.ascontiguousarray(a).view(np.int32)) for a in (rows, cache)]
     return kv_store(*bits, position).numpy().view(np.float32)
 
@@ -45,6 +52,7 @@ def check(gpu, seed, tokens, heads, d, capacity, position):
 
 
 def test_two_rows_worked_by_hand(gpu):
+    """Two tokens at position 1 of a cache of four rows: rows 1 and 2 are new, rows 0 and 3 as they were."""
     k, v = np.float32([[[1, 2]], [[3, 4]]]), np.float32([[[5, 6]], [[7, 8]]])
     empty = np.zeros((4, 1, 2), np.float32)
     got_k, got_v = run(gpu, k, v, empty - 1, empty - 2, 1)
@@ -58,6 +66,7 @@ def test_two_rows_worked_by_hand(gpu):
     ids=str,
 )
 def test_equals_the_reference(gpu, tokens, heads, d, capacity, position):
+    """The first row, the last row, the whole cache, and sizes beside a SIMD-group's 32 lanes; any bits, NaNs too."""
     check(gpu, tokens, tokens, heads, d, capacity, position)
 
 
@@ -82,17 +91,17 @@ def test_equals_the_golden_fixture(gpu):
 )
 @example(seed=0, tokens=1, heads=1, d=1, before=0, after=0, width=1024)
 def test_equals_the_reference_for_any_shape_place_and_width(gpus, seed, tokens, heads, d, before, after, width):
+    """The dispatch is rounded up to whole threadgroups: at some width most threads have nothing to store, and must not."""
     check(gpus(width), seed, tokens, heads, d, before + tokens + after, before)
 
 
 def halves(gpu, values):
     """What a cache of halves holds of these float32 values, as bits; k and v alike."""
     rows = np.ascontiguousarray(values, np.float32).reshape(-1, 1, 1)
-    caches = [gpu.empty(rows.shape, np.float16) for _ in "kv"]
-    KvStore(gpu)(gpu.tensor(rows), gpu.tensor(rows), *caches, position=0)
-    gpu.sync()
-    assert_same(caches[1].numpy(), caches[0].numpy(), what="cache_v")
-    return caches[0].numpy().reshape(-1)
+    nobodys = np.full(rows.shape, np.nan, np.float16)
+    got_k, got_v = run(gpu, rows, rows, nobodys, nobodys, 0)
+    assert_same(got_v, got_k, what="cache_v beside cache_k, from the same rows")
+    return got_k.reshape(-1)
 
 
 def numpys_halves(values):
@@ -110,11 +119,18 @@ def test_halves_worked_by_hand(gpu):
 
 
 def test_every_half_comes_back_as_it_was(gpus):
-    """All 65,536, but for infinities, which saturate; NaNs stay NaNs of their sign."""
+    """All 65,536, but for infinities, which saturate; NaNs are quiet, and keep their sign and the rest of their bits."""
     every = np.arange(2**16, dtype=np.uint16).view(np.float16)
     got, nan = halves(gpus(256), every.astype(np.float32)), np.isnan(every)
     assert_same(got[~nan], np.where(np.isinf(every), np.copysign(np.float16(65504), every), every)[~nan])
-    assert np.isnan(got[nan]).all() and (np.signbit(got[nan]) == np.signbit(every[nan])).all()
+    assert_same(got[nan].view(np.uint16), every[nan].view(np.uint16) | np.uint16(0x0200))
+
+
+def test_a_nan_whose_low_bits_alone_say_so_does_not_become_a_number(gpu):
+    """Bits 7F800001 are infinity's but for the last: what is cut off must not turn a NaN into infinity, or into 65504."""
+    bits = np.uint32([0x7F800001, 0xFF800001, 0x7F801FFF, 0x7FFFFFFF, 0xFFFFFFFF, 0x7F800000, 0xFF800000])
+    found = np.uint16([0x7E00, 0xFE00, 0x7E00, 0x7FFF, 0xFFFF, 0x7BFF, 0xFBFF])
+    assert_same(halves(gpu, bits.view(np.float32)).view(np.uint16), found)
 
 
 def test_every_float_beside_a_rounding_boundary_equals_numpy(gpus):
@@ -133,20 +149,48 @@ def test_every_float_beside_a_rounding_boundary_equals_numpy(gpus):
 )
 @example(values=[3.4028234663852886e38, -1e-45, 2.0**-14, 2.0**-14 - 2.0**-26], width=32)
 def test_any_float_is_rounded_as_numpy_rounds_it(gpus, values, width):
+    """An oracle nobody here wrote: NumPy's own conversion, for floats of every size, subnormal and infinite ones among them."""
     assert_same(halves(gpus(width), values), numpys_halves(values))
 
 
 @pytest.mark.parametrize("position", [0, 17, 63], ids="position{}".format)
 def test_halves_land_where_the_position_says_and_nowhere_else(gpu, position):
+    """The cache's rows are of halves, those of k and v of floats: an index counted in bytes, or in floats, goes astray here."""
     rng = np.random.default_rng(position)
     k, v = (rng.standard_normal((33, 3, 21)).astype(np.float32) for _ in "kv")
-    caches = [gpu.empty((96, 3, 21), np.float16) for _ in "kv"]
-    before = caches[0].numpy().copy()
-    KvStore(gpu)(gpu.tensor(k), gpu.tensor(v), *caches, position=position)
+    before = rng.standard_normal((2, 96, 3, 21)).astype(np.float16)
+    for name, got, rows, held in zip("kv", run(gpu, k, v, *before, position), (k, v), before, strict=True):
+        stored = kv_store(torch.from_numpy(rows), torch.from_numpy(held), position)
+        assert_same(got, stored.numpy(), what=f"cache_{name}")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_later_store_replaces_an_earlier_one(gpus, dtype):
+    """After a rewind the next tokens stand where forgotten ones stood: their rows are written over, not added to."""
+    rng, gpu = np.random.default_rng(5), gpus(64)
+    first, second = (rng.standard_normal((2, 4, 2, 9)).astype(np.float32) for _ in range(2))
+    caches = [gpu.empty((6, 2, 9), dtype) for _ in "kv"]
+    for rows, position in ((first, 0), (second, 1)):
+        KvStore(gpu)(*map(gpu.tensor, rows), *caches, position=position)
     gpu.sync()
-    for cache, rows in zip(caches, (k, v), strict=True):
-        expected_cache = kv_store(torch.from_numpy(rows), torch.from_numpy(before), position)
-        assert_same(cache.numpy(), expected_cache.numpy())
+    for cache, old, new in zip(caches, first, second, strict=True):
+        assert_same(cache.numpy()[:5], np.concatenate([old[:1], new]).astype(dtype))
+        assert np.isnan(cache.numpy()[5:]).all(), "row 5 was never stored"
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_known_mistake_gives_another_result(mistake):
+    """Inputs on which a usual mistake makes no difference would prove nothing."""
+    rng, wrong = np.random.default_rng(8), MISTAKES[mistake]
+    k, v = (rng.standard_normal((3, 2, 5)).astype(np.float32) for _ in "kv")
+    k[0, 0] = [1 + 2**-11, 1e6, 3 * 2**-24, 0.1, -0.0]  # a tie, what is too large, a subnormal, one to be rounded up
+    v[0, 0] = k[0, 0, ::-1]
+    differ = []
+    for dtype in ("float32", "float16"):
+        held = rng.standard_normal((2, 9, 2, 5)).astype(dtype)
+        right = [kv_store(torch.from_numpy(rows), torch.from_numpy(c), 4).numpy() for rows, c in zip((k, v), held, strict=True)]
+        differ += [(np.not_equal(a, b)).any() for a, b in zip(wrong(k, v, *held, 4), right, strict=True)]
+    assert any(differ)
 
 
 def test_caches_of_another_or_of_two_dtypes_are_named(gpus):
