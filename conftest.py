@@ -88,7 +88,7 @@ def pytest_xdist_auto_num_workers(config) -> int:
 
 
 def pytest_collection_modifyitems(config, items) -> None:
-    """A benchmark is never a timed test: bench_*.py runs only when asked for with --benchmark-only. Other --widths are left out."""
+    """A benchmark is never a timed test: bench_*.py runs only with --benchmark-only. --widths leaves other widths out."""
     widths = config.getoption("widths")
     benches = [] if config.getoption("benchmark_only", False) else [i for i in items if i.path.name.startswith("bench_")]
     others = [i for i in items if hasattr(i, "callspec") and i.callspec.params.get("gpu", widths[0]) not in widths]

@@ -79,8 +79,12 @@ class SpecGpu(Gpu):
         super().__init__(device, width=width, poison=True)
 
     def run(self, function: Any, threads: int, *arguments: Any) -> None:
-        dispatched.add("/".join(self.files.get(id(function), ("", "?"))))
+        dispatched.add(self.named(function))
         super().run(function, threads, *arguments)
+
+    def named(self, function: Any) -> str:
+        """ "m2/rms_norm": the file that a kernel function is from."""
+        return "/".join(self.files.get(id(function), ("", "?")))
 
 
 def spec_gpu(width: int | None = None) -> Gpu:

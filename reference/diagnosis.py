@@ -62,7 +62,7 @@ def diagnose(problem: BaseException) -> list[str]:
         return [NOTHING]
     found: list[str] = []
     for call in reversed(calls):
-        found = found or [f"the output equals {mistake}" for mistake in known(call)]
+        found = found or [f"the output equals {mistake}" for mistake in known(call, getattr(problem, "want", None))]
     if not found and isinstance(problem, Mismatch):
         last = calls[-1] if calls else None
         inputs = [a for a in last.arguments if isinstance(a, np.ndarray)] if last else []
@@ -70,20 +70,18 @@ def diagnose(problem: BaseException) -> list[str]:
     return found
 
 
-def known(call: Call) -> list[str]:
-    """The known mistakes of the op that give this result, on an input where they differ from what is right."""
+def known(call: Call, wanted: Any = None) -> list[str]:
+    """The known mistakes of the op that give this result, and not what was wanted."""
     try:
         module = importlib.import_module(f"reference.mistakes.{call.op}")
     except ModuleNotFoundError:
         return []
-    right = getattr(module, "RIGHT", None)
-    wanted = _try(right, call) if right else None
     if call.result is None or (wanted is not None and alike(call.result, wanted)):
         return []
     found = []
     for sentence, mistake in module.MISTAKES.items():
         made = _try(mistake, call)
-        if made is not None and alike(call.result, made):
+        if made is not None and alike(call.result, made) and (wanted is None or not alike(made, wanted)):
             found.append(sentence)
     return found[:2]
 

@@ -5,6 +5,7 @@ The client's side is `SpecProcess`; run as a module, this file is the server: on
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,8 @@ class SpecProcess:
 
     def close(self) -> None:
         """End it, and whatever it runs."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._process.wait()
 
     def run(self, arguments: Sequence[str], *, workbook: Path | None = None, seconds: float = 120) -> dict[str, Any]:

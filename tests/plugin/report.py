@@ -6,6 +6,7 @@ import inspect
 import re
 import textwrap
 import traceback
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from tests.plugin import seam
 ROOT = source.ROOT
 _ARGUMENT = re.compile(r"^    (\w+)=(.*?),?(?:\s+# .*)?$")
 _HIDDEN = ("gpus", "gpu", "self")
-_told: set[tuple[Path, str]] = set()  # tests of which a failure has been told in full
+_told: Counter[tuple[Path, str]] = Counter()  # how many failures of a test have been told, the first in full
+DIAGNOSED = 5  # of each test; a diagnosis takes time
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -33,8 +35,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
     mine = seam.milestone_of(item.path) is not None or hasattr(problem, "findings")
     if report.failed and problem is not None and mine and item.config.getoption("tbstyle") == "auto":
         test = (item.path, item.name.partition("[")[0])
-        report.longrepr = "\n\n".join(words(item, problem)) if test not in _told else once_more(item, problem)
-        _told.add(test)
+        report.longrepr = (
+            "\n\n".join(words(item, problem)) if not _told[test] else once_more(item, problem, _told[test] < DIAGNOSED)
+        )
+        _told[test] += 1
     return report
 
 
@@ -72,10 +76,10 @@ def words(item: pytest.Item, problem: BaseException) -> list[str]:
     return parts
 
 
-def once_more(item: pytest.Item, problem: BaseException) -> str:
+def once_more(item: pytest.Item, problem: BaseException, diagnosed: bool) -> str:
     """Another case of a test whose failure was told above."""
     first, *_ = str(problem).strip().splitlines() or ["it failed"]
-    found = [] if hasattr(problem, "findings") else [f"diagnosis: {sentence}" for sentence in diagnosis.diagnose(problem)]
+    found = [f"diagnosis: {s}" for s in diagnosis.diagnose(problem)] if diagnosed and not hasattr(problem, "findings") else []
     return "\n".join([f"the same, for {case_of(item, problem)}: {first[:300]}", *found, f"again: {again(item)}"])
 
 

@@ -1,0 +1,26 @@
+"""Every named mutant fails the test that must catch it, and the failure says what the mistake is."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from tests.strength.farm import Farm
+from tests.strength.mutants import OPTIONS, mutants, specs, verdict
+
+MUTANTS = mutants()
+
+
+@pytest.fixture(scope="module")
+def verdicts(request):
+    """mutant → what its spec said, for those that are asked for."""
+    wanted = [item.callspec.params["mutant"] for item in request.session.items if "verdicts" in item.fixturenames]
+    with Farm([*specs(wanted), *OPTIONS], {m.id: partial(verdict, mutant=m) for m in wanted}) as farm:
+        yield farm
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.id)
+def test_a_mutant_is_caught_by_its_test(verdicts, mutant):
+    problem = verdicts[mutant.id]
+    assert not problem, f"{mutant.mistake}\n{problem}"
