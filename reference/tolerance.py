@@ -22,6 +22,8 @@ EXTRA = {
     "matmul": 1,  # the store
     "repeat_penalty": 3,  # division (2.5 ulp in Metal's table), rounding the expected value (0.5)
     "rms_norm": 8,  # mean (1), + ε (1), rsqrt (fast math: 2 ulp on Apple's table, halved by nothing), two products (2), spare 1
+    "row_max": 0,  # one of its inputs: nothing rounds
+    "row_sum": 0.5,  # rounding the expected value
     # the angle, at most π: its rounding to float, its constant, their product (1.5 π); precise sin or cos (4 ulp); two products
     # and their sum (1.5); spare 0.8
     "rope": 11,
@@ -30,7 +32,7 @@ EXTRA = {
 }
 
 
-def sum_bound(op: str, terms: int, magnitude: Any, dtype: Any = np.float32) -> np.ndarray:
+def sum_bound(op: str, terms: float, magnitude: Any, dtype: Any = np.float32) -> np.ndarray:
     """Allowed error of an op whose element is a sum of `terms` products with Σ|aᵢbᵢ| = `magnitude` (array, float64)."""
     return (terms + EXTRA[op]) * EPSILON[np.dtype(dtype)] * np.abs(np.asarray(magnitude, np.float64)) + TINY
 
