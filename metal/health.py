@@ -82,10 +82,6 @@ class SpecGpu(Gpu):
         dispatched.add(self.named(function))
         super().run(function, threads, *arguments)
 
-    def named(self, function: Any) -> str:
-        """ "m2/rms_norm": the file that a kernel function is from."""
-        return "/".join(self.files.get(id(function), ("", "?")))
-
 
 def spec_gpu(width: int | None = None) -> Gpu:
     """A device for a spec, of this width."""

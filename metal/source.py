@@ -81,7 +81,9 @@ def _expand(path: Path, label: str, width: int | None, above: tuple[Path, ...]) 
             milestone, _, file = os.path.normpath(Path(label).parent / include.group(1)).rpartition("/")
             if not _MILESTONE.match(milestone):
                 raise metal.error(f"{shown}:{number}: #include {include.group(1)!r} leads out of the milestones' folders")
-            inner = _expand(find(milestone, file), f"{milestone}/{file}", width, (*above, path))
+            shipped = SOLUTION / milestone / file  # what a shipped file includes is shipped, too
+            target = shipped if path.is_relative_to(SOLUTION) and shipped.is_file() else find(milestone, file)
+            inner = _expand(target, f"{milestone}/{file}", width, (*above, path))
             out += [inner, f'#line {number + 1} "{shown}"']
         elif width is not None and _KERNEL.match(line):
             head, kernel = line.split("kernel", 1)

@@ -71,7 +71,7 @@ class Gpu:
         self._compiling, self._waiting = compiling or (lambda done: None), waiting or (lambda: None)
         self.width, self.poison = width, poison
         self._functions: dict[tuple[Any, str], Any] = {}
-        self.files: dict[int, tuple[str, str]] = {}  # of each kernel function, by its id(): milestone and file
+        self._files: dict[int, str] = {}  # of each kernel function, by its id()
         self._constants: dict[bytes, Any] = {}
         self._runs: deque[Any] = deque()
 
@@ -82,8 +82,12 @@ class Gpu:
             self._compiling(len(self._functions))
             compiled = self.device.kernel(source.read(milestone, file, self.width))
             self._functions[key] = compiled.function(name or file)
-            self.files[id(self._functions[key])] = (milestone, file)
+            self._files[id(self._functions[key])] = f"{milestone}/{file}"
         return self._functions[key]
+
+    def named(self, function: Any) -> str:
+        """The file that a kernel function is from: "m2/rms_norm"."""
+        return self._files.get(id(function), "?")
 
     def run(self, function: Any, threads: int, *arguments: Any) -> None:
         """Queue one dispatch of at least `threads` threads; tensors and buffers bind to indices 0, 1, 2, …"""

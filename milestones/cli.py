@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from milestones.course.commands import COMMANDS
 from milestones.endings import end
 from milestones.errors import UserError
 from milestones.options import CACHE_TYPE, DTYPES, MODEL, QUIET, SPECIAL, sampling
@@ -34,17 +35,22 @@ def cli() -> None:
 @click.option("--no-cache", "cached", flag_value=False, default=True, help="Recompute every key and value at every step.")
 @CACHE_TYPE
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each token, then one with the figures.")
+@click.option("--workbook", is_flag=True, help="Run on your own kernels, wherever their spec has passed.")
 @QUIET
 @SPECIAL
 @MODEL
 def generate(
-    prompt: str, max_tokens: int, stop: tuple[str, ...], cached: bool, cache_type: str, as_json: bool, quiet: bool,
-    special: bool, model: Path | None, **sampling: Any,
+    prompt: str, max_tokens: int, stop: tuple[str, ...], cached: bool, cache_type: str, as_json: bool, workbook: bool,
+    quiet: bool, special: bool, model: Path | None, **sampling: Any,
 ) -> None:  # fmt: skip
     """Continue PROMPT; `-` reads it from standard input (less one newline at its end).
 
     The completion alone goes to standard output, as it is made.
     """
+    if workbook:
+        from milestones.course import reward
+
+        mine, left_out = reward.take()  # before the engine is imported
     from milestones.m7.engine import Engine
 
     settings = _settings(**sampling)
@@ -55,7 +61,8 @@ def generate(
         raise UserError("the prompt is empty: give at least one character")
     path = _model(model, quiet)  # before our own progress bar: fetching has one
     with Progress(quiet) as progress:
-        engine = Engine(path, progress=progress)
+        gpu = reward.timed(progress) if workbook else None
+        engine = Engine(path, gpu=gpu, progress=progress)
         options: dict[str, Any] = {"stop": stop, "settings": settings, "cached": cached, "special": special}
         options["cache_dtype"] = DTYPES[cache_type]
         for token in engine.generate(prompt, max_tokens=max_tokens, **options):
@@ -63,12 +70,15 @@ def generate(
             progress.close()
             write(json.dumps(asdict(token)) + "\n" if as_json else token.text)
     if as_json:
-        write(json.dumps({"figures": asdict(engine.figures), "settings": asdict(settings)}) + "\n")
+        figures: dict[str, Any] = {"figures": asdict(engine.figures), "settings": asdict(settings)}
+        write(json.dumps(figures | ({"workbook": reward.shares(gpu.seconds, mine)} if gpu else {})) + "\n")
         return
     write("\n")
     if not quiet and errors_are_seen():
         seed = f"; seed {settings.seed}" if settings.temperature else ""
         click.echo(engine.figures.line() + seed, err=True)
+    if gpu and not quiet:
+        click.echo(reward.line(gpu.seconds, mine, left_out), err=True)
 
 
 @cli.command(short_help="A text's tokens (m0).")
@@ -231,6 +241,10 @@ def check(files: tuple[Path, ...], std: str, folders: tuple[Path, ...], as_json:
     if not as_json:
         click.echo(f"{_count(len(files), 'file')}, {_count(kernels, 'kernel')}, {_count(wrong, 'finding')}", err=True)
     sys.exit(1 if wrong else 0)
+
+
+for course in COMMANDS:
+    cli.add_command(course)
 
 
 @cli.command(short_help="Get the default model.")

@@ -80,7 +80,7 @@ def serve(arguments: Sequence[str]) -> None:
     answers = os.fdopen(os.dup(1), "w")  # standard output is for the specs from here on
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     probe, health.missing_device = health.missing_device, lambda: None  # no device in this process: its threads do not fork
-    pytest.main([*PYTEST, "--collect-only", *arguments])
+    pytest.main([*PYTEST, "--collect-only", "--solution", *arguments])
     health.missing_device = probe
     for line in sys.stdin:
         job = json.loads(line)

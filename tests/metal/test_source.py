@@ -54,6 +54,7 @@ def test_a_header_is_the_workbooks_or_else_the_shipped_one(workbook):
     assert "Q4_1" in source.read("m1", "get_rows")
     workbook("m1/blocks.h", "// my blocks\n")
     assert "// my blocks" in source.read("m1", "get_rows")
+    assert "// my blocks" not in source.read("m1", "dequantize"), "the shipped kernel takes the shipped header"
 
 
 @pytest.mark.parametrize("name", ["../../milestones/m2/rms_norm.metal", "/etc/passwd", "../notes.h"])

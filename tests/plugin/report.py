@@ -79,7 +79,7 @@ def words(item: pytest.Item, problem: BaseException) -> list[str]:
 def once_more(item: pytest.Item, problem: BaseException, diagnosed: bool) -> str:
     """Another case of a test whose failure was told above."""
     first, *_ = str(problem).strip().splitlines() or ["it failed"]
-    found = [f"diagnosis: {s}" for s in diagnosis.diagnose(problem)] if diagnosed and not hasattr(problem, "findings") else []
+    found = [] if hasattr(problem, "findings") else [f"diagnosis: {s}" for s in diagnosis.diagnose(problem, deep=diagnosed)]
     return "\n".join([f"the same, for {case_of(item, problem)}: {first[:300]}", *found, f"again: {again(item)}"])
 
 

@@ -1,0 +1,76 @@
+"""`firstlight generate --workbook`: the real model on the learner's own kernels, wherever their spec has passed."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from metal import source
+from metal.tensor import Gpu
+from milestones.course import python_files, results, workbook
+from milestones.course.exercises import Op, ops
+from milestones.errors import UserError
+
+
+class TimedGpu(Gpu):
+    """Waits for every run, and adds up how long each kernel file's took. Slower than a Gpu that queues."""
+
+    def __init__(self, **options: Any):
+        super().__init__(**options)
+        self.seconds: dict[str, float] = defaultdict(float)  # by "m2/rms_norm"
+
+    def run(self, function: Any, threads: int, *arguments: Any) -> None:
+        began = time.perf_counter()
+        super().run(function, threads, *arguments)
+        self.sync()
+        self.seconds[self.named(function)] += time.perf_counter() - began
+
+
+def timed(progress: Callable[[str, int, int], None]) -> TimedGpu:
+    """A TimedGpu that tells of kernels being compiled, as the engine's own does."""
+    return TimedGpu(compiling=lambda done: progress("preparing kernels", done, 0), waiting=lambda: progress("", 0, 0))
+
+
+def take() -> tuple[list[Op], list[tuple[Op, str]]]:
+    """From now on use the proved ops of the workbook: these, and those left out with their states.
+
+    To be called before the engine is imported. Raises UserError where there is no workbook.
+    """
+    started = workbook.started()
+    if not started:
+        raise UserError("there is no workbook yet: firstlight start m1")
+    verdicts = results.load()
+    states = {op: results.state(op, verdicts) for milestone in started for op in ops(milestone)}
+    mine = [op for op, state in states.items() if state == "proved"]
+    files = {(op.milestone, name) for op in mine for name in op.files}
+    headers = {op.milestone for op in mine}
+    source.use(lambda milestone, file: (milestone, file) in files or (file.endswith(".h") and milestone in headers))
+    for milestone in started:
+        python = [path for path in workbook.python_files(milestone) if (milestone, path.name) in files]
+        if python:
+            python_files.install(milestone, python)
+    return mine, [(op, state) for op, state in states.items() if state not in ("proved", "stub")]
+
+
+def shares(seconds: dict[str, float], mine: list[Op]) -> dict[str, float]:
+    """How much of the kernels' time each proved op took, from 0 to 1; Python has no kernel of its own and no share."""
+    total = sum(seconds.values())
+    kernels = {
+        f"{op.milestone}/{op.name}": [f"{op.milestone}/{file.removesuffix('.metal')}" for file in op.files] for op in mine
+    }
+    return {name: sum(seconds.get(file, 0.0) for file in files) / total if total else 0.0 for name, files in kernels.items()}
+
+
+def line(seconds: dict[str, float], mine: list[Op], left_out: list[tuple[Op, str]]) -> str:
+    """Which kernels were the learner's, in words."""
+    if not mine:
+        words = "none of these kernels is yours yet: an op counts once its spec has passed (firstlight next)"
+    else:
+        share = shares(seconds, mine)
+        host = {f"{op.milestone}/{op.name}" for op in mine if op.files[0].endswith(".py")}
+        parts = [f"{name} (on the host)" if name in host else f"{name} {part:.1%}" for name, part in share.items()]
+        words = f"yours: {', '.join(parts)}; {sum(share.values()):.1%} of the kernels' time, each waited for; the rest is ours"
+    missing = [f"{op.milestone}/{op.name} ({state})" for op, state in left_out]
+    return words + (f"; not used: {', '.join(missing)}" if missing else "")
