@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from reference.compare import Mismatch
-from reference.symptoms import NOTHING, Seen, alike, general, untouched
+from reference.symptoms import NOTHING, Seen, alike, general, identical, untouched
 
 
 @dataclass
@@ -81,12 +81,13 @@ def known(call: Call, wanted: Any = None) -> list[str]:
         module = importlib.import_module(f"reference.mistakes.{call.op}")
     except ModuleNotFoundError:
         return []
-    if call.result is None or (wanted is not None and alike(call.result, wanted)):
+    same = identical if getattr(module, "EXACT", False) else alike
+    if call.result is None or (wanted is not None and same(call.result, wanted)):
         return []
     found = []
     for sentence, mistake in module.MISTAKES.items():
         made = _try(mistake, call)
-        if made is not None and alike(call.result, made) and (wanted is None or not alike(made, wanted)):
+        if made is not None and same(call.result, made) and (wanted is None or not same(made, wanted)):
             found.append(sentence)
     return found[:2]
 

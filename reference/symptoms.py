@@ -32,6 +32,14 @@ def alike(got: Any, made: Any) -> bool:
     return bool((a == b).all())
 
 
+def identical(got: Any, made: Any) -> bool:
+    """Whether two results are the same bit for bit; any NaN equals any other."""
+    a, b = _array(got), _array(made)
+    if a.shape != b.shape or a.dtype != b.dtype or not a.size:
+        return False
+    return bool(((a.view(f"u{a.dtype.itemsize}") == b.view(f"u{b.dtype.itemsize}")) | ((a != a) & (b != b))).all())
+
+
 @dataclass
 class Seen:
     """A wrong output beside the right one, both of one shape; the threadgroup's width and the inputs where they are known."""

@@ -6,11 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-
-def RIGHT(x: np.ndarray) -> np.ndarray:  # noqa: N802 - a constant beside MISTAKES
-    return x.copy()
-
-
 MISTAKES: dict[str, Callable] = {
     "the first element everywhere: the thread's number is missing from the index": lambda x: np.full_like(x, x[0]),
     "the threads' numbers, not the elements that they stand for": lambda x: np.arange(len(x), dtype=x.dtype),

@@ -11,8 +11,6 @@ def _wide(mistake: Callable[[np.ndarray], np.ndarray]) -> Callable:
     return lambda x: np.asarray(mistake(np.asarray(x, np.float32))).astype(np.float32)
 
 
-RIGHT = _wide(lambda x: x.max(axis=1))
-
 MISTAKES: dict[str, Callable] = {
     "at least 0: the search starts at 0, and a row may be all negative": _wide(lambda x: np.maximum(x.max(axis=1), 0)),
     "the smallest element instead of the largest": _wide(lambda x: x.min(axis=1)),
