@@ -18,7 +18,9 @@ from milestones.m3.sample import Sample
 from milestones.m3.softmax import Softmax
 from reference.argsort import argsort
 from reference.compare import assert_same
+from reference.diagnosis import watched
 from reference.golden import load
+from reference.mistakes.sample import MISTAKES
 from reference.philox import uniform
 from reference.sample import draw, keep
 
@@ -29,12 +31,25 @@ def order_of(p):
     return argsort(torch.from_numpy(p)[None])[0].numpy().astype(np.uint32)
 
 
+@watched("sample")
 def run(gpu, p, order=None, **options):
     """(ids, weights, counts), the order being the probabilities' own unless one is given."""
     order = order_of(p) if order is None else np.uint32(order)
     drawn = Sample(gpu)(gpu.tensor(p), gpu.tensor(order), **options)
     gpu.sync()
     return drawn.ids.numpy(), drawn.weights.numpy(), drawn.counts.numpy().tolist()
+
+
+def expected(p, *, seed=0, step=0, draws=1, **filters):
+    """None: sums are added up in a stated order, in float32, so kernel and reference agree bit for bit."""
+    weights = keep(p, order_of(p), **filters)
+    return [draw(weights, uniform(seed, step + i)) for i in range(draws)], weights
+
+
+def counted(ids, n):
+    """How often each of n ids was drawn. What is no id must not be counted, nor make a histogram of four billion cells."""
+    assert ids.max() < n, f"id {ids.max()} was drawn from {n} tokens (0xCDCDCDCD is what nobody has written)"
+    return np.bincount(ids, minlength=n)
 
 
 P = np.float32([0.125, 0.5, 0.125, 0.25])
@@ -62,6 +77,7 @@ def test_top_p_is_taken_of_what_top_k_left(gpu):
 
 
 def test_min_p_is_a_part_of_the_largest_and_keeps_what_equals_it(gpu):
+    """0.5 of 0.5 is 0.25, which stays; it is no threshold by itself, and has nothing to do with the least likely."""
     assert run(gpu, P, min_p=0.5)[1].tolist() == [0, 0.5, 0, 0.25]
     assert run(gpu, P, min_p=0.25)[2][2] == 4
     assert run(gpu, P, min_p=1.0)[1].tolist() == [0, 0.5, 0, 0]
@@ -74,6 +90,7 @@ def test_all_three_in_their_order(gpu):
 
 
 def test_without_filters_everything_is_kept_and_order_is_not_looked_at(gpu):
+    """Sorting costs more than drawing: without filters there is no order to be had."""
     drawn = Sample(gpu)(gpu.tensor(P))
     gpu.sync()
     assert drawn.weights.numpy().tolist() == P.tolist() and drawn.counts.numpy().tolist() == [4, 4, 4]
@@ -98,6 +115,102 @@ def case(seed, n, zeros=False):
     return p / p.sum()
 
 
+BITING = [  # probabilities and options with which every known mistake gives another result
+    (P, {"top_k": 3}),
+    (P, {"top_k": 2, "top_p": 0.6}),
+    (P, {"top_p": 0.75}),
+    (P, {"top_p": 0.6, "draws": 40, "seed": 2**40 + 3, "step": 2**32 - 20}),
+    (P, {"min_p": 0.5, "draws": 40, "step": 2**35}),
+    (P, {"top_k": 3, "min_p": 0.3}),
+    (np.float32([0.4, 0.3, 0.2, 0.1]), {"top_p": 0.7, "top_k": 3, "min_p": 0.6}),
+    (np.float32([0.4, 0.3, 0.2, 0.1]), {"top_p": 0.72, "min_p": 0.6}),
+    (np.float32([0, 1e-44, 0.5, 0, 0.5]), {"draws": 9, "min_p": 0.25, "step": 14883995}),
+    (P, {"draws": 9, "step": 11864871}),
+    (np.float32([0, 1e-44, 0.5, 0, 0.5]), {"draws": 9}),
+    (np.float32([0, 2.0**-126, 0]), {"step": 38471471}),
+    (np.float32([1e-11, 0.5, 0.5]), {"step": 14883995}),
+]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_known_mistakes_show_on_these_inputs(mistake):
+    """What a spec's inputs cannot tell apart, it cannot refuse: each known mistake gives other weights or ids here."""
+    for p, options in BITING:
+        ids, weights = expected(p, **options)
+        wrong_ids, wrong_weights, counts = MISTAKES[mistake](p, **options)
+        left = [min(options.get("top_k") or p.size, p.size), top_p_of(p, options), np.count_nonzero(weights)]
+        if wrong_ids.tolist() != ids or (wrong_weights != weights).any() or counts.tolist() != left:
+            return
+    raise AssertionError(f"these inputs do not tell: {mistake}")
+
+
+def top_p_of(p, options):
+    """How many tokens are left after top-k and top-p (P's and the others' probabilities are far above the subnormals)."""
+    kept = keep(p, order_of(p), **{name: value for name, value in options.items() if name in ("top_k", "top_p")})
+    return p.size if not options.keys() & {"top_k", "top_p"} else np.count_nonzero(kept)
+
+
+@pytest.mark.parametrize("number", range(len(BITING)), ids="case{}".format)
+def test_inputs_that_tell_mistakes_apart(gpu, number):
+    """Small cases, each of them the smallest that some mistake gets wrong."""
+    p, options = BITING[number]
+    ids, weights, counts = run(gpu, p, **options)
+    assert_same(weights, expected(p, **options)[1], what="weights")
+    assert ids.tolist() == expected(p, **options)[0]
+    assert counts == [min(options.get("top_k") or p.size, p.size), top_p_of(p, options), np.count_nonzero(weights)]
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(1, 90),
+    ks=st.tuples(st.integers(1, 95), st.integers(1, 95)).map(sorted),
+    ps=st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)).map(sorted),
+    ms=st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted),
+    width=st.sampled_from(WIDTHS),
+)
+def test_a_looser_filter_keeps_all_that_a_tighter_one_keeps(gpus, seed, n, ks, ps, ms, width):
+    """The survivors of a larger k, a larger p and a smaller min-p hold the other's; the likeliest always survives."""
+    gpu, p = gpus(width), case(seed, n)
+    for tight, loose in (
+        ({"top_k": ks[0]}, {"top_k": ks[1]}),
+        ({"top_p": ps[0]}, {"top_p": ps[1]}),
+        ({"min_p": ms[1]}, {"min_p": ms[0]}),
+    ):
+        few, many = (run(gpu, p, **options)[1] > 0 for options in (tight, loose))
+        assert not (few & ~many).any(), f"{tight} keeps what {loose} cuts"
+        assert few[np.argmax(p)] and p[few].min() >= p[~few].max(initial=0), f"{tight} does not keep the likeliest"
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(1, 120),
+    top_k=st.integers(0, 130),
+    top_p=st.floats(0.01, 0.99),
+    width=st.sampled_from(WIDTHS),
+)
+def test_the_survivors_sum_reaches_p_and_not_without_the_last(gpus, seed, n, top_k, top_p, width):
+    """The definition of top-p, checked in float64 on what came out: a sum of n float32 additions errs by at most n ε."""
+    p = case(seed, n)
+    weights, counts = run(gpus(width), p, top_k=top_k, top_p=top_p)[1:]
+    assert counts[0] == min(top_k or n, n)
+    kept, slack = np.sort(weights[weights > 0].astype(np.float64)), 2 * n * 2.0**-23
+    wanted = top_p * np.sort(p.astype(np.float64))[n - counts[0] :].sum()
+    assert kept.sum() >= wanted * (1 - slack), "the survivors do not reach p of what top-k left"
+    assert kept[1:].sum() <= wanted * (1 + slack), "they would reach p without the least likely of them"
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**63 + 1], ids="seed{}".format)
+def test_a_seed_draws_the_same_at_every_width_and_on_the_reference(gpus, seed):
+    """A text can be written again, on any device, from its seed."""
+    p = case(31, 300)
+    ids = expected(p, seed=seed, draws=60, top_p=0.9)[0]
+    assert len(set(ids)) > 10, "one token again and again proves little"
+    for width in WIDTHS:
+        assert run(gpus(width), p, seed=seed, draws=60, top_p=0.9)[0].tolist() == ids, f"another text at width {width}"
+
+
 filters = {
     "top_k": st.one_of(st.just(0), st.integers(1, 70)),
     "top_p": st.one_of(st.just(1.0), st.floats(0.001953125, 1, width=32)),
@@ -105,7 +218,7 @@ filters = {
 }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(1, 120),
@@ -123,36 +236,59 @@ def test_kernel_and_reference_agree_bit_for_bit(gpus, seed, n, zeros, key, step,
     p = case(seed, n, zeros)
     options = {"top_k": top_k, "top_p": top_p, "min_p": min_p}
     ids, weights, counts = run(gpus(width), p, seed=key, step=step, draws=7, **options)
-    expected = keep(p, order_of(p), **options)
-    assert_same(weights, expected, what="weights")
-    assert ids.tolist() == [draw(expected, uniform(key, step + i)) for i in range(7)]
-    assert counts[2] == np.count_nonzero(expected) <= counts[1] <= counts[0]
+    right_ids, right = expected(p, seed=key, step=step, draws=7, **options)
+    assert_same(weights, right, what="weights")
+    assert ids.tolist() == right_ids
+    assert counts[2] == np.count_nonzero(right) <= counts[1] <= counts[0]
 
 
-@pytest.mark.parametrize("n", [1023, 1024, 1025, 49152], ids="n{}".format)
+@pytest.mark.parametrize("n", [1023, 1024, 1025], ids="n{}".format)
 @pytest.mark.parametrize("options", [{}, {"top_p": 0.9}, {"top_k": 700, "min_p": 0.05}], ids=str)
-def test_a_whole_vocabulary_agrees_bit_for_bit(gpu, n, options):
-    """Long float32 sums, where any other order of additions would give other bits."""
+def test_long_sums_agree_bit_for_bit(gpu, n, options):
+    """As many tokens as threads, one fewer, one more; in float32, where any other order of additions would give other bits."""
+    check_long_sums(gpu, n, options)
+
+
+@pytest.mark.parametrize("width", [64, 832], ids="width{}".format)
+@pytest.mark.parametrize("options", [{}, {"top_p": 0.9}, {"top_k": 700, "min_p": 0.05}], ids=str)
+def test_a_whole_vocabulary_agrees_bit_for_bit(gpus, width, options):
+    """As many tokens as the default model has."""
+    check_long_sums(gpus(width), 49152, options)
+
+
+def check_long_sums(gpu, n, options):
     p = np.random.default_rng(n).lognormal(sigma=2, size=n).astype(np.float32)
     p /= p.sum()
     ids, weights, _ = run(gpu, p, draws=3, seed=n, **options)
-    expected = keep(p, order_of(p), **options)
-    assert_same(weights, expected)
-    assert ids.tolist() == [draw(expected, uniform(n, step)) for step in range(3)]
+    right_ids, right = expected(p, seed=n, draws=3, **options)
+    assert_same(weights, right, what="weights")
+    assert ids.tolist() == right_ids
 
 
 def test_a_token_of_probability_zero_is_never_drawn(gpus):
     """Not at the beginning, in the middle or at the end; nor one too small for a fast-math device to see."""
     p = np.float32([0, 1e-44, 0.5, 0, 0.5, 1e-44, 0])
-    assert set(run(gpus(32), p, draws=3000)[0].tolist()) == {2, 4}
+    ids, weights, counts = run(gpus(32), p, draws=3000)
+    assert set(ids.tolist()) == {2, 4} and counts[2] == 2
+    assert_same(weights, np.float32([0, 0, 0.5, 0, 0.5, 0, 0]), what="weights")
 
 
-def test_if_rounding_lets_no_sum_exceed_the_last_kept_token_is_drawn(gpus):
-    """A u of 1 − 2⁻²⁴ and one token: u × total rounds to just below total, or to total itself."""
-    seed, step = next((s, i) for s in range(64) for i in range(2**14) if uniform(s, i) > 1 - 2.0**-14)
-    for p in (np.float32([1.0, 0]), np.float32([0.1] * 10 + [0, 0])):
-        last = int(np.flatnonzero(p)[-1])
-        assert run(gpus(32), p, seed=seed, step=step)[0].tolist() == [last]
+@pytest.mark.parametrize(
+    ("step", "u", "p", "drawn"),
+    [
+        (14883995, 0, [0, 0, 0.5, 0.5], 2),  # the sum 0 of ids 0 and 1 does not exceed 0
+        (14883995, 0, [1e-11, 0.5, 0.5], 0),  # u has 24 bits: the word's other eight, if they counted, would lead past id 0
+        (11864871, 1 / 8, [0.125, 0, 0.125, 0.75], 2),  # nor does 1/8, at ids 0 and 1, exceed 1/8
+        (38471471, 1 - 2.0**-24, [0.1] * 10 + [0, 0], 9),  # as close to 1 as u comes
+        (38471471, 1 - 2.0**-24, [0, 2.0**-126, 0], 1),  # u × total rounds to total, or is flushed to 0: the last kept one
+    ],
+    ids=["zero", "zero_of_24_bits", "an_eighth", "almost_one", "rounded"],
+)
+def test_a_sum_that_equals_u_times_total_does_not_exceed_it(gpu, step, u, p, drawn):
+    """Draws of seed 0 in which u is such a number (found among some 40 million): at u = 0, ≥ would draw a token that is cut."""
+    assert uniform(0, step) == u, "the reference is wrong"
+    ids, weights, _ = run(gpu, np.float32(p), step=step)
+    assert ids.tolist() == [drawn] and weights[drawn] > 0
 
 
 def p_value(counts, p, draws):
@@ -169,7 +305,7 @@ def test_a_hundred_thousand_draws_follow_the_distribution(gpus, options):
     p = np.random.default_rng(5).lognormal(size=60).astype(np.float32)
     p /= p.sum()
     ids, weights, _ = run(gpus(448), p, draws=100_000, seed=2024, **options)
-    counts = np.bincount(ids, minlength=p.size)
+    counts = counted(ids, p.size)
     assert counts[weights == 0].sum() == 0
     assert p_value(counts, weights, 100_000) > LEVEL
     other = weights.copy()
@@ -181,11 +317,13 @@ def test_draws_of_one_seed_are_independent_of_each_other(gpus):
     """χ² over pairs of neighbouring draws: a counter used twice, or words handed on, would show."""
     p = np.float32([0.4, 0.3, 0.2, 0.1])
     ids = run(gpus(64), p, draws=100_000, seed=7)[0].astype(np.int64)
-    pairs = np.bincount(ids[:-1:2] * 4 + ids[1::2], minlength=16)
+    counted(ids, 4)
+    pairs = counted(ids[:-1:2] * 4 + ids[1::2], 16)
     assert p_value(pairs, np.outer(p, p).ravel().astype(np.float32), 50_000) > LEVEL
 
 
 def test_draws_with_neighbouring_seeds_are_independent():
+    """People number their seeds 1, 2, 3: their first draws must not be neighbours too."""
     p = np.full(64, 1 / 64, np.float32)
     pairs = np.zeros(64, np.int64)
     gpu = Gpu(width=32)  # without checks: two thousand dispatches that differ in nothing but their seed
@@ -195,9 +333,11 @@ def test_draws_with_neighbouring_seeds_are_independent():
 
 
 def test_one_dispatch_of_many_draws_equals_many_of_one(gpus):
+    """Draw i of a dispatch is the draw of step + i: how many are asked for at once changes no text."""
     p = case(9, 50)
     together = run(gpus(64), p, draws=40, seed=1, step=5)[0].tolist()
     assert together == [int(run(gpus(256), p, seed=1, step=5 + i)[0][0]) for i in range(40)]
+    assert together == expected(p, draws=40, seed=1, step=5)[0]
 
 
 def test_the_filters_equal_transformers_processors(gpus):
