@@ -87,6 +87,13 @@ def pytest_xdist_auto_num_workers(config) -> int:
     return 0 if alone or narrow else 2
 
 
+def pytest_ignore_collect(collection_path, config) -> bool | None:
+    """tests/strength takes many minutes: it is collected only when it is asked for."""
+    strength = Path(__file__).parent / "tests" / "strength"
+    asked = [Path(str(argument).partition("::")[0]).absolute() for argument in config.invocation_params.args]
+    return True if collection_path == strength and not any(path.is_relative_to(strength) for path in asked) else None
+
+
 def pytest_collection_modifyitems(config, items) -> None:
     """A benchmark is never a timed test: bench_*.py runs only with --benchmark-only. --widths leaves other widths out."""
     widths = config.getoption("widths")

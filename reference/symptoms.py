@@ -151,7 +151,7 @@ def _factors(seen: Seen) -> Iterator[str]:
         )
     apart = got - want
     if np.ptp(apart) <= 1e-3 * np.abs(apart).max():
-        yield f"every element is {float(apart.mean()):.6g} too large"
+        yield f"every element is off by the same {float(apart.mean()):.6g}"
     if got.shape[0] > 1 and got.shape[1] > 1:
         rows = np.nanmedian(ratio, axis=1, keepdims=True)
         if np.nanmax(np.abs(ratio - rows) - 1e-3 * np.abs(rows)) <= 0:

@@ -1,0 +1,193 @@
+"""The course's commands: what a learner types from a first README to the model on their own kernels."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from metal.source import SOLUTION
+from milestones.course import exercises, results, workbook
+from tests.command import firstlight, refused
+
+MILESTONES = exercises.milestones()
+OPS = [op for milestone in MILESTONES for op in exercises.ops(milestone)]
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    """An empty workbook."""
+    monkeypatch.setenv("FIRSTLIGHT_WORKBOOK", str(tmp_path / "workbook"))
+    return tmp_path / "workbook"
+
+
+def said(*arguments: str) -> str:
+    done = firstlight(*arguments)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode()
+
+
+def proved(op: exercises.Op) -> None:
+    """As if the whole spec had passed for the file as it is."""
+    files = workbook.fingerprint_of(op, workbook.fingerprint(op.milestone))
+    results.save({f"{op.milestone}/{op.name}": results.Verdict(7, 0, 1, files)})
+
+
+def test_every_milestone_that_is_there_has_exercises():
+    assert MILESTONES == ["m0", "m1", "m2", "m3", "m4", "m7"]
+
+
+@pytest.mark.parametrize("op", OPS, ids=lambda op: f"{op.milestone}/{op.name}")
+def test_an_exercise_is_whole(op):
+    """Its stubs are there and differ from the shipped files, its spec is there, its three hints say more and more."""
+    for name in op.files:
+        stub, shipped = exercises.folder(op.milestone) / name, SOLUTION / op.milestone / name
+        assert stub.read_text() != shipped.read_text()
+    assert "our task: " in (exercises.folder(op.milestone) / op.files[0]).read_text()
+    assert op.spec_path.is_file() and op.task and "\n" not in op.task
+    assert len(op.hints) == 3 and all(len(hint) > 30 for hint in op.hints) and len(set(op.hints)) == 3
+
+
+@pytest.mark.parametrize("milestone", MILESTONES)
+def test_every_kernel_of_a_milestone_is_an_exercise_and_every_stub_is_listed(milestone):
+    listed = {name for op in exercises.ops(milestone) for name in op.files}
+    assert listed >= {path.name for path in (SOLUTION / milestone).glob("*.metal")}
+    stubs = {p.name for p in exercises.folder(milestone).iterdir() if p.suffix in (".metal", ".h", ".py")}
+    assert listed == stubs
+
+
+@pytest.mark.parametrize("op", OPS, ids=lambda op: f"{op.milestone}/{op.name}")
+def test_a_stub_holds_the_shipped_kernels_contract_and_signature(op):
+    """Buffer after buffer the same names and types: else the learner writes to a contract that the host does not keep."""
+    for name in op.files:
+        if name.endswith(".metal"):
+            stub, shipped = exercises.folder(op.milestone) / name, SOLUTION / op.milestone / name
+            assert _buffers(stub) == _buffers(shipped)
+            assert op.command in stub.read_text(), "the header ends with the command that tests it"
+
+
+def _buffers(path: Path) -> dict[str, list]:
+    from metal import source
+    from metal.portable.translate import lower
+
+    text = source._expand(
+        path, f"{path.parent.parent.name if path.parent.name == 'exercise' else path.parent.name}/x", None, ()
+    )
+    kernels = lower(text).kernels
+    return {name: [(b.index, b.name, b.writable) for b in info.buffers] for name, info in kernels.items()}
+
+
+def test_start_copies_the_stubs_and_never_writes_over_work(home):
+    out = said("start", "m2")
+    assert "milestones/m2/README.md" in out and (home / "m2" / "add.metal").is_file()
+    (home / "m2" / "add.metal").write_text("// my work\n")
+    (home / "m2" / "rope.metal").unlink()
+    again = said("start", "m2")
+    assert "rope.metal" in again and "add.metal\n" not in again.splitlines()[0]
+    assert (home / "m2" / "add.metal").read_text() == "// my work\n"
+
+
+def test_reset_keeps_a_backup(home):
+    said("start", "m2")
+    (home / "m2" / "add.metal").write_text("// my work\n")
+    assert "your files are kept in" in said("start", "m2", "--reset")
+    assert "our task" in (home / "m2" / "add.metal").read_text()
+    said("start", "m2", "--reset")  # within the same second
+    backups = [path / "add.metal" for path in home.glob("m2.backup-*")]
+    assert len(backups) == 2 and "// my work\n" in [path.read_text() for path in backups]
+
+
+@pytest.mark.parametrize(
+    "words", [("start", "m9"), ("start", "../m2"), ("hint", "m2", "nope"), ("watch", "m9"), ("watch", "m2")]
+)
+def test_what_there_is_not_is_named_in_one_line(home, words):
+    refused(firstlight(*words), "m9" if "m9" in words else "m2")
+    assert not home.exists()
+
+
+def test_next_is_one_line_from_the_first_start_to_the_reward(home):
+    """Every answer names one thing to do, and doing it changes the answer."""
+    assert said("next").startswith("firstlight start m1")
+    for milestone in MILESTONES:
+        workbook.start(milestone)
+    first = exercises.ops("m0")[0]
+    assert f"then: {first.command}" in said("next") and said("next").count("\n") == 1
+    path = workbook.path_of(first)
+    path.write_text(path.read_text() + "// begun\n")
+    assert said("next").startswith(f"test {path}")
+    files = workbook.fingerprint_of(first, workbook.fingerprint("m0"))
+    results.save({f"m0/{first.name}": results.Verdict(3, 2, 0, files, f"milestones/m0/{first.spec}::test_x[width32]")})
+    assert said("next") == f"mend {path}: pytest 'milestones/m0/{first.spec}::test_x[width32]'\n"
+    for op in OPS:
+        for name in op.files:
+            shutil.copy(SOLUTION / op.milestone / name, workbook.path_of(op, name))
+        proved(op)
+    assert said("next") == 'all is proved: firstlight generate --workbook "The cat sat on the"\n'
+
+
+def test_progress_counts_what_passed_for_the_files_as_they_are(home):
+    """A verdict is about a text: a file that changed since counts no more."""
+    workbook.start("m2")
+    add = exercises.op("m2", "add")
+    assert "m2 ░░░░░░░░░░ 0 of 6" in said("progress") and "m3 ░░░░░░░░░░ 0 of 7  not started" in said("progress")
+    shutil.copy(SOLUTION / "m2" / "add.metal", workbook.path_of(add))
+    proved(add)
+    out = said("progress")
+    assert "m2 ██░░░░░░░░ 1 of 6  ✓ add" in out and "7 passed, 0 failed, 1 not run here" in out
+    workbook.path_of(add).write_text("// changed\n")
+    assert "0 of 6  ~ add" in said("progress")
+
+
+def test_results_that_are_no_results_are_none(home):
+    workbook.start("m2")
+    (home / ".results.json").write_text('{"m2/add": 3')
+    assert "0 of 6" in said("progress")
+
+
+def test_a_hint_in_three_steps(home):
+    op = exercises.op("m3", "softmax")
+    for step in (1, 2, 3):
+        out = said("hint", "m3", "softmax", "--step", str(step))
+        assert op.hints[step - 1] in out
+        assert (f"--step {step + 1}" in out) == (step < 3)
+    assert said("hint", "m3").startswith(f"m3 {exercises.ops('m3')[0].name}, nudge")
+
+
+def test_the_solution_is_shown_once_the_spec_has_passed_or_when_asked_twice(home):
+    workbook.start("m3")
+    refused(firstlight("solution", "m3", "softmax"), "m3 softmax is not proved yet", "--spoil")
+    assert "+++ ours/m3/softmax.metal" in said("solution", "m3", "softmax", "--spoil")
+    softmax = exercises.op("m3", "softmax")
+    shutil.copy(SOLUTION / "m3" / "softmax.metal", workbook.path_of(softmax))
+    proved(softmax)
+    assert said("solution", "m3", "softmax") == "softmax.metal: yours is ours\n"
+
+
+def test_list_names_every_exercise_in_order(home):
+    workbook.start("m2")
+    words = said("list").split()
+    places = [words.index(op.name) for op in OPS]
+    assert len(places) == len(OPS) and "begun" in words and "started" in words
+
+
+@pytest.mark.slow
+def test_the_model_runs_on_the_learners_own_kernels_where_they_are_proved(home, model_path):
+    """Another comment makes the file the learner's; a broken file that is not proved must not be touched."""
+    workbook.start("m2")
+    swiglu, rope = exercises.op("m2", "swiglu"), exercises.op("m2", "rope")
+    workbook.path_of(swiglu).write_text("// mine\n" + (SOLUTION / "m2" / "swiglu.metal").read_text())
+    workbook.path_of(rope).write_text("this is no Metal\n")
+    proved(swiglu)
+    done = firstlight("generate", "The cat sat on the", "--max-tokens", "4", "--workbook", "--json")
+    lines = [json.loads(line) for line in done.stdout.decode().splitlines()]
+    plain = firstlight("generate", "The cat sat on the", "--max-tokens", "4", "--json").stdout.decode().splitlines()
+    assert [line["id"] for line in lines[:-1]] == [json.loads(line)["id"] for line in plain[:-1]]
+    shares = lines[-1]["workbook"]
+    assert set(shares) == {"m2/swiglu"} and 0 < shares["m2/swiglu"] < 0.5
+
+
+@pytest.mark.slow
+def test_a_workbook_with_nothing_proved_says_so(home, model_path):
+    refused(firstlight("generate", "hi", "--workbook"), "there is no workbook yet: firstlight start m1")
