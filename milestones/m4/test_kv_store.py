@@ -16,6 +16,7 @@ from reference.compare import assert_same
 from reference.diagnosis import watched
 from reference.golden import load
 from reference.kv_store import kv_store
+from reference.mistakes import halves as wrong_halves
 from reference.mistakes.kv_store import MISTAKES
 
 
@@ -95,42 +96,45 @@ def test_equals_the_reference_for_any_shape_place_and_width(gpus, seed, tokens, 
     check(gpus(width), seed, tokens, heads, d, before + tokens + after, before)
 
 
+@watched("halves")
 def halves(gpu, values):
     """What a cache of halves holds of these float32 values, as bits; k and v alike."""
     rows = np.ascontiguousarray(values, np.float32).reshape(-1, 1, 1)
     nobodys = np.full(rows.shape, np.nan, np.float16)
     got_k, got_v = run(gpu, rows, rows, nobodys, nobodys, 0)
     assert_same(got_v, got_k, what="cache_v beside cache_k, from the same rows")
-    return got_k.reshape(-1)
+    return got_k.reshape(-1).view(np.uint16)
 
 
 def numpys_halves(values):
-    """The oracle: NumPy's conversion, and its infinities made the largest half."""
+    """The oracle: NumPy's conversion, and its infinities made the largest half; as bits."""
     with np.errstate(over="ignore"):
         rounded = np.asarray(values, np.float32).astype(np.float16)
-    return np.where(np.isinf(rounded), np.copysign(np.float16(65504), rounded), rounded)
+    return np.where(np.isinf(rounded), np.copysign(np.float16(65504), rounded), rounded).view(np.uint16)
+
+
+BITE = [1 + 2**-11, 1 + 3 * 2**-11, 1 + 2**-11 + 2**-20, 65519.9, 65520, 1e30, -np.inf, 2**-25, 2**-24, -3 * 2**-26, -0.0]
+FOUND = [1, 1 + 2**-9, 1 + 2**-10, 65504, 65504, 65504, -65504, 0, 2**-24, -(2**-24), -0.0]
 
 
 def test_halves_worked_by_hand(gpu):
     """Ties go to the even mantissa; what is too large becomes the largest; half of the smallest subnormal ties to 0."""
-    values = [1 + 2**-11, 1 + 3 * 2**-11, 1 + 2**-11 + 2**-20, 65519.9, 65520, 1e30, -np.inf, 2**-25, 2**-24, -3 * 2**-26, -0.0]
-    found = [1, 1 + 2**-9, 1 + 2**-10, 65504, 65504, 65504, -65504, 0, 2**-24, -(2**-24), -0.0]
-    assert_same(halves(gpu, values), np.float16(found))
+    assert_same(halves(gpu, BITE), np.float16(FOUND).view(np.uint16))
 
 
 def test_every_half_comes_back_as_it_was(gpus):
     """All 65,536, but for infinities, which saturate; NaNs are quiet, and keep their sign and the rest of their bits."""
     every = np.arange(2**16, dtype=np.uint16).view(np.float16)
     got, nan = halves(gpus(256), every.astype(np.float32)), np.isnan(every)
-    assert_same(got[~nan], np.where(np.isinf(every), np.copysign(np.float16(65504), every), every)[~nan])
-    assert_same(got[nan].view(np.uint16), every[nan].view(np.uint16) | np.uint16(0x0200))
+    numbers = np.where(np.isinf(every), np.copysign(np.float16(65504), every), every)
+    assert_same(got, np.where(nan, every.view(np.uint16) | np.uint16(0x0200), numbers.view(np.uint16)))
 
 
 def test_a_nan_whose_low_bits_alone_say_so_does_not_become_a_number(gpu):
     """Bits 7F800001 are infinity's but for the last: what is cut off must not turn a NaN into infinity, or into 65504."""
     bits = np.uint32([0x7F800001, 0xFF800001, 0x7F801FFF, 0x7FFFFFFF, 0xFFFFFFFF, 0x7F800000, 0xFF800000])
     found = np.uint16([0x7E00, 0xFE00, 0x7E00, 0x7FFF, 0xFFFF, 0x7BFF, 0xFBFF])
-    assert_same(halves(gpu, bits.view(np.float32)).view(np.uint16), found)
+    assert_same(halves(gpu, bits.view(np.float32)), found)
 
 
 def test_every_float_beside_a_rounding_boundary_equals_numpy(gpus):
@@ -181,16 +185,17 @@ def test_a_later_store_replaces_an_earlier_one(gpus, dtype):
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_known_mistake_gives_another_result(mistake):
     """Inputs on which a usual mistake makes no difference would prove nothing."""
-    rng, wrong = np.random.default_rng(8), MISTAKES[mistake]
+    rng = np.random.default_rng(8)
     k, v = (rng.standard_normal((3, 2, 5)).astype(np.float32) for _ in "kv")
-    k[0, 0] = [1 + 2**-11, 1e6, 3 * 2**-24, 0.1, -0.0]  # a tie, what is too large, a subnormal, one to be rounded up
-    v[0, 0] = k[0, 0, ::-1]
-    differ = []
-    for dtype in ("float32", "float16"):
-        held = rng.standard_normal((2, 9, 2, 5)).astype(dtype)
-        right = [kv_store(torch.from_numpy(rows), torch.from_numpy(c), 4).numpy() for rows, c in zip((k, v), held, strict=True)]
-        differ += [(np.not_equal(a, b)).any() for a, b in zip(wrong(k, v, *held, 4), right, strict=True)]
-    assert any(differ)
+    held = rng.standard_normal((2, 9, 2, 5)).astype(np.float32)
+    right = [expected(new, old, 4) for new, old in zip((k, v), held, strict=True)]
+    assert any((a != b).any() for a, b in zip(MISTAKES[mistake](k, v, *held, 4), right, strict=True))
+
+
+@pytest.mark.parametrize("mistake", wrong_halves.MISTAKES)
+def test_a_known_mistake_gives_other_halves(mistake):
+    """And one of rounding, on the floats of the example worked by hand."""
+    assert (wrong_halves.MISTAKES[mistake](BITE) != np.float16(FOUND).view(np.uint16)).any()
 
 
 def test_caches_of_another_or_of_two_dtypes_are_named(gpus):

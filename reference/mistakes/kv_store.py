@@ -6,51 +6,24 @@ from collections.abc import Callable
 
 import numpy as np
 
+from reference.mistakes.halves import nearest
+
 Pair = tuple[np.ndarray, np.ndarray]
-LARGEST, SMALLEST_NORMAL = 65504.0, 2.0**-14  # of a half
 
 
-def _half(rows: np.ndarray, largest: float = LARGEST) -> np.ndarray:
-    """The nearest halves, ties to even; what is too large becomes `largest`."""
-    with np.errstate(over="ignore"):
-        rounded = rows.astype(np.float16)
-    return np.where(np.isinf(rounded), np.copysign(np.float16(largest), rounded), rounded)
-
-
-def _cut(rows: np.ndarray) -> np.ndarray:
-    """The halves nearest to 0: what does not fit is dropped."""
-    rounded = _half(rows)
-    farther = np.abs(rounded.astype(np.float64)) > np.abs(rows.astype(np.float64))
-    return np.where(farther, np.nextafter(rounded, np.float16(0)), rounded)
-
-
-def _ties_away(rows: np.ndarray) -> np.ndarray:
-    """Where two halves are equally near, the larger one."""
-    low, wide = _cut(rows), np.abs(rows.astype(np.float64))
-    with np.errstate(over="ignore"):
-        high = np.nextafter(low, np.copysign(np.float16(np.inf), low))
-    tie = wide - np.abs(low.astype(np.float64)) == np.abs(high.astype(np.float64)) - wide
-    return np.where(tie & np.isfinite(high), high, _half(rows))
-
-
-def _flushed(rows: np.ndarray) -> np.ndarray:
-    rounded = _half(rows)
-    return np.where(np.abs(rounded) < SMALLEST_NORMAL, np.copysign(np.float16(0), rounded), rounded)
-
-
-def _put(rows: np.ndarray, cache: np.ndarray, first: int, half: Callable = _half) -> np.ndarray:
+def _put(rows: np.ndarray, cache: np.ndarray, first: int) -> np.ndarray:
     """`rows`, whole, into a copy of the cache from element `first` on; what would not fit is left out."""
     flat, new = cache.reshape(-1).copy(), np.ascontiguousarray(rows).reshape(-1)[: max(0, cache.size - first)]
     if cache.dtype == np.float16:
-        flat[first : first + new.size] = half(new)
+        flat[first : first + new.size] = nearest(new)
     else:
         flat.view(np.uint32)[first : first + new.size] = new.view(np.uint32)
     return flat.reshape(cache.shape)
 
 
-def _store(k: np.ndarray, v: np.ndarray, cache_k: np.ndarray, cache_v: np.ndarray, row: float, half: Callable = _half) -> Pair:
+def _store(k: np.ndarray, v: np.ndarray, cache_k: np.ndarray, cache_v: np.ndarray, row: float) -> Pair:
     first = round(row * k[0].size)
-    return _put(k, cache_k, first, half), _put(v, cache_v, first, half)
+    return _put(k, cache_k, first), _put(v, cache_v, first)
 
 
 def _one_head(k: np.ndarray, v: np.ndarray, cache_k: np.ndarray, cache_v: np.ndarray, position: int) -> Pair:
@@ -79,12 +52,4 @@ MISTAKES: dict[str, Callable] = {
     "a store of the keys alone": lambda k, v, ck, cv, position: (_store(k, v, ck, cv, position)[0], cv),
     "a store of the first token alone": lambda k, v, ck, cv, position: _store(k[:1], v[:1], ck, cv, position),
     "a store with the tokens in reverse order": _reversed,
-    "halves that are cut off, not rounded": lambda k, v, ck, cv, position: _store(k, v, ck, cv, position, _cut),
-    "halves whose ties go away from zero, not to even": lambda k, v, ck, cv, position: _store(
-        k, v, ck, cv, position, _ties_away
-    ),
-    "halves with infinity where ±65504 should be": lambda k, v, ck, cv, position: _store(
-        k, v, ck, cv, position, lambda rows: _half(rows, np.inf)
-    ),
-    "halves with the subnormal ones flushed to 0": lambda k, v, ck, cv, position: _store(k, v, ck, cv, position, _flushed),
 }
