@@ -36,8 +36,13 @@ class Bpe:
         """
         if not pieces:
             return []
+        offsets, ids, counts = self.as_written(pieces)
+        return [ids[o : o + n] for o, n in zip(offsets[:-1].tolist(), counts.tolist(), strict=True)]
+
+    def as_written(self, pieces: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(offsets, ids, counts): where each piece begins, and the kernel's two outputs as it leaves them."""
         require(all(pieces), "bpe: a piece must hold at least one byte")
-        lengths = np.fromiter(map(len, pieces), np.uint64, len(pieces))
+        lengths = np.fromiter(map(len, pieces), np.int64, len(pieces))
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         require(int(offsets[-1]) < NONE, f"bpe: {int(offsets[-1])} bytes are too many at once, at most {NONE - 1}")
         gpu, size = self._gpu, int(offsets[-1])
@@ -48,8 +53,7 @@ class Bpe:
         inputs: list[Tensor] = [text, gpu.tensor(offsets, np.uint32), *self._tables]
         gpu.run(self._function, len(pieces), *inputs, ids, counts, starts, ranks, args)
         gpu.sync()
-        made = ids.numpy()
-        return [made[int(o) : int(o) + int(n)] for o, n in zip(offsets[:-1], counts.numpy(), strict=True)]
+        return offsets, ids.numpy(), counts.numpy()
 
 
 def _carried_out(vocabulary: Vocabulary, by_bytes: Mapping[bytes, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -40,7 +40,7 @@ def expected(ids, tokens):
 
 
 def drawn(count):
-    """Ids and a vocabulary of 500 short tokens, empty ones and all byte values among them, by a seed; the first is not empty."""
+    """Ids and 500 short tokens, empty ones and all byte values among them, by a seed; the first id's is not empty."""
     rng = np.random.default_rng(count)
     tokens = [rng.integers(0, 256, int(n), np.uint8).tobytes() for n in rng.integers(0, 9, 500)]
     return [next(i for i, t in enumerate(tokens) if len(t) > 2), *rng.integers(0, 500, count - 1).tolist()], tokens
