@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from milestones.errors import UserError
 from milestones.m0.golden import vocabularies
 from milestones.m0.golden.make import TEXTS, load_oracle
+from milestones.m0.pretokenize import pretokenize
 from milestones.m0.tiktoken_file import read_tiktoken
 from milestones.m0.tokenizer import Tokenizer
 from milestones.m1.gguf_model import GgufModel
@@ -131,6 +132,35 @@ def test_all_256_bytes_have_a_token_and_come_back(named, name):
 def test_decode_of_encode_is_the_identity_on_any_bytes(named, data, name):
     tokenizer, _ = named(name)
     assert tokenizer.decode(tokenizer.encode(data, special=False)) == data
+
+
+@settings(max_examples=25, deadline=None)
+@given(parts=st.lists(st.text(max_size=20), min_size=2, max_size=4), name=st.sampled_from(["gpt2", "qwen"]))
+@example(parts=["the cat", " sat", "\n\n", "don't 42 🙂"], name="qwen")
+def test_ids_of_a_text_are_those_of_its_pieces_one_after_the_other(named, parts, name):
+    """Concatenation at piece boundaries: where the pattern cuts, no merge crosses. Cut elsewhere, the ids may be others."""
+    tokenizer, oracle = named(name)
+    text = "".join(parts)
+    pieces = pretokenize(text, tokenizer.vocabulary.pre_tokenizer)
+    one_by_one = [i for ids in tokenizer.encode_all(pieces, special=False) for i in ids]
+    assert one_by_one == oracle.encode_ordinary(text)
+
+
+@settings(max_examples=25, deadline=None)
+@given(text=st.text(min_size=1, max_size=40), name=st.sampled_from(["gpt2", "qwen"]))
+@example(text="  Ünïcode\n\n\t42's 🙂🙃 aaaaaaaaa", name="gpt2")
+def test_ids_that_came_from_a_text_come_back_from_what_they_decode_to(named, text, name):
+    """Idempotence: encode(decode(ids)) = ids, for ids that came from encode. (Other ids may spell a text in another way.)"""
+    tokenizer, oracle = named(name)
+    ids = oracle.encode_ordinary(text)
+    assert tokenizer.encode(tokenizer.decode(ids), special=False) == ids == tokenizer.encode(text, special=False)
+
+
+def test_other_ids_for_the_same_text_do_not_come_back(named):
+    """Why idempotence is said of encode's own ids only: a text spelt letter by letter is encoded in its merged form."""
+    tokenizer, oracle = named("gpt2")
+    spelt = [oracle.encode_single_token(letter) for letter in "hello"]
+    assert tokenizer.encode(tokenizer.decode(spelt)) == oracle.encode_ordinary("hello") != spelt
 
 
 @pytest.mark.parametrize("name", ["gpt2", "qwen"])
