@@ -6,6 +6,7 @@ The client's side is `SpecProcess`; run as a module, this file is the server: on
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -82,6 +83,8 @@ def serve(arguments: Sequence[str]) -> None:
     probe, health.missing_device = health.missing_device, lambda: None  # no device in this process: its threads do not fork
     pytest.main([*PYTEST, "--collect-only", "--solution", *arguments])
     health.missing_device = probe
+    gc.collect()
+    gc.freeze()  # what is there now stays: a child's collections, pytest's own at its end, need not go through it
     for line in sys.stdin:
         job = json.loads(line)
         child = os.fork()

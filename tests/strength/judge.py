@@ -1,0 +1,90 @@
+"""What a kernel file's own specs say of a generic mutant: quick at first; with everything on for those that survive it."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import threading
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from metal.source import SOLUTION
+from milestones.course.spec_process import SpecProcess
+from tests.strength.mutate import Generic
+
+OPTIONS = ("--hypothesis-profile=strength", "--tb=short")
+STATES = ("does not compile", "killed", "equivalent", "survived")
+STAGES = (("--checks=off", "--widths=64", "-x"), ("--widths=64,1024", "-x"), ("-x",))
+LEAST_SECONDS, TIMES = (20, 300, 900), 4  # how long a run may take: four times as long as without mutation, and not less
+_REFUSED = re.compile(r"^E +metal\.\S*(SourceError|error): (?!.*threadgroup memory)", re.MULTILINE)
+
+
+class Verdict(NamedTuple):
+    """One of STATES; and by which test (or crash, or taking too long), at which stage."""
+
+    state: str
+    by: str
+
+
+@cache
+def specs_of(file: str) -> tuple[str, ...]:
+    """The specs of m2/attention.metal, from milestones/ on; of a header, those of the kernels that include it."""
+    home, name = (SOLUTION / file).parent, Path(file).name
+    users = [p for p in sorted(home.glob("*.metal")) if name == p.name or f'#include "{name}"' in p.read_text(encoding="utf-8")]
+    return tuple(f"{home.name}/test_{path.stem}.py" for path in users)
+
+
+class Judge:
+    """Call it with a process that has imported the specs, and a mutant. Raises RuntimeError if a spec fails without one.
+
+    `stages`: how many of the STAGES a mutant must survive.
+    """
+
+    def __init__(self, stages: int | None = None) -> None:
+        self._stages = STAGES[:stages]
+        self.thorough = self._stages == STAGES
+        self._limits: dict[tuple[str, int], float] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, process: SpecProcess, mutant: Generic) -> Verdict:
+        text = mutant.text((SOLUTION / mutant.file).read_text(encoding="utf-8"))
+        for stage, options in enumerate(self._stages):
+            found = self._run(process, mutant.file, text, options, self._limit(process, mutant.file, stage))
+            if found["status"] != 0:
+                return _reason(found, stage)
+        return Verdict("survived", "")
+
+    def _limit(self, process: SpecProcess, file: str, stage: int) -> float:
+        with self._lock:
+            if (file, stage) not in self._limits:
+                shipped = (SOLUTION / file).read_text(encoding="utf-8")
+                found = self._run(process, file, shipped, STAGES[stage], 1200) if stage == 0 else {"status": 0, "seconds": 0}
+                if found["status"] != 0:
+                    raise RuntimeError(f"the spec of {file} fails without any mutation:\n{found['output'][-3000:]}")
+                self._limits[file, stage] = max(LEAST_SECONDS[stage], TIMES * found["seconds"])
+            return self._limits[file, stage]
+
+    def _run(self, process: SpecProcess, file: str, text: str, options: tuple[str, ...], seconds: float) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / file
+            path.parent.mkdir()
+            path.write_text(text, encoding="utf-8")
+            specs, begin = [str(SOLUTION / spec) for spec in specs_of(file)], time.monotonic()
+            found = process.run([*specs, *options], workbook=Path(folder), seconds=seconds)
+            return {**found, "seconds": time.monotonic() - begin}
+
+
+def _reason(found: dict[str, Any], stage: int) -> Verdict:
+    """Why a run did not pass."""
+    at = f"(stage {stage + 1})"
+    if found["status"] < 0:
+        return Verdict("killed", f"{'took too long' if found['status'] == -1 else 'crashed'} {at}")
+    failed = {test: one["report"] for test, one in found["tests"].items() if one["state"] == "failed"}
+    if not failed:
+        raise RuntimeError(f"pytest ended with {found['status']}, no test failed:\n{found['output'][-3000:]}")
+    test, report = next(iter(failed.items()))
+    if _REFUSED.search(report):
+        return Verdict("does not compile", "")
+    return Verdict("killed", f"{test.rpartition('::')[2]} {at}")
