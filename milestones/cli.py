@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from milestones.course.commands import COMMANDS
+from milestones.course import commands, teacher
 from milestones.endings import end
 from milestones.errors import UserError
 from milestones.options import CACHE_TYPE, DTYPES, MODEL, QUIET, SPECIAL, sampling
@@ -243,7 +243,7 @@ def check(files: tuple[Path, ...], std: str, folders: tuple[Path, ...], as_json:
     sys.exit(1 if wrong else 0)
 
 
-for course in COMMANDS:
+for course in (*commands.COMMANDS, *teacher.COMMANDS):
     cli.add_command(course)
 
 

@@ -34,6 +34,8 @@ EXTRA = {
 
 def sum_bound(op: str, terms: float, magnitude: Any, dtype: Any = np.float32) -> np.ndarray:
     """Allowed error of an op whose element is a sum of `terms` products with Σ|aᵢbᵢ| = `magnitude` (array, float64)."""
+    if op not in EXTRA:
+        raise LookupError(f"{op} has no tolerance yet: count its roundings in a line of EXTRA in reference/tolerance.py")
     return (terms + EXTRA[op]) * EPSILON[np.dtype(dtype)] * np.abs(np.asarray(magnitude, np.float64)) + TINY
 
 
