@@ -144,11 +144,8 @@ def _factors(seen: Seen) -> Iterator[str]:
     ratio = np.where(big, got / want, np.nan)
     middle = float(np.nanmedian(ratio))
     if np.nanmax(np.abs(ratio - middle)) <= 1e-3 * abs(middle) and abs(middle - 1) > 1e-3:
-        yield (
-            "as expected, but with the other sign"
-            if abs(middle + 1) < 1e-3
-            else f"every element is {middle:.6g} times too large"
-        )
+        opposite = abs(middle + 1) < 1e-3
+        yield "as expected, but with the other sign" if opposite else f"every element is {middle:.6g} times what it should be"
     apart = got - want
     if np.ptp(apart) <= 1e-3 * np.abs(apart).max():
         yield f"every element is off by the same {float(apart.mean()):.6g}"
@@ -166,7 +163,7 @@ def _rounding(seen: Seen) -> Iterator[str]:
             yield f"off by rounding only, {most}: is something kept or added up as half?"
 
 
-_LOOKS = (_holes, _zeros, _inputs, _rows_of_one, _order, _factors, _rounding, _groups)
+_LOOKS = (_holes, _zeros, _inputs, _rows_of_one, _order, _rounding, _factors, _groups)
 
 
 def _close(a: np.ndarray, b: np.ndarray) -> np.ndarray:
