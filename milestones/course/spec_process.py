@@ -72,6 +72,9 @@ class SpecProcess:
             return found
 
 
+_CLIENT = os.getppid()
+
+
 def serve(arguments: Sequence[str]) -> None:
     """Import the specs, then run what is asked for, each in a child of its own."""
     import pytest
@@ -99,7 +102,6 @@ def _child(job: dict[str, Any]) -> None:
 
     status = 3
     try:
-        os.setpgid(0, 0)
         folder = Path(job["folder"])
         out = os.open(folder / "output", os.O_WRONLY | os.O_CREAT)
         os.dup2(out, 1)
@@ -118,7 +120,7 @@ def _wait(child: int, seconds: float) -> int:
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
             return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else -2
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline or os.getppid() != _CLIENT:  # nobody waits any more
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             return -1
