@@ -70,8 +70,8 @@ def test_a_row_worked_by_hand(gpu):
     assert_close(y, np.float32([[3 / 12.5**0.5, 8 / 12.5**0.5]]), 1e-6)
 
 
-@pytest.mark.parametrize("n", [1, 31, 32, 33, 576, 1009], ids="n{}".format)
-@pytest.mark.parametrize("count", [1, 33], ids="rows{}".format)
+@pytest.mark.parametrize("n", [33, 1, 31, 32, 576, 1009], ids="n{}".format)
+@pytest.mark.parametrize("count", [33, 1], ids="rows{}".format)
 def test_equals_the_reference(gpu, count, n):
     """One column, a SIMD-group's 32, one more or less, the model's width and a prime; one row, and one more than 32."""
     x, weight = rows(n, (count, n))

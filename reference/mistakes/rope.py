@@ -37,6 +37,11 @@ def _float_angle(t, h, i, start, d, base):
     return (start + t).astype(np.float32) * np.float32(base ** (-2 * i / d))
 
 
+def _half_angle(t, h, i, start, d, base):
+    """Of the angle between −π and π."""
+    return np.angle(np.exp(1j * (start + t) * base ** (-2 * i / d))) / 2
+
+
 RIGHT = _with()
 
 MISTAKES: dict[str, Callable] = {
@@ -73,7 +78,7 @@ MISTAKES: dict[str, Callable] = {
     "RoPE with base 10000 whatever base is asked for": _with(
         angles=lambda t, h, i, start, d, base: (start + t) * 1e4 ** (-2 * i / d)
     ),
-    "RoPE with half the angle": _with(angles=lambda t, h, i, start, d, base: (start + t) * base ** (-2 * i / d) / 2),
+    "RoPE with half the angle": _with(angles=_half_angle),
     "RoPE with twice the angle": _with(angles=lambda t, h, i, start, d, base: (start + t) * base ** (-2 * i / d) * 2),
     "RoPE with angles computed in float32": _with(angles=_float_angle),
 }

@@ -16,6 +16,11 @@ def _gelu(g: np.ndarray) -> np.ndarray:
     return g * (1 + np.vectorize(math.erf)(g / 2**0.5)) / 2
 
 
+def _overflowing(g: np.ndarray, u: np.ndarray) -> np.ndarray:
+    e = np.exp(g.astype(np.float32))
+    return g * (e / (1 + e)) * u
+
+
 def _half(g: np.ndarray, u: np.ndarray) -> np.ndarray:
     g16 = g.astype(np.float16)
     return g16 / (1 + np.exp(-g16)) * u.astype(np.float16)
@@ -43,6 +48,7 @@ MISTAKES: dict[str, Callable] = {
     "SiLU(gate) + up: added, not multiplied": _wide(lambda g, u: g * _sigmoid(g) + u),
     "gate · sigmoid(up): the sigmoid is taken of the wrong one": _wide(lambda g, u: g * _sigmoid(u)),
     "gate · sigmoid(gate · up)": _wide(lambda g, u: g * _sigmoid(g * u)),
+    "exp(gate) / (1 + exp(gate)) in float32: infinity by infinity where the gate is large": _wide(_overflowing),
     "gate / exp(−gate) · up: the 1 + is missing": _wide(lambda g, u: g * np.exp(g) * u),
     "GELU in SiLU's place": _wide(lambda g, u: _gelu(g) * u),
     "ReLU in SiLU's place": _wide(lambda g, u: np.maximum(g, 0) * u),
