@@ -43,22 +43,30 @@ def expected(rows, cache, position):
     return kv_store(*bits, position).numpy().view(np.float32)
 
 
+def assert_stored(got, wanted, position, tokens, what):
+    """The new rows first: before the store they held poison, which tells a kernel that wrote nothing from one that erred."""
+    new = slice(position, position + tokens)
+    assert_same(got[new], wanted[new], what=f"the new rows of {what}")
+    assert_same(got, wanted, what=f"the whole of {what}")
+
+
 def check(gpu, seed, tokens, heads, d, capacity, position):
     rng = np.random.default_rng(seed)
     k, v = (random_bits(rng, (tokens, heads, d)) for _ in "kv")
     cache_k, cache_v = (random_bits(rng, (capacity, heads, d)) for _ in "kv")
+    cache_k[position : position + tokens] = cache_v[position : position + tokens] = np.nan
     got_k, got_v = run(gpu, k, v, cache_k, cache_v, position)
-    assert_same(got_k, expected(k, cache_k, position), what="cache_k")
-    assert_same(got_v, expected(v, cache_v, position), what="cache_v")
+    assert_stored(got_k, expected(k, cache_k, position), position, tokens, "cache_k")
+    assert_stored(got_v, expected(v, cache_v, position), position, tokens, "cache_v")
 
 
 def test_two_rows_worked_by_hand(gpu):
     """Two tokens at position 1 of a cache of four rows: rows 1 and 2 are new, rows 0 and 3 as they were."""
     k, v = np.float32([[[1, 2]], [[3, 4]]]), np.float32([[[5, 6]], [[7, 8]]])
-    empty = np.zeros((4, 1, 2), np.float32)
-    got_k, got_v = run(gpu, k, v, empty - 1, empty - 2, 1)
-    assert_same(got_k, np.float32([[[-1, -1]], [[1, 2]], [[3, 4]], [[-1, -1]]]))
-    assert_same(got_v, np.float32([[[-2, -2]], [[5, 6]], [[7, 8]], [[-2, -2]]]))
+    held = np.float32([[[-1, -1]], [[np.nan, np.nan]], [[np.nan, np.nan]], [[-1, -1]]])
+    got_k, got_v = run(gpu, k, v, held, held * 2, 1)
+    assert_stored(got_k, np.float32([[[-1, -1]], [[1, 2]], [[3, 4]], [[-1, -1]]]), 1, 2, "cache_k")
+    assert_stored(got_v, np.float32([[[-2, -2]], [[5, 6]], [[7, 8]], [[-2, -2]]]), 1, 2, "cache_v")
 
 
 @pytest.mark.parametrize(
@@ -75,9 +83,10 @@ def test_equals_the_golden_fixture(gpu):
     """An oracle nobody here wrote: torch's index_copy."""
     golden = load(Path(__file__).parent / "golden", "kv_store")
     rows, cache, position = golden["rows"], golden["cache"], int(golden["position"])
+    cache[position : position + len(rows)] = np.nan
     got_k, got_v = run(gpu, rows, -rows, cache, -cache, position)
-    assert_same(got_k, golden["stored"], what="cache_k")
-    assert_same(got_v, -golden["stored"], what="cache_v")
+    assert_stored(got_k, golden["stored"], position, len(rows), "cache_k")
+    assert_stored(got_v, -golden["stored"], position, len(rows), "cache_v")
 
 
 @settings(max_examples=40, deadline=None)
@@ -100,7 +109,7 @@ def test_equals_the_reference_for_any_shape_place_and_width(gpus, seed, tokens, 
 def halves(gpu, values):
     """What a cache of halves holds of these float32 values, as bits; k and v alike."""
     rows = np.ascontiguousarray(values, np.float32).reshape(-1, 1, 1)
-    nobodys = np.full(rows.shape, np.nan, np.float16)
+    nobodys = np.full(rows.shape, 0xCDCD, np.uint16).view(np.float16)  # poison for bits
     got_k, got_v = run(gpu, rows, rows, nobodys, nobodys, 0)
     assert_same(got_v, got_k, what="cache_v beside cache_k, from the same rows")
     return got_k.reshape(-1).view(np.uint16)
@@ -163,9 +172,10 @@ def test_halves_land_where_the_position_says_and_nowhere_else(gpu, position):
     rng = np.random.default_rng(position)
     k, v = (rng.standard_normal((33, 3, 21)).astype(np.float32) for _ in "kv")
     before = rng.standard_normal((2, 96, 3, 21)).astype(np.float16)
+    before[:, position : position + 33] = np.nan
     for name, got, rows, held in zip("kv", run(gpu, k, v, *before, position), (k, v), before, strict=True):
         stored = kv_store(torch.from_numpy(rows), torch.from_numpy(held), position)
-        assert_same(got, stored.numpy(), what=f"cache_{name}")
+        assert_stored(got, stored.numpy(), position, 33, f"cache_{name}")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
