@@ -1,4 +1,4 @@
-"""The loop's own promises: cached equals uncached, the counters that show why a cache is kept, how a run ends."""
+"""The loop on real models: cached equals uncached, the counters that show why a cache is kept. Its own spec: m7's test_loop."""
 
 from __future__ import annotations
 
@@ -50,19 +50,6 @@ def test_chunked_prefill_equals_prefill_at_once(tiny, monkeypatch):
     for chunk in (1, 2, 3, 5):
         monkeypatch.setattr("milestones.m7.loop.PREFILL_CHUNK", chunk)
         assert ids_and_rows(tiny, True)[0] == whole
-
-
-def test_a_full_context_ends_the_run_after_the_last_token_that_fits(tiny):
-    """Capacity c and p prompt tokens: the c − p tokens fed back and one more that was only predicted."""
-    loop = Loop(tiny._gpu, tiny, capacity=len(PROMPT) + 3)
-    assert len(list(loop.generate(PROMPT, 100))) == 4
-
-
-def test_a_prompt_over_the_context_is_refused_before_anything_is_computed(tiny):
-    before = tiny.kv_rows
-    with pytest.raises(UserError, match="the prompt is 200 tokens, the context holds 128"):
-        next(Loop(tiny._gpu, tiny).generate([1] * 200, 1))
-    assert tiny.kv_rows == before
 
 
 def test_logits_without_a_finite_value_are_reported_not_sampled(tiny):
