@@ -131,7 +131,7 @@ def table(found: dict[str, Counter[str]]) -> Table:
 @click.option("--sample", "size", type=int, help="So many of them, taken at random.")
 @click.option("--seed", type=int, default=1, show_default=True, help="What --sample's choice begins from.")
 @click.option("--jobs", type=int, default=2, show_default=True, help="Processes.")
-@click.option("--listed", is_flag=True, help="Run those that are listed as equivalent, too: do they survive?")
+@click.option("--listed", is_flag=True, help="Only those that are listed as equivalent: do they survive?")
 @click.option("--quick", is_flag=True, help="A first look: without checks, at one width only. Survivors of it are not kept.")
 @click.option("--json", "results", type=click.Path(path_type=Path), help="Write what each came to there.")
 @click.option("--kept", type=click.Path(path_type=Path), default=cache_dir() / "mutants.jsonl", help="Finished results.")
@@ -139,6 +139,7 @@ def main(milestone, name, size, seed, jobs, listed, quick, results, kept) -> Non
     chosen, listing, console = all_mutants(milestone, name), equivalents(), Console(highlight=False)
     if not chosen:
         raise click.ClickException(f"there are no kernels {milestone}/{name}")
+    chosen = [m for m in chosen if m.id in listing] if listed else chosen
     chosen = sample(size, seed, chosen) if size else chosen
     run = [m for m in chosen if listed or m.id not in listing]
     verdicts = {m: Verdict("equivalent", "listed") for m in chosen if m not in run}
@@ -148,9 +149,7 @@ def main(milestone, name, size, seed, jobs, listed, quick, results, kept) -> Non
         for mutant, verdict in judge_all(run, Kept(kept), Judge(1 if quick else None), jobs):
             if mutant.id in listing:
                 lie = verdict.state != "survived"
-                verdict = Verdict(
-                    verdict.state if lie else "equivalent", f"LISTED AS EQUIVALENT, but: {verdict.by}" if lie else ""
-                )
+                verdict = Verdict(verdict.state, f"{LIE}: {verdict.by}") if lie else Verdict("equivalent", "")
             verdicts[mutant] = verdict
             console.print(f"{verdict.state:16} {mutant.place}  {verdict.by}", soft_wrap=True, markup=False)
             progress.update(task, advance=1, description=mutant.file)
