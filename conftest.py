@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import Phase, settings
@@ -12,9 +14,20 @@ from metal import health
 from metal.source import WIDTHS
 from metal.tensor import Gpu
 
-settings.register_profile("strength", database=None, phases=(Phase.explicit, Phase.generate), report_multiple_bugs=False)
+# How thorough a property is: `--hypothesis-profile=thorough`. strength is for mutants: neither shrunk nor kept.
+SCALE = {"dev": 1, "ci": 1, "thorough": 20, "strength": 1}
+for _name, _scale in SCALE.items():
+    settings.register_profile(_name, max_examples=100 * _scale, deadline=None, report_multiple_bugs=False)
+settings.register_profile("ci", settings.get_profile("ci"), print_blob=True)
+settings.register_profile("strength", settings.get_profile("strength"), database=None, phases=(Phase.explicit, Phase.generate))
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 pytest_plugins = ["tests.plugin.seam", "tests.plugin.report", "tests.plugin.results"]
+
+
+def examples(number: int, **others: Any) -> settings:
+    """Hypothesis's settings for a property that needs `number` examples in the profile dev; more in a more thorough one."""
+    return settings(max_examples=number * SCALE[settings.get_current_profile_name()], **others)
 
 
 @lru_cache(maxsize=1)
