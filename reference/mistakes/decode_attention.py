@@ -68,6 +68,9 @@ MISTAKES: dict[str, Callable] = {
         q, k, k, position
     ),
     "attention with keys and values changed over": lambda q, k, v, position, capacity=None: _attention(q, v, k, position),
+    "attention in which every token asks with token 0's query": lambda q, k, v, position, capacity=None: _attention(
+        np.repeat(q[:1], len(q), axis=0), k, v, position
+    ),
     "a plain mean of the values: the scores have no effect": partial(_attention, weigh=np.ones_like),
     "a weighted sum that is not divided by the sum of the weights": partial(_attention, divide=False),
     "attention with weights of 2^x, not e^x": partial(_attention, weigh=lambda scores: np.exp2(scores - scores.max())),
