@@ -4,8 +4,8 @@
 //   buffer 1  y     uint [n]   written, every element
 //   buffer 2  args  Args       read
 //
-// One thread an element; dispatch n threads, which are rounded up to whole threadgroups. The first lesson (threads and their tail);
-// m2's add and swiglu are built the same way.
+// One thread an element; dispatch n threads, which are rounded up to whole threadgroups. The first lesson (threads and
+// their tail); m2's add and swiglu are built the same way.
 //
 //   pytest milestones/m1/test_copy.py
 #include <metal_stdlib>

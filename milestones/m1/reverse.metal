@@ -4,9 +4,9 @@
 //   buffer 1  y     uint [rows, n]   written, every element; may be x
 //   buffer 2  args  Args             read
 //
-// One threadgroup a row, striding over rows, its threads striding over the columns. Dispatch rows * 32 threads: one threadgroup a
-// row where it is 32 threads wide, up to 32 rows for each where it is wider. The row is held in threadgroup memory, for y may be x:
-// nothing is written before all of the row is read. The fourth lesson (what a barrier orders).
+// One threadgroup a row, striding over rows, its threads striding over the columns. Dispatch rows * 32 threads: one
+// threadgroup a row where it is 32 threads wide, up to 32 rows for each where it is wider. The row is held in threadgroup
+// memory, for y may be x: nothing is written before all of the row is read. The fourth lesson (what a barrier orders).
 //
 //   pytest milestones/m1/test_reverse.py
 #include <metal_stdlib>

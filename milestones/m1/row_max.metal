@@ -4,9 +4,10 @@
 //   buffer 1  y     float [rows]      written, every element
 //   buffer 2  args  Args              read
 //
-// One threadgroup a row, striding over rows, its threads striding over the columns. Dispatch rows * 32 threads: one threadgroup a
-// row where it is 32 threads wide, up to 32 rows for each where it is wider. Two stages: within a SIMD-group by simd_max, then over
-// the SIMD-groups through threadgroup memory. The third lesson (threadgroups and barriers); m3's softmax begins the same way.
+// One threadgroup a row, striding over rows, its threads striding over the columns. Dispatch rows * 32 threads: one
+// threadgroup a row where it is 32 threads wide, up to 32 rows for each where it is wider. Two stages: within a SIMD-group
+// by simd_max, then over the SIMD-groups through threadgroup memory. The third lesson (threadgroups and barriers); m3's
+// softmax begins the same way.
 //
 //   pytest milestones/m1/test_row_max.py
 #include <metal_stdlib>

@@ -4,8 +4,8 @@
 //   buffer 1  y     float [rows]      written, every element
 //   buffer 2  args  Args              read
 //
-// One SIMD-group a row, its 32 lanes striding over the columns; dispatch rows * 32 threads. The second lesson (SIMD-groups); m2's
-// rms_norm and matmul add up their rows the same way.
+// One SIMD-group a row, its 32 lanes striding over the columns; dispatch rows * 32 threads. The second lesson
+// (SIMD-groups); m2's rms_norm and matmul add up their rows the same way.
 //
 //   pytest milestones/m1/test_row_sum.py
 #include <metal_stdlib>
