@@ -78,7 +78,8 @@ def _holes(seen: Seen) -> Iterator[str]:
     rows, columns = np.array(_rows(mask).all(axis=1)), np.array(_rows(mask).all(axis=0))
     if _suffix(rows) and rows.any() and (_rows(mask).sum() == rows.sum() * columns.size) and rows.size > 1:
         yield f"row {int(np.argmax(rows))} and up untouched: tail threads, or too few of them?"
-    if _suffix(columns) and columns.any() and columns.size > 1 and _rows(mask).sum() == columns.sum() * rows.size:
+    whole = _rows(mask).sum() == columns.sum() * rows.size and mask.ndim > 1
+    if _suffix(columns) and columns.any() and columns.size > 1 and whole:
         yield f"column {int(np.argmax(columns))} and up of every row untouched: does the loop over the columns end too early?"
     if _suffix(mask.reshape(-1)):
         yield f"element {int(np.argmax(mask))} and up untouched: tail threads, or too few of them?"

@@ -13,6 +13,7 @@ def _wide(mistake: Callable[[np.ndarray], np.ndarray]) -> Callable:
 
 MISTAKES: dict[str, Callable] = {
     "at least 0: the search starts at 0, and a row may be all negative": _wide(lambda x: np.maximum(x.max(axis=1), 0)),
+    "at least −10³⁰: the search starts there, and a row may lie below": _wide(lambda x: np.maximum(x.max(axis=1), -1e30)),
     "the smallest element instead of the largest": _wide(lambda x: x.min(axis=1)),
     "the largest magnitude: the sign is lost": _wide(lambda x: np.abs(x).max(axis=1)),
     "lane 0's share only: the lanes' maxima are not put together": _wide(lambda x: x[:, ::32].max(axis=1)),
