@@ -6,19 +6,27 @@ Filters and draw are mistaken apart: a mistake in the draw shows in the ids alon
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import accumulate
 
 import numpy as np
 
 from reference.philox import MASK, philox
 
 TINY = np.float32(2.0**-126)
+MOST_DRAWS = 5000
 Ids = list[int]
 
 
-def _sums(p: np.ndarray, ids: Sequence[int]) -> list[np.float32]:
+def _sums(p: np.ndarray, ids: Sequence[int] | slice = slice(None)) -> np.ndarray:
     """Running sums in float32, one addition after the other."""
-    return list(accumulate(p[i] for i in ids))
+    return np.add.accumulate(p[ids], dtype=np.float32)
+
+
+def _first(mask: np.ndarray, otherwise: int) -> int:
+    return int(np.argmax(mask)) if mask.any() else otherwise
+
+
+def _last_kept(weights: np.ndarray) -> int:
+    return int(np.flatnonzero(weights)[-1])
 
 
 def top_k(p: np.ndarray, left: Ids, k: int) -> Ids:
@@ -28,7 +36,7 @@ def top_k(p: np.ndarray, left: Ids, k: int) -> Ids:
 def top_p(p: np.ndarray, left: Ids, wanted: float, of: np.float32 | None = None) -> Ids:
     sums = _sums(p, left)
     enough = np.float32(wanted) * (sums[-1] if of is None else of)
-    return left[: next((j + 1 for j, s in enumerate(sums) if s >= enough), len(left))] if wanted < 1 else left
+    return left[: _first(sums >= enough, len(left)) + 1] if wanted < 1 else left
 
 
 def min_p(p: np.ndarray, left: Ids, part: float) -> Ids:
@@ -44,8 +52,8 @@ def _word(seed: int, step: int, number: int = 0) -> int:
 
 
 def _draw(weights: np.ndarray, u: float, order: Ids) -> int:
-    sums = list(accumulate(weights))
-    return next((i for i, s in enumerate(sums) if s > np.float32(u) * sums[-1]), int(np.flatnonzero(weights)[-1]))
+    sums = _sums(weights)
+    return _first(sums > np.float32(u) * sums[-1], _last_kept(weights))
 
 
 def _weigh(p: np.ndarray, kept: Ids) -> np.ndarray:
@@ -82,6 +90,8 @@ def _with(
         step: int = 0,
         draws: int = 1,
     ) -> tuple:
+        if draws > MOST_DRAWS:
+            raise ValueError("so many draws take a mistake too long: a smaller test will tell")
         ranks = np.argsort(-p, kind="stable") if order is None else order
         left, sizes = ordered(p, [int(i) for i in ranks]), {}
         stages = {"k": (k, top_k), "p": (p_, top_p), "m": (m, min_p)}
@@ -109,18 +119,17 @@ def _without_the_crossing(p: np.ndarray, left: Ids, wanted: float) -> Ids:
 
 def _one_more_at_equality(p: np.ndarray, left: Ids, wanted: float) -> Ids:
     sums = _sums(p, left)
-    first = next((j + 1 for j, s in enumerate(sums) if s > np.float32(wanted) * sums[-1]), len(left))
-    return left[:first] if wanted < 1 else left
+    return left[: _first(sums > np.float32(wanted) * sums[-1], len(left)) + 1] if wanted < 1 else left
 
 
 def _at_least(weights: np.ndarray, u: float, order: Ids) -> int:
-    sums = list(accumulate(weights))
-    return next(i for i, s in enumerate(sums) if s >= np.float32(u) * sums[-1])
+    sums = _sums(weights)
+    return _first(sums >= np.float32(u) * sums[-1], _last_kept(weights))
 
 
 def _by_rank(weights: np.ndarray, u: float, order: Ids) -> int:
     sums = _sums(weights, order)
-    return next((i for i, s in zip(order, sums, strict=True) if s > np.float32(u) * sums[-1]), order[-1])
+    return order[_first(sums > np.float32(u) * sums[-1], len(order) - 1)]
 
 
 def _place(weights: np.ndarray, u: float, order: Ids) -> int:
@@ -128,13 +137,12 @@ def _place(weights: np.ndarray, u: float, order: Ids) -> int:
 
 
 def _unscaled(weights: np.ndarray, u: float, order: Ids) -> int:
-    sums = list(accumulate(weights))
-    return next((i for i, s in enumerate(sums) if s > np.float32(u)), int(np.flatnonzero(weights)[-1]))
+    return _first(_sums(weights) > np.float32(u), _last_kept(weights))
 
 
 def _last_of_all(weights: np.ndarray, u: float, order: Ids) -> int:
-    sums = list(accumulate(weights))
-    return next((i for i, s in enumerate(sums) if s > np.float32(u) * sums[-1]), weights.size - 1)
+    sums = _sums(weights)
+    return _first(sums > np.float32(u) * sums[-1], weights.size - 1)
 
 
 def _renormalised(p: np.ndarray, kept: Ids) -> np.ndarray:
