@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from conftest import WIDTHS
+from metal import health
 from metal.tensor import Tensor
 from milestones.m2.swiglu import SwiGlu
 from reference.compare import assert_close
@@ -128,6 +129,18 @@ def test_no_gate_however_large_overflows(gpus, g, u, width):
     assert_close(y, *expected(gate, up))
     if g > 20:
         assert_close(y[:, 1], (gate * up)[:, 1], EXTRA["swiglu"] * EPSILON[np.dtype(np.float32)] * abs(g * u) + TINY)
+
+
+def test_exp_is_never_asked_for_more_than_float32_holds(gpus, monkeypatch):
+    """1 / (1 + e^−g) is infinite on the way for g = −200, and 0 in the end; fast math may make anything else of it.
+
+    The portable device looks for infinities here ("fast-math:"); where there are no checks, only the result is compared.
+    """
+    gpus(64)  # "not run here" without a device
+    monkeypatch.setattr(health, "spec_checks", "bounds,fast-math")
+    gate, up = gates(5, (2, 40))
+    assert {-200, 200} <= set(gate.ravel().tolist())
+    assert_close(run(health.spec_gpu(64), gate, up), *expected(gate, up))
 
 
 @pytest.mark.parametrize("zero", ["gate", "up"])
