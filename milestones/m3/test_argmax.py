@@ -48,13 +48,14 @@ def logits_of(seed, rows, n):
 
 def biting():
     """Rows that tell: ties over lanes and strides, all negative, NaN and ∞ in front, both zeros, subnormals, no number."""
-    logits = logits_of(12, 9, 77)
+    logits = logits_of(12, 10, 77)
     logits[1] = -np.abs(logits[1]) - 1
     logits[2, 3], logits[2, 40] = np.nan, np.inf
     logits[3], logits[3, 5], logits[3, 9] = -0.0, 0.0, -0.0
     logits[4], logits[4, 20], logits[4, 21] = -1, 1e-45, 1e-44
     logits[5] = np.nan
-    logits[6, 33] = logits[6, 34] = logits[6, 66] = 50  # lane 1 twice, lane 2 once
+    logits[6, 33] = logits[6, 65] = logits[6, 66] = 50  # lane 1 twice, lane 2 once
+    logits[9, 34] = logits[9, 65] = 70  # the lower column is in the higher lane
     logits[7, 76] = 60
     logits[8, 2], logits[8, 70] = 90, -100
     return logits

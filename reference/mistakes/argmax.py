@@ -20,9 +20,14 @@ def turned(bits: np.ndarray) -> np.ndarray:
     return np.where(wide >= 2**31, 0xFFFFFFFF - wide, wide + 2**31)
 
 
-def finite(rank: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+def one_zero(bits: np.ndarray) -> np.ndarray:
+    """The bits, −0 as +0."""
+    return np.where(bits == 0x80000000, np.uint32(0), bits)
+
+
+def finite(rank: Callable[[np.ndarray], np.ndarray], zero: Callable[[np.ndarray], np.ndarray] = one_zero) -> Callable:
     """A rank of what is finite, above 0; 0 for the rest."""
-    return lambda bits: np.where(bits & 0x7F800000 == 0x7F800000, 0, rank(bits) + 1)
+    return lambda bits: np.where(bits & 0x7F800000 == 0x7F800000, 0, rank(zero(bits)) + 1)
 
 
 def signed(bits: np.ndarray) -> np.ndarray:
@@ -49,17 +54,29 @@ def _with(
     return result
 
 
+def _last_of_each_lane(logits: np.ndarray) -> np.ndarray:
+    """The lowest of the columns that are each lane's last one of the largest."""
+    winners = []
+    for row in rank_of(np.ascontiguousarray(logits).view(np.uint32)):
+        columns = np.flatnonzero(row == row.max())
+        last = {c % 32: c for c in columns}  # later ones replace earlier ones
+        winners.append(min(last.values()) if row.max() else NOTHING)
+    return np.array(winners, np.uint32)
+
+
 RIGHT = _with()
 
 MISTAKES: dict[str, Callable] = {
     "ties that go to the higher column: >= where > is meant, or a maximum of the columns": _with(tie=lambda c: -c),
     "ties that go to the lowest lane, not to the lowest column": _with(tie=lambda c: c % 32 * 2**20 + c),
-    "ties within a lane that go to its last column": _with(tie=lambda c: -(c // 32) * 2**10 + c % 32),
-    "a NaN or an infinity that wins: the exponent is not looked at": _with(lambda bits: turned(bits) + 1),
-    "NaN skipped, but not infinity": _with(lambda bits: np.where(bits & 0x7FFFFFFF > 0x7F800000, 0, turned(bits) + 1)),
+    "ties within a lane that go to its last column": _last_of_each_lane,
+    "a NaN or an infinity that wins: the exponent is not looked at": _with(lambda bits: turned(one_zero(bits)) + 1),
+    "NaN skipped, but not infinity": _with(
+        lambda bits: np.where(bits & 0x7FFFFFFF > 0x7F800000, 0, turned(one_zero(bits)) + 1)
+    ),
     "bits compared as they are: a negative logit beats every positive one": _with(finite(lambda b: b.astype(np.int64))),
     "bits compared as signed integers: of negative logits the smallest wins": _with(finite(signed)),
-    "−0 below +0, where they are a tie": _with(finite(turned)),
+    "−0 below +0, where they are a tie": _with(finite(turned, zero=lambda bits: bits)),
     "the largest without its sign": _with(finite(lambda bits: (bits & 0x7FFFFFFF).astype(np.int64))),
     "the smallest logit": _with(finite(lambda bits: 2**32 - turned(bits))),
     "subnormals taken for zero": _with(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from reference.mistakes.argmax import finite, rank_of, signed, turned
+from reference.mistakes.argmax import finite, one_zero, rank_of, signed, turned
 
 
 def _falling(rank: Callable[[np.ndarray], np.ndarray] = rank_of, tie: int = 1) -> Callable:
@@ -42,11 +42,11 @@ MISTAKES: dict[str, Callable] = {
     "rising order read from its end: falling, but each tie turned round, and NaN and infinities first": (
         lambda logits: np.ascontiguousarray(_falling(lambda bits: -rank_of(bits))(logits)[:, ::-1])
     ),
-    "a NaN or an infinity sorted by its bits, not last": _falling(lambda bits: turned(bits) + 1),
+    "a NaN or an infinity sorted by its bits, not last": _falling(lambda bits: turned(one_zero(bits)) + 1),
     "NaN and infinities first": _falling(lambda bits: np.where(rank_of(bits) == 0, 2**40, rank_of(bits))),
     "bits compared as they are: negative logits before positive ones": _falling(finite(lambda b: b.astype(np.int64))),
     "bits compared as signed integers: negative logits in rising order": _falling(finite(signed)),
-    "−0 below +0, where they are a tie": _falling(finite(turned)),
+    "−0 below +0, where they are a tie": _falling(finite(turned, zero=lambda bits: bits)),
     "sorted without regard to the lowest digit of four bits": _falling(lambda bits: rank_of(bits) >> 4),
     "sorted by the upper half of the key only": _falling(lambda bits: rank_of(bits) >> 16),
     "sorted by the lowest seven digits only: the last pass is missing": _falling(lambda bits: rank_of(bits) & 0x0FFFFFFF),
