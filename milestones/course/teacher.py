@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import click
 
-from milestones.terminal import write
+from milestones.terminal import Progress, tables, write
 
 
 @click.command(short_help="Lay out the files of a new op.")
@@ -23,4 +27,55 @@ def new(op: str, milestone: str) -> None:
     write(f"pytest -x milestones/{milestone}/test_{op}.py\n")
 
 
-COMMANDS = (new,)
+COLOURS = {"proved": "green", "failed": "red", "too long": "red", "crashed": "red", "refused": "red"}
+
+
+@click.command(short_help="Grade a workbook.")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--milestone", metavar="mN", help="Only this one.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
+@click.option("--seconds", type=click.FloatRange(min=1), default=120, show_default=True, help="At most so long for each op.")
+@click.option("--memory", type=click.FloatRange(min=0.5), default=8, show_default=True, help="At most so many GB for each op.")
+def grade(folder: Path, milestone: str | None, as_json: bool, seconds: float, memory: float) -> None:
+    """Test the workbook DIR (with m0/, m1/, … in it) against the shipped specs and say what state each op is in.
+
+    Python exercises run as you: what is and what is not protected stands in CONTRIBUTING.md (Grade a class). Exit status 0
+    whatever the grades.
+    """
+    from milestones.course import grade as grading
+    from milestones.course.sealed_run import Limits
+
+    with Progress(quiet=False) as progress:
+        grades = grading.grade(folder, milestone, Limits(seconds, memory), progress)
+    if as_json:
+        write(json.dumps(grading.record(folder, grades), indent=1, ensure_ascii=False) + "\n")
+        return
+    with tables() as console:
+        _show(grades, console)
+
+
+def _show(grades: list[Any], console: Any) -> None:
+    """A row for each op, a line for each milestone."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("", "op", "state"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("passed", "failed", "not run here"):
+        table.add_column(heading, justify="right")
+    table.add_column("why")
+    for one in grades:
+        first = one.first_failure
+        why = one.reason if not first else f"{first['sentence'] or first['test']}: {first['wrong']}"
+        counts = (one.passed, one.failed, one.not_run)
+        numbers = [str(count) for count in counts] if any(counts) else [""] * 3
+        state = Text(one.state, style=COLOURS.get(one.state, ""))
+        table.add_row(one.milestone, one.op, state, *numbers, Text(why[:300]))
+    console.print(table)
+    for milestone in dict.fromkeys(one.milestone for one in grades):
+        mine = [one for one in grades if one.milestone == milestone]
+        console.print(f"{milestone}: {sum(one.state == 'proved' for one in mine)} of {len(mine)} proved")
+
+
+COMMANDS = (new, grade)
