@@ -125,8 +125,8 @@ def test_it_is_not_greedy_longest_match(gpus):
 
 
 def test_the_lowest_rank_goes_first_wherever_it_stands(gpus):
-    """In abca the pair c a, at the end, has the lowest rank; then a b; then nothing makes b ca one."""
-    check_by_hand(gpus(64), b"abca", [(b"c", b"a"), (b"a", b"b"), (b"b", b"c")], [b"ab", b"ca"])
+    """In abcab, b c in the middle has the lowest rank. Then c a and the first a b are no more, and the last a b is merged."""
+    check_by_hand(gpus(64), b"abcab", [(b"b", b"c"), (b"c", b"a"), (b"a", b"b")], [b"a", b"bc", b"ab"])
 
 
 def test_of_equal_ranks_the_leftmost_goes_first(gpus):
@@ -135,15 +135,17 @@ def test_of_equal_ranks_the_leftmost_goes_first(gpus):
 
 
 def test_ranks_decide_and_not_ids(gpus):
-    """A merge learned early need not make a token of a low id: special tokens, or a file's own order, shift them."""
-    check_by_hand(gpus(64), b"abc", [(b"b", b"c"), (b"a", b"b")], [b"a", b"bc"], [b"ab", b"bc", b"a", b"b", b"c"])
-    check_by_hand(gpus(64), b"abc", [(b"a", b"b"), (b"b", b"c")], [b"ab", b"c"], [b"c", b"b", b"a", b"bc", b"ab"])
+    """A merge learned early need not make a token of a low id: special tokens, or a file's own order, shift them. Here aac has
+    a lower id than ba, and a higher rank."""
+    rules = [(b"a", b"c"), (b"b", b"a"), (b"a", b"ac")]
+    check_by_hand(gpus(64), b"baacc", rules, [b"ba", b"ac", b"c"], [b"ac", b"aac", b"c", b"a", b"ba", b"b"])
 
 
 def test_a_new_pair_of_a_lower_rank_goes_before_the_rest(gpus):
-    """a b, at both ends, has rank 1. Merging the left one makes ab c, of rank 0: it goes before the right a b, and so on."""
-    check_by_hand(gpus(64), b"abcab", LOWER, [b"abc", b"ab"])
-    check_by_hand(gpus(64), b"ababc", [(b"ab", b"a"), (b"a", b"b")], [b"aba", b"b", b"c"])
+    """In five b's, merging the first two makes bb b, which has a lower rank than the b b further right: it goes first. And the
+    new and lower pair may be on the left: in cabab, merging the first a b makes c ab, and then cab a."""
+    check_by_hand(gpus(64), b"bbbbbcb", [(b"bb", b"b"), (b"b", b"b"), (b"b", b"c")], [b"bbb", b"bb", b"c", b"b"])
+    check_by_hand(gpus(64), b"cabab", [(b"c", b"ab"), (b"cab", b"a"), (b"a", b"b")], [b"caba", b"b"])
 
 
 def test_what_a_merge_makes_has_new_neighbours_on_both_sides(gpus):
@@ -318,9 +320,32 @@ def test_table_slots_follow_the_probe(gpus):
             probe = (probe + 1) % 16
 
 
+def test_the_tables_of_the_worked_example():
+    """The README's slots: c and bc want the same one; so do the pairs (ab, c) and (b, c)."""
+    tokens = [b"a", b"b", b"c", b"ab", b"abc", b"bc"]
+    table = tables.vocabulary_table(tokens[::-1], np.arange(6)[::-1])
+    assert {tokens[i]: n for n, (_, i) in enumerate(table.tolist()) if i != NONE} == {
+        b"a": 12,
+        b"b": 5,
+        b"c": 3,
+        b"ab": 10,
+        b"abc": 11,
+        b"bc": 2,
+    }
+    assert [token_hash(t) for t in (b"a", b"c", b"bc")] == [0xE40C292C, 0xE60C2C52, 0x3E2BA9F2] and token_hash(b"d") % 16 == 3
+    assert pair_hash(3, 2) % 8 == pair_hash(1, 2) % 8 == 6
+
+
 CASES = [
     ([b"abcbc", b"aaa", b"aaaaa", b"ab", b"aa"], RULES, tokens_of(RULES), False),
-    ([b"abcab", b"ababc"], [(b"ab", b"a"), *LOWER], tokens_of([(b"ab", b"a"), *LOWER]), False),
+    (
+        [b"abcab", b"abca"],
+        [(b"b", b"c"), (b"c", b"a"), (b"a", b"b")],
+        tokens_of([(b"b", b"c"), (b"c", b"a"), (b"a", b"b")]),
+        False,
+    ),
+    ([b"bbbbbcb"], [(b"bb", b"b"), (b"b", b"b"), (b"b", b"c")], [b"a", b"c", b"bbb", b"bc", b"b", b"bb"], False),
+    ([b"baacc"], [(b"a", b"c"), (b"b", b"a"), (b"a", b"ac")], [b"ac", b"aac", b"c", b"a", b"ba", b"b"], False),
     ([b"abca"], [(b"b", b"c"), (b"a", b"b"), (b"c", b"a")], tokens_of([(b"b", b"c"), (b"a", b"b"), (b"c", b"a")]), False),
     ([b"abc"], [(b"b", b"c"), (b"a", b"b")], [b"a", b"b", b"c", b"ab", b"bc", b"abc"], True),
     *[(clash, chain(clash), sorted(tokens_of(chain(clash), ALPHABET), key=len), False) for clash in CLASHES],

@@ -59,6 +59,8 @@ def slots(hashes: Sequence[int]) -> dict[int, int]:
                 taken[slot] = number
                 free.remove(slot)
                 waiting.remove((number, value))
+        if not waiting:
+            break
     return taken
 
 
@@ -235,9 +237,11 @@ def _not_whole(pieces: Sequence[bytes], rules: Rules, tokens: Tokens, whole_firs
 
 def _joined(pieces: Sequence[bytes], rules: Rules, tokens: Tokens, whole_first: bool = False) -> tuple:
     """Every piece with its successor's first byte."""
-    known, listed = ids_of(tokens), list(rules)
     longer = [a + b[:1] for a, b in zip(pieces, [*pieces[1:], b""], strict=True)]
-    return packed(pieces, [[known.get(s, NONE) for s in bpe(p, listed)][: len(q)] for p, q in zip(longer, pieces, strict=True)])
+    ends = np.cumsum([len(p) for p in longer])
+    _, ids = right(longer, rules, tokens, whole_first)
+    rows = [ids[end - len(p) : end].tolist() for p, end in zip(longer, ends, strict=True)]
+    return packed(pieces, [[i for i in row if i != NONE][: len(p)] for row, p in zip(rows, pieces, strict=True)])
 
 
 def _last_byte_lost(pieces: Sequence[bytes], rules: Rules, tokens: Tokens, whole_first: bool = False) -> tuple:
