@@ -256,6 +256,7 @@ def _lowest(places: list[int], ranks: list[int], made: list[int]) -> int:
 RIGHT = right
 _one = partial(_encode, merge=_one_by_one(_lowest))
 MISTAKES: dict[str, Callable] = {
+    "the opposite of what whole_first asks for": _not_whole,
     "no merges at all: every byte is a token": partial(
         _encode, merge=lambda p, find, rank: [find(p[i : i + 1]) for i in range(len(p))]
     ),
@@ -286,7 +287,6 @@ MISTAKES: dict[str, Callable] = {
     ),
     "pieces without their last byte": _last_byte_lost,
     "pieces with the next piece's first byte": _joined,
-    "the opposite of what whole_first asks for": _not_whole,
     "tokens told apart by their hash alone: another token's hash may be the same": partial(
         _one, find=_same_hash(lambda name, data: True)
     ),
