@@ -71,6 +71,15 @@ def _with(
     return result
 
 
+def _own_lane(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Element i of a head is weighted by scores of the elements i mod 32, i mod 32 + 32, … alone."""
+    y = np.empty(q.shape, np.float32)
+    for lane in range(min(32, q.shape[2])):
+        part = _with(elements=lambda d, lane=lane: slice(lane, None, 32))  # type: ignore[misc]
+        y[..., lane::32] = part(q, k, v)[..., lane::32]
+    return y
+
+
 RIGHT = _with()
 
 MISTAKES: dict[str, Callable] = {
@@ -101,6 +110,7 @@ MISTAKES: dict[str, Callable] = {
     "keys for values": _with(swap=True),
     "scores of a head's first 32 elements only": _with(elements=lambda d: slice(0, 32)),
     "scores of whole pieces of 32 elements only": _with(elements=lambda d: slice(0, d // 32 * 32)),
-    "scores of lane 0's elements only: the lanes' sums are not put together": _with(elements=lambda d: slice(0, None, 32)),
+    "scores of a lane's own elements only: the lanes' sums are not put together": _own_lane,
+    "scores of every 32nd element only": _with(elements=lambda d: slice(0, None, 32)),
     "scores in half precision": _with(weights=_half),
 }
