@@ -284,6 +284,9 @@ def test_a_known_mistake_feeds_or_chooses_other_tokens(mistake):
     """Runs on which a usual mistake makes no difference would prove nothing."""
     differ = []
     for arguments, options in RUNS:
-        made, right = MISTAKES[mistake](*arguments, **options), expected(*arguments, **options)
+        try:
+            made, right = MISTAKES[mistake](*arguments, **options), expected(*arguments, **options)
+        except ValueError:
+            continue
         differ += [a.shape != b.shape or (a != b).any() for a, b in zip(made, right, strict=True)]
     assert any(differ)

@@ -53,7 +53,7 @@ def _bits(round_: Callable, values: object) -> np.ndarray:
         return round_(np.asarray(values, np.float32)).astype(np.float16).view(np.uint16)
 
 
-RIGHT = partial(_bits, nearest)
+EXACT = True
 MISTAKES: dict[str, Callable] = {
     "halves that are cut off, not rounded": partial(_bits, _cut),
     "halves whose ties go away from zero, not to even": partial(_bits, _ties_away),
