@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from conftest import WIDTHS
+from conftest import WIDTHS, examples
 from milestones.m0 import tables
 from milestones.m0.bpe import Bpe
 from milestones.m0.vocabulary import Vocabulary
@@ -176,7 +176,7 @@ def rule_sets(draw):
 words = st.text("abc", min_size=1, max_size=40).map(str.encode)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     rules=rule_sets(),
     pieces=st.lists(words, min_size=1, max_size=40),
@@ -191,7 +191,7 @@ def test_equals_the_reference_for_any_rules_pieces_and_width(gpus, rules, pieces
     check(gpus(width), pieces, rules, whole_first=whole_first)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(rules=rule_sets(), pieces=st.lists(words, min_size=2, max_size=8), data=st.data())
 def test_pieces_together_are_as_pieces_apart(gpus, rules, pieces, data):
     """Concatenation at piece boundaries: what else is in the text changes nothing about a piece."""
@@ -201,7 +201,7 @@ def test_pieces_together_are_as_pieces_apart(gpus, rules, pieces, data):
     assert_pieces(together, expected(pieces, rules, tokens), pieces, tokens)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(rules=rule_sets(), piece=words)
 def test_bytes_of_the_symbols_joined_are_the_piece(gpus, rules, piece):
     """Lossless: merging moves borders between symbols and never a byte."""

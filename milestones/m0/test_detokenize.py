@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from conftest import WIDTHS
+from conftest import WIDTHS, examples
 from milestones.m0.detokenize import Detokenize
 from milestones.m0.golden.make import TEXTS
 from milestones.m0.tokenizer import Tokenizer
@@ -58,7 +58,7 @@ def test_no_ids_and_empty_tokens_give_no_bytes(gpus):
     assert run(gpus(64), [1, 0, 1, 1, 6, 1], TOKENS).tobytes() == b"a" + "🙂".encode()
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(ids=st.lists(st.integers(0, len(TOKENS) - 1), max_size=80), width=st.sampled_from(WIDTHS))
 @example(ids=[3] * 33, width=32)
 @example(ids=[6, 2, 4, 0, 3], width=32)
@@ -74,7 +74,7 @@ def test_any_number_of_ids(gpu, count):
     assert_same(run(gpu, ids, tokens), expected(ids, tokens), what="bytes")
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(ids=st.lists(st.integers(0, len(TOKENS) - 1), min_size=2, max_size=40), data=st.data())
 def test_two_halves_joined_are_the_whole(gpus, ids, data):
     """A text is decoded token by token when it is generated, and as a whole later: both must give the same bytes."""

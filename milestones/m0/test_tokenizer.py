@@ -6,9 +6,10 @@ import itertools
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from conftest import examples
 from milestones.errors import UserError
 from milestones.m0 import pretokenize as pretokenize_module
 from milestones.m0.golden.make import TEXTS, load_oracle
@@ -59,7 +60,7 @@ unicode_text = st.text(st.characters(exclude_categories=["Cs", "Cn"]), max_size=
 program_text = st.text("abcXYZ_ \t\n\r.,;:(){}[]<>=+-*/'\"0123456789|é中🙂", max_size=60)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(text=st.one_of(unicode_text, program_text))
 @example(text="\u0004a\u0006b")  # bytes that the vocabulary lacks, inside a word
 @example(text="a\u0013")
@@ -71,7 +72,7 @@ def test_equals_tokenizers_on_any_text(tokenizer, oracle, text):
     assert tokenizer.encode(text, errors="drop") == oracle.encode(text).ids
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(data=st.binary(max_size=80).map(lambda b: b.translate(None, LACKING)))
 @example(data=b"\xff"[:0] + b"\xe2\x82")  # half a character
 @example(data=b"caf\xe9 \xed\xa0\x80 \x80\x80")
@@ -121,7 +122,7 @@ def test_what_is_no_text_or_no_id_is_named(tokenizer):
             tokenizer.decode([token])
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(text=st.text(max_size=60), kind=st.sampled_from(KINDS))
 @example(text="a  \n 1", kind="smollm")
 def test_pieces_joined_give_the_text_back(text, kind):
@@ -138,7 +139,7 @@ def test_the_worked_examples_are_true():
         assert result.attempted and not result.failed
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(text=st.text(max_size=20), cuts=st.lists(st.integers(0, 80), max_size=8))
 def test_a_stream_gives_whole_characters_however_it_is_cut(text, cuts):
     data, stream, shown = text.encode("utf-8", "replace"), StreamDecoder(), ""

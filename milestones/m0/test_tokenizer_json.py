@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+from conftest import examples
 from milestones.errors import UserError
 from milestones.m0 import tokenizer as ours
 from milestones.m0.golden.make import TEXTS
@@ -58,7 +59,7 @@ def test_the_golden_texts_equal_the_library(pair):
     assert mine.encode_all(TEXTS) == [e.ids for e in theirs.encode_batch(TEXTS)]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(text=st.text(max_size=60))
 def test_any_text_equals_the_library_and_comes_back(pair, text):
     mine, theirs = pair

@@ -11,9 +11,10 @@ from functools import lru_cache
 import numpy as np
 import pytest
 import regex
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from conftest import examples
 from milestones.errors import UserError
 from milestones.m0.golden import vocabularies
 from milestones.m0.golden.make import TEXTS, load_oracle
@@ -132,7 +133,7 @@ def test_all_256_bytes_have_a_token_and_come_back(named, name):
         assert tokenizer.decode(tokenizer.encode(data)) == data
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(data=st.binary(max_size=80), name=st.sampled_from(["gpt2", "qwen"]))
 @example(data=b"\xff\xfe\x00\x80 \xf0\x9f\x99", name="gpt2")
 def test_decode_of_encode_is_the_identity_on_any_bytes(named, data, name):
@@ -140,7 +141,7 @@ def test_decode_of_encode_is_the_identity_on_any_bytes(named, data, name):
     assert tokenizer.decode(tokenizer.encode(data, special=False)) == data
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(parts=st.lists(st.text(max_size=20), min_size=2, max_size=4), name=st.sampled_from(["gpt2", "qwen"]))
 @example(parts=["the cat", " sat", "\n\n", "don't 42 🙂"], name="qwen")
 def test_ids_of_a_text_are_those_of_its_pieces_one_after_the_other(named, parts, name):
@@ -152,7 +153,7 @@ def test_ids_of_a_text_are_those_of_its_pieces_one_after_the_other(named, parts,
     assert one_by_one == oracle.encode_ordinary(text)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(text=st.text(min_size=1, max_size=40), name=st.sampled_from(["gpt2", "qwen"]))
 @example(text="  Ünïcode\n\n\t42's 🙂🙃 aaaaaaaaa", name="gpt2")
 def test_ids_that_came_from_a_text_come_back_from_what_they_decode_to(named, text, name):

@@ -6,10 +6,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from conftest import WIDTHS
+from conftest import WIDTHS, examples
 from metal.tensor import POISON_BYTE, Tensor
 from milestones.m1.copy import Copy
 from reference.compare import assert_same
@@ -62,7 +62,7 @@ def test_known_mistakes_are_seen_with_these_inputs(mistake):
     assert (MISTAKES[mistake](x) != expected(x)).any(), f"these inputs do not tell: {mistake}"
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 3000), width=st.sampled_from(WIDTHS))
 @example(seed=0, n=1025, width=1024)
 @example(seed=0, n=33, width=32)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 from gguf import GGMLQuantizationType, quants
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from conftest import WIDTHS
+from conftest import WIDTHS, examples
 from metal.tensor import Tensor
 from milestones.m1.dequantize import KINDS, Dequantize
 from milestones.m1.golden.make import HALVES, SCALES
@@ -118,7 +118,7 @@ def test_equals_gguf_and_the_reference_bit_for_bit(gpu, kind, n):
 )
 @example(kind="Q4_1", seed=0, runs=17, width=32)
 @example(kind="Q8_0", seed=0, runs=16, width=1024)
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_equals_gguf_for_any_bytes_size_and_width(gpus, kind, seed, runs, width):
     """A model file may hold any numbers, and the device choose any width."""
     n = runs * 32 if KINDS[kind][0] == 32 else runs * 19

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from conftest import WIDTHS
+from conftest import WIDTHS, examples
 from metal.tensor import Tensor
 from milestones.m1.dequantize import KINDS
 from milestones.m1.get_rows import POISON, GetRows
@@ -75,7 +75,7 @@ def test_equals_the_reference_and_numpy_bit_for_bit(gpu, k, d):
     width=st.sampled_from(WIDTHS),
 )
 @example(seed=0, n=7, d=33, ids=[6, 7, 0, 2**32 - 1], width=32)
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_equals_the_reference_for_any_ids_even_ones_the_table_lacks(gpus, seed, n, d, ids, width):
     """n itself is the first id that is missing; an id that is as good as negative must not come round to the front."""
     table, numbers = a_table(seed, n, d), np.uint32(ids)
@@ -116,7 +116,7 @@ def test_rows_of_every_kind_equal_those_of_the_table_dequantized_by_gguf(gpu, ki
     ids=st.lists(st.integers(0, 45), min_size=1, max_size=70),
     width=st.sampled_from(WIDTHS),
 )
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_rows_of_any_kind_equal_the_reference(gpus, seed, kind, n, blocks, ids, width):
     """A row of blocks is d / 32 blocks long, whatever the kind: where it begins is in bytes, not in values."""
     raw, numbers = some_bytes(seed, kind, n * blocks * 32), np.uint32(ids)

@@ -6,10 +6,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from conftest import WIDTHS
+from conftest import WIDTHS, examples
 from metal.tensor import POISON_BYTE, Tensor
 from milestones.m1.reverse import LONGEST_ROW, Reverse
 from reference.compare import assert_same
@@ -72,7 +72,7 @@ def test_known_mistakes_are_seen_with_these_inputs(mistake):
     assert (MISTAKES[mistake](x) != expected(x)).any(), f"these inputs do not tell: {mistake}"
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(
     seed=st.integers(0, 2**32 - 1),
     count=st.integers(1, 70),

@@ -6,10 +6,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from conftest import WIDTHS
+from conftest import WIDTHS, examples
 from metal.tensor import Tensor
 from milestones.m1.row_max import RowMax
 from reference.compare import assert_close, assert_same
@@ -88,7 +88,7 @@ def test_known_mistakes_are_well_outside_the_bound(mistake):
     assert not (np.abs(MISTAKES[mistake](x) - y) <= 8 * allowed).all(), f"these inputs do not tell: {mistake}"
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 70), n=st.integers(1, 200), width=st.sampled_from(WIDTHS))
 @example(seed=0, count=33, n=33, width=32)
 @example(seed=0, count=40, n=65, width=1024)

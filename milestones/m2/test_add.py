@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from conftest import WIDTHS
+from conftest import WIDTHS, examples
 from metal.tensor import Tensor
 from milestones.m2.add import Add
 from reference.add import add
@@ -89,7 +89,7 @@ def test_known_mistakes_are_well_outside_the_bound(mistake):
     assert not (np.abs(wrong - y) <= 8 * allowed).all(), f"these inputs do not tell: {mistake}"
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 2100), width=st.sampled_from(WIDTHS))
 @example(seed=0, n=1025, width=1024)
 def test_commutes_has_zero_and_equals_the_reference_at_any_size(gpus, seed, n, width):

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from conftest import WIDTHS
+from conftest import WIDTHS, examples
 from metal.tensor import Tensor
 from milestones.m2.attention import Attention
 from reference.attention import attention, attention_weights
@@ -145,7 +145,7 @@ def test_known_mistakes_are_well_outside_the_bound(mistake):
     assert not (np.abs(wrong - y) <= 8 * allowed).all(), f"these inputs do not tell: {mistake}"
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     seed=st.integers(0, 2**32 - 1),
     tokens=st.integers(1, 40),
@@ -161,7 +161,7 @@ def test_equals_the_reference_for_any_shape_scale_and_width(gpus, seed, tokens, 
     assert_close(run(gpus(width), q, k, v), *expected(q, k, v))
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(seed=st.integers(0, 2**32 - 1), changed=st.integers(0, 19), width=st.sampled_from(WIDTHS))
 @example(seed=0, changed=19, width=64)
 def test_a_token_changes_nothing_before_itself(gpus, seed, changed, width):
@@ -175,7 +175,7 @@ def test_a_token_changes_nothing_before_itself(gpus, seed, changed, width):
     assert (after[changed] != before[changed]).all(), "the token itself must see the change"
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(seed=st.integers(0, 2**32 - 1), tokens=st.integers(1, 50), width=st.sampled_from(WIDTHS))
 @example(seed=0, tokens=50, width=448)
 def test_a_query_of_zeros_takes_the_mean_of_the_values(gpus, seed, tokens, width):
@@ -186,7 +186,7 @@ def test_a_query_of_zeros_takes_the_mean_of_the_values(gpus, seed, tokens, width
     assert_close(run(gpus(width), q, k, v), np.repeat(mean, 2, axis=1).astype(np.float32), expected(q, k, v)[1])
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(seed=st.integers(0, 2**32 - 1), width=st.sampled_from(WIDTHS))
 @example(seed=0, width=832)
 def test_permuting_heads_permutes_outputs(gpus, seed, width):

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from conftest import WIDTHS
+from conftest import WIDTHS, examples
 from metal.tensor import Tensor
 from milestones.m2.matmul import Matmul
 from reference.compare import assert_close, assert_same
@@ -102,7 +102,7 @@ def test_known_mistakes_are_well_outside_the_bound(mistake):
     assert not (np.abs(wrong - y) <= 8 * allowed).all(), f"these inputs do not tell: {mistake}"
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     seed=st.integers(0, 2**32 - 1),
     m=st.integers(1, 11),
@@ -119,7 +119,7 @@ def test_equals_the_reference_for_any_shape_scale_and_width(gpus, seed, m, n, k,
     assert_close(run(gpus(width), x, weight), y, allowed)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     seed=st.integers(0, 2**32 - 1),
     k=st.integers(1, 100),

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from conftest import WIDTHS
+from conftest import WIDTHS, examples
 from milestones.m2.rms_norm import RmsNorm
 from reference.compare import assert_close
 from reference.diagnosis import watched
@@ -115,7 +115,7 @@ def test_out_may_be_x(gpu):
     assert_close(run_in_place(gpu, x, weight), *expected(x, weight))
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     seed=st.integers(0, 2**32 - 1),
     count=st.integers(1, 70),
@@ -130,7 +130,7 @@ def test_equals_the_reference_for_any_shape_scale_and_width(gpus, seed, count, n
     assert_close(run(gpus(width), x, weight), y, allowed)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(1, 100),

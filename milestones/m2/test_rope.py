@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from conftest import WIDTHS
+from conftest import WIDTHS, examples
 from metal.tensor import Tensor
 from milestones.m2.rope import Rope
 from reference.compare import assert_close, assert_same
@@ -123,7 +123,7 @@ def test_known_mistakes_are_well_outside_the_bound(mistake):
     assert not (np.abs(wrong - y) <= 8 * allowed).all(), f"these inputs do not tell: {mistake}"
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     seed=st.integers(0, 2**32 - 1),
     tokens=st.integers(1, 9),
@@ -159,7 +159,7 @@ def test_a_token_is_turned_by_its_own_position(gpus):
         assert_same(run(gpus(256), x[t : t + 1], start=700 + t), together[t : t + 1], what=f"token {t} alone")
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(seed=st.integers(0, 2**32 - 1), start=st.integers(0, 8192), width=st.sampled_from(WIDTHS))
 @example(seed=0, start=8192, width=448)
 def test_keeps_the_length_of_every_pair(gpus, seed, start, width):
@@ -171,7 +171,7 @@ def test_keeps_the_length_of_every_pair(gpus, seed, start, width):
     assert_close(y, right, bound)  # turning nothing keeps lengths, too
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     seed=st.integers(0, 2**32 - 1),
     distance=st.integers(0, 300),
@@ -217,7 +217,7 @@ def test_halves_pair_up_where_they_are_asked_to(gpu):
     assert_close(y, np.float32([[[np.cos(1), np.cos(0.01), np.sin(1), np.sin(0.01)]]]), 1e-6)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     seed=st.integers(0, 2**32 - 1),
     tokens=st.integers(1, 9),

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from conftest import WIDTHS
+from conftest import WIDTHS, examples
 from metal import health
 from metal.tensor import Tensor
 from milestones.m2.swiglu import SwiGlu
@@ -103,7 +103,7 @@ def test_known_mistakes_are_well_outside_the_bound(mistake):
     assert not (np.abs(wrong - y) <= 8 * allowed).all(), f"these inputs do not tell: {mistake}"
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     seed=st.integers(0, 2**32 - 1),
     rows=st.integers(1, 5),
@@ -117,7 +117,7 @@ def test_equals_the_reference_for_any_shape_scale_and_width(gpus, seed, rows, n,
     assert_close(run(gpus(width), gate, up), *expected(gate, up))
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(g=st.floats(-(2.0**100), 2.0**100, width=32), u=st.floats(-100, 100, width=32), width=st.sampled_from(WIDTHS))
 @example(g=2.0**100, u=3.0, width=32)
 @example(g=-(2.0**100), u=1.0, width=32)
@@ -153,7 +153,7 @@ def test_a_gate_or_an_up_of_zero_gives_zero(gpus, zero):
     assert (y[:, ::2] == 0).all()
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 200), width=st.sampled_from(WIDTHS))
 @example(seed=0, n=33, width=64)
 def test_what_a_gate_lets_through_and_what_its_opposite_holds_back_make_the_whole(gpus, seed, n, width):

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from conftest import WIDTHS
+from conftest import WIDTHS, examples
 from metal.tensor import Tensor
 from milestones.m3.argmax import NOTHING, Argmax
 from reference.argmax import argmax
@@ -102,7 +102,7 @@ def test_equals_the_golden_fixture(gpu):
     assert_same(run(gpu, golden["logits"]), golden["ids"])
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(seed=st.integers(0, 2**32 - 1), rows=st.integers(1, 40), n=st.integers(1, 150), width=st.sampled_from(WIDTHS))
 @example(seed=0, rows=33, n=33, width=32)
 def test_equals_the_reference_for_any_shape_and_width(gpus, seed, rows, n, width):
@@ -110,7 +110,7 @@ def test_equals_the_reference_for_any_shape_and_width(gpus, seed, rows, n, width
     assert_same(run(gpus(width), logits), expected(logits))
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     row=st.lists(st.floats(width=32, allow_nan=True, allow_infinity=True, allow_subnormal=True), min_size=1, max_size=70),
     width=st.sampled_from(WIDTHS),

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from conftest import WIDTHS
+from conftest import WIDTHS, examples
 from metal.tensor import Tensor
 from milestones.m3.argsort import Argsort
 from reference.argsort import argsort
@@ -90,7 +90,7 @@ def test_equals_the_golden_fixture(gpu):
     assert_same(run(gpu, golden["logits"]), golden["order"])
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     row=st.lists(st.floats(width=32, allow_nan=True, allow_infinity=True, allow_subnormal=True), min_size=1, max_size=90),
     width=st.sampled_from(WIDTHS),
@@ -105,7 +105,7 @@ def test_any_bits_at_all_are_sorted(gpus, row, width):
     assert_same(run(gpus(width), logits), expected(logits))
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(seed=st.integers(0, 2**32 - 1), rows=st.integers(1, 6), n=st.integers(1, 3000), width=st.sampled_from(WIDTHS))
 @example(seed=0, rows=6, n=33, width=32)
 def test_every_row_is_a_permutation_in_falling_order(gpus, seed, rows, n, width):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from conftest import WIDTHS
+from conftest import WIDTHS, examples
 from metal.tensor import Tensor
 from milestones.m3.nonfinite import Nonfinite
 from reference.compare import assert_same
@@ -69,7 +69,7 @@ def test_one_of_any_kind_is_found_wherever_it_stands(gpus, bits, place):
     assert_same(run(gpus(64), x.view(np.float32)), np.uint32([1]))
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     row=st.lists(st.floats(width=32, allow_nan=True, allow_infinity=True, allow_subnormal=True), min_size=1, max_size=70),
     width=st.sampled_from(WIDTHS),

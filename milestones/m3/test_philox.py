@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from conftest import WIDTHS
+from conftest import WIDTHS, examples
 from milestones.m3.philox import Philox
 from reference.compare import assert_same
 from reference.diagnosis import watched
@@ -46,7 +46,7 @@ def test_known_mistakes_show_on_these_inputs(mistake):
     assert MISTAKES[mistake]([counter], key).tolist() != [list(philox(counter, key))], f"these inputs do not tell: {mistake}"
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     counters=st.lists(st.tuples(words, words, words, words), min_size=1, max_size=70),
     key=st.integers(0, 2**64 - 1),

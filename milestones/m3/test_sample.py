@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from conftest import WIDTHS
+from conftest import WIDTHS, examples
 from metal.tensor import Gpu
 from milestones.m3.argsort import Argsort
 from milestones.m3.sample import Sample
@@ -172,7 +172,7 @@ def kept(weights, counts):
     return weights > 0
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(1, 90),
@@ -194,7 +194,7 @@ def test_a_looser_filter_keeps_all_that_a_tighter_one_keeps(gpus, seed, n, ks, p
         assert few[np.argmax(p)] and p[few].min() >= p[~few].max(initial=0), f"{tight} does not keep the likeliest"
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(1, 120),
@@ -230,7 +230,7 @@ filters = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(1, 120),

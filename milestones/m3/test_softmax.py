@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from conftest import WIDTHS
+from conftest import WIDTHS, examples
 from metal.tensor import Tensor
 from milestones.m3.softmax import Softmax
 from reference.compare import assert_close, assert_same
@@ -110,7 +110,7 @@ def test_equals_the_golden_fixture(gpu):
     assert_close(run(gpu, golden["x"]), golden["y"], expected(golden["x"])[1])
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     seed=st.integers(0, 2**32 - 1),
     rows=st.integers(1, 9),
@@ -124,7 +124,7 @@ def test_equals_the_reference_for_any_shape_temperature_and_width(gpus, seed, ro
     check(gpus(width), logits_of(seed, rows, n), temperature)
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(2, 200),
@@ -141,7 +141,7 @@ def test_a_constant_added_to_all_logits_changes_nothing(gpus, seed, n, constant,
     assert_same(run(gpus(width), x + np.float32(constant), temperature), y)
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(2, 200),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from conftest import WIDTHS
+from conftest import WIDTHS, examples
 from milestones.errors import UserError
 from milestones.m4.cache import KvCache
 from milestones.m4.test_decode_attention import expected as answer
@@ -144,7 +144,7 @@ def plans(draw):
     return [*plan, *(("append", c, 1) for c in range(len(held)))]
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     plan=plans(),
     seed=st.integers(0, 2**32 - 1),

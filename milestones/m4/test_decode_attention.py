@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from conftest import WIDTHS
+from conftest import WIDTHS, examples
 from metal.tensor import Tensor
 from milestones.m4.decode_attention import DecodeAttention
 from reference.attention import attention
@@ -110,7 +110,7 @@ def test_equals_the_golden_fixture(gpu):
     assert_close(run(gpu, q, k, v, position), golden["y"], expected(q, k, v, position)[1] * 2)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(
     seed=st.integers(0, 2**32 - 1),
     tokens=st.integers(1, 5),
@@ -137,7 +137,7 @@ def test_a_chunk_gives_what_its_tokens_give_one_by_one(gpus):
         assert_same(run(gpu, q[t : t + 1], k[: 11 + t], v[: 11 + t], 10 + t), together[t : t + 1], what=f"query {t} alone")
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(seed=st.integers(0, 2**32 - 1), changed=st.integers(0, 11), width=st.sampled_from(WIDTHS))
 @example(seed=0, changed=11, width=64)
 def test_a_row_changes_nothing_before_itself(gpus, seed, changed, width):
@@ -151,7 +151,7 @@ def test_a_row_changes_nothing_before_itself(gpus, seed, changed, width):
     assert_close(before, *expected(q, *inputs(seed, 9, 3, 4, 2, 24)[1:], 3))
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(seed=st.integers(0, 2**32 - 1), tokens=st.integers(1, 4), position=st.integers(0, 45), width=st.sampled_from(WIDTHS))
 @example(seed=0, tokens=4, position=31, width=448)
 def test_a_query_of_zeros_takes_the_mean_of_the_values_so_far(gpus, seed, tokens, position, width):
@@ -163,7 +163,7 @@ def test_a_query_of_zeros_takes_the_mean_of_the_values_so_far(gpus, seed, tokens
     assert_close(run(gpus(width), q, k, v, position), np.repeat(mean, 2, axis=1).astype(np.float32), allowed)
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(seed=st.integers(0, 2**32 - 1), width=st.sampled_from(WIDTHS))
 @example(seed=0, width=832)
 def test_permuting_heads_permutes_answers(gpus, seed, width):
@@ -234,7 +234,7 @@ def test_every_half_is_loaded_exactly(gpus):
     assert_close(run(gpus(256), q, k, v, 0), v.astype(np.float32), 0)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(
     seed=st.integers(0, 2**32 - 1),
     tokens=st.integers(1, 5),

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from conftest import WIDTHS
+from conftest import WIDTHS, examples
 from milestones.m4.kv_store import KvStore
 from reference.compare import assert_same
 from reference.diagnosis import watched
@@ -89,7 +89,7 @@ def test_equals_the_golden_fixture(gpu):
     assert_stored(got_v, -golden["stored"], position, len(rows), "cache_v")
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     seed=st.integers(0, 2**32 - 1),
     tokens=st.integers(1, 40),
@@ -155,7 +155,7 @@ def test_every_float_beside_a_rounding_boundary_equals_numpy(gpus):
     assert_same(halves(gpus(448), values), numpys_halves(values))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     values=st.lists(st.floats(width=32, allow_nan=False, allow_infinity=True, allow_subnormal=True), min_size=1, max_size=40),
     width=st.sampled_from(WIDTHS),

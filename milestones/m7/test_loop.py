@@ -11,9 +11,10 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from conftest import examples
 from milestones.errors import UserError
 from milestones.m1.config import LlamaConfig
 from milestones.m3.sampler import Settings
@@ -254,7 +255,7 @@ def test_logits_that_are_not_finite_are_reported_not_sampled(gpu):
         made.prefill(PROMPT)
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(
     prompt=st.lists(st.integers(0, VOCABULARY - 1), min_size=1, max_size=70),
     limit=st.integers(1, 8),

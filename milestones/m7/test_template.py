@@ -10,9 +10,10 @@ import time
 from dataclasses import replace
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from conftest import examples
 from milestones.errors import UserError
 from milestones.m0.tokenizer import Tokenizer
 from milestones.m0.vocabulary import Vocabulary
@@ -65,7 +66,7 @@ def test_a_special_token_that_somebody_types_is_plain_text(template, tokenizer):
     assert attack.encode() in tokenizer.decode(ids), "what was typed must arrive to the letter"
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     parts=st.lists(
         st.sampled_from(

@@ -10,10 +10,11 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import metal
+from conftest import examples
 
 # Every attribute, for every thread, at the thread's place in the grid
 ATTRIBUTES = {
@@ -122,7 +123,7 @@ def test_every_attribute_is_what_metal_says_in_one_two_and_three_dimensions(devi
     check(device, program, *SHAPES[name])
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(st.tuples(st.integers(1, 20), st.integers(1, 12)), min_size=3, max_size=3))
 @example([(20, 10), (20, 10), (20, 10)])
 @example([(33, 32), (2, 2), (1, 1)])

@@ -6,10 +6,11 @@ import gc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import metal
+from conftest import examples
 from metal.portable import recording
 
 STEPS = """
@@ -74,7 +75,7 @@ def recorded(device, steps, names, x, y):
     return made
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(names=st.lists(NAMES, min_size=1, max_size=12), times=st.integers(1, 4), seed=st.integers(0, 99))
 def compare(device, steps, names, times, seed):
     wanted, got = start(device, seed), start(device, seed)
