@@ -14,6 +14,7 @@ import metal
 from metal import source
 
 POISON_BYTE = 0xCD
+NAN_BITS = {2: 0x7ECD, 4: 0x7FCDCDCD, 8: 0x7FFDCDCDCDCDCDCD}  # NaNs that no kernel computes: told by their bits
 
 
 class Tensor:
@@ -126,9 +127,9 @@ class Gpu:
 
 
 def poison(tensor: Tensor) -> None:
-    """Fill a tensor with NaN (integers: 0xCD bytes): what a kernel leaves unwritten then shows."""
+    """Fill a tensor with a NaN of its own (integers: 0xCD bytes): what a kernel leaves unwritten then shows."""
     if tensor.dtype.kind == "f":
-        tensor.numpy().fill(np.nan)
+        tensor.numpy().view(f"u{tensor.dtype.itemsize}").fill(NAN_BITS[tensor.dtype.itemsize])
     else:
         np.frombuffer(tensor.buffer, np.uint8)[: tensor.nbytes] = POISON_BYTE
 

@@ -3,7 +3,8 @@
 >>> want = np.float32([[1, 2], [3, 4], [5, 6]])
 >>> general(Seen(np.float32([[1, 2], [1, 2], [1, 2]]), want))
 ["every row is row 0's result: is the row's number used?"]
->>> general(Seen(np.float32([[1, 2], [3, 4], [np.nan, np.nan]]), want))
+>>> poisoned = np.uint32([[0x3F800000, 0x40000000], [0x40400000, 0x40800000], [0x7FCDCDCD, 0x7FCDCDCD]]).view(np.float32)
+>>> general(Seen(poisoned, want))
 ['row 2 and up untouched: tail threads, or too few of them?']
 """
 
@@ -15,7 +16,9 @@ from typing import Any
 
 import numpy as np
 
-POISON = 0xCD  # what integer outputs are filled with; floats with NaN
+# What outputs are filled with before a kernel runs: integers with these bytes, floats with a NaN of these bits.
+POISON = 0xCD
+NAN_BITS = {2: 0x7ECD, 4: 0x7FCDCDCD, 8: 0x7FFDCDCDCDCDCDCD}
 
 
 def alike(got: Any, made: Any) -> bool:
@@ -62,11 +65,18 @@ def general(seen: Seen) -> list[str]:
         return next(([sentence] for look in _LOOKS for sentence in look(seen)), [])
 
 
+def poison(dtype: Any) -> Any:
+    """The NaN that outputs of this float dtype are filled with, for rows that a spec fills itself."""
+    made = np.dtype(dtype)
+    return np.array(NAN_BITS[made.itemsize], f"u{made.itemsize}").view(made)[()]
+
+
 def untouched(values: np.ndarray) -> np.ndarray:
     """Which elements hold the poison that they were filled with."""
-    if values.dtype.kind == "f":
-        return np.isnan(values)
-    return values == np.frombuffer(bytes([POISON]) * values.dtype.itemsize, values.dtype)[0]
+    bits = np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}").reshape(values.shape)
+    if values.dtype.kind == "f":  # of either sign: a spec may negate what it fills in
+        return bits & ((1 << 8 * values.dtype.itemsize - 1) - 1) == NAN_BITS[values.dtype.itemsize]
+    return bits == int.from_bytes(bytes([POISON]) * values.dtype.itemsize, "little")
 
 
 def _holes(seen: Seen) -> Iterator[str]:
@@ -79,11 +89,18 @@ def _holes(seen: Seen) -> Iterator[str]:
     if _suffix(rows) and rows.any() and (_rows(mask).sum() == rows.sum() * columns.size) and rows.size > 1:
         yield f"row {int(np.argmax(rows))} and up untouched: tail threads, or too few of them?"
     whole = _rows(mask).sum() == columns.sum() * rows.size and mask.ndim > 1
-    if _suffix(columns) and columns.any() and columns.size > 1 and whole:
+    if mask.ndim > 1 and _suffix(columns) and columns.any() and columns.size > 1 and whole:
         yield f"column {int(np.argmax(columns))} and up of every row untouched: does the loop over the columns end too early?"
     if _suffix(mask.reshape(-1)):
         yield f"element {int(np.argmax(mask))} and up untouched: tail threads, or too few of them?"
     yield f"{int(mask.sum())} of {mask.size} elements untouched, the first at {_index(int(np.argmax(mask)), mask.shape)}"
+
+
+def _nans(seen: Seen) -> Iterator[str]:
+    mask = ~np.isfinite(seen.got.astype(np.float64)) & ~untouched(seen.got)
+    if mask.any():
+        where = _index(int(np.argmax(mask)), mask.shape)
+        yield f"the kernel computed NaN or ∞ for {int(mask.sum())} of {mask.size} elements, the first at {where}"
 
 
 def _zeros(seen: Seen) -> Iterator[str]:
@@ -164,7 +181,7 @@ def _rounding(seen: Seen) -> Iterator[str]:
             yield f"off by rounding only, {most}: is something kept or added up as half?"
 
 
-_LOOKS = (_holes, _zeros, _inputs, _rows_of_one, _order, _rounding, _factors, _groups)
+_LOOKS = (_holes, _nans, _zeros, _inputs, _rows_of_one, _order, _rounding, _factors, _groups)
 
 
 def _close(a: np.ndarray, b: np.ndarray) -> np.ndarray:

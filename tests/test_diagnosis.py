@@ -8,10 +8,13 @@ import pytest
 from reference import diagnosis
 from reference.compare import Mismatch, assert_close
 from reference.diagnosis import calls, diagnose, watched
-from reference.symptoms import NOTHING, Seen, general
+from reference.symptoms import NOTHING, Seen, general, poison, untouched
 
 WANT = np.random.default_rng(1).normal(0, 1, (70, 40)).astype(np.float32)
 INTEGERS = np.random.default_rng(2).integers(0, 1000, (6, 9)).astype(np.uint32)
+
+
+POISON = poison(np.float32)
 
 
 def made(change) -> np.ndarray:
@@ -28,11 +31,12 @@ def no_calls():
 
 
 SYMPTOMS = {
-    "nothing": (made(lambda a: a.fill(np.nan)), NOTHING),
-    "last rows": (made(lambda a: a[31:].fill(np.nan)), "row 31 and up untouched: tail threads, or too few of them?"),
-    "last columns": (made(lambda a: a[:, 32:].fill(np.nan)), "column 32 and up of every row untouched"),
-    "last elements": (made(lambda a: a.reshape(-1)[2500:].fill(np.nan)), "element 2500 and up untouched"),
-    "holes": (made(lambda a: a[::2, 3].fill(np.nan)), "35 of 2800 elements untouched, the first at [0, 3]"),
+    "nothing": (made(lambda a: a.fill(POISON)), NOTHING),
+    "last rows": (made(lambda a: a[31:].fill(POISON)), "row 31 and up untouched: tail threads, or too few of them?"),
+    "last columns": (made(lambda a: a[:, 32:].fill(POISON)), "column 32 and up of every row untouched"),
+    "last elements": (made(lambda a: a.reshape(-1)[2500:].fill(POISON)), "element 2500 and up untouched"),
+    "holes": (made(lambda a: a[::2, 3].fill(POISON)), "35 of 2800 elements untouched, the first at [0, 3]"),
+    "nan": (made(lambda a: a[2:].fill(np.nan)), "the kernel computed NaN or ∞ for 2720 of 2800 elements, the first at [2, 0]"),
     "zeros": (np.zeros_like(WANT), "every element is 0"),
     "row 0": (np.tile(WANT[:1], (70, 1)), "every row is row 0's result"),
     "shifted": (np.roll(WANT, 1, axis=1), "shifted by one along axis 1"),
@@ -47,6 +51,13 @@ SYMPTOMS = {
     "rows of threadgroup 1": (made(lambda a: a[2:].sort(axis=1)), "correct until row 2, the first of threadgroup 1"),
     "elements of threadgroup 1": (made(lambda a: a.reshape(-1)[64:].sort()), "correct until element 64, the first of"),
 }  # fmt: skip
+
+
+def test_the_poison_is_what_tensors_are_filled_with(gpus):
+    """reference/ imports nothing of metal/: the pattern stands in both, and must be one."""
+    for dtype in (np.float32, np.float16, np.uint32):
+        assert untouched(gpus(32).empty((3,), dtype).numpy()).all()
+    assert not untouched(np.float32([np.nan, 0])).any()
 
 
 @pytest.mark.parametrize("symptom", SYMPTOMS)

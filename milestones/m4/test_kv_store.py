@@ -18,6 +18,7 @@ from reference.golden import load
 from reference.kv_store import kv_store
 from reference.mistakes import halves as wrong_halves
 from reference.mistakes.kv_store import MISTAKES
+from reference.symptoms import poison
 
 
 def random_bits(rng, shape):
@@ -54,7 +55,7 @@ def check(gpu, seed, tokens, heads, d, capacity, position):
     rng = np.random.default_rng(seed)
     k, v = (random_bits(rng, (tokens, heads, d)) for _ in "kv")
     cache_k, cache_v = (random_bits(rng, (capacity, heads, d)) for _ in "kv")
-    cache_k[position : position + tokens] = cache_v[position : position + tokens] = np.nan
+    cache_k[position : position + tokens] = cache_v[position : position + tokens] = poison(np.float32)
     got_k, got_v = run(gpu, k, v, cache_k, cache_v, position)
     assert_stored(got_k, expected(k, cache_k, position), position, tokens, "cache_k")
     assert_stored(got_v, expected(v, cache_v, position), position, tokens, "cache_v")
@@ -63,7 +64,8 @@ def check(gpu, seed, tokens, heads, d, capacity, position):
 def test_two_rows_worked_by_hand(gpu):
     """Two tokens at position 1 of a cache of four rows: rows 1 and 2 are new, rows 0 and 3 as they were."""
     k, v = np.float32([[[1, 2]], [[3, 4]]]), np.float32([[[5, 6]], [[7, 8]]])
-    held = np.float32([[[-1, -1]], [[np.nan, np.nan]], [[np.nan, np.nan]], [[-1, -1]]])
+    held = np.full((4, 1, 2), -1, np.float32)
+    held[1:3] = poison(np.float32)
     got_k, got_v = run(gpu, k, v, held, held * 2, 1)
     assert_stored(got_k, np.float32([[[-1, -1]], [[1, 2]], [[3, 4]], [[-1, -1]]]), 1, 2, "cache_k")
     assert_stored(got_v, np.float32([[[-2, -2]], [[5, 6]], [[7, 8]], [[-2, -2]]]), 1, 2, "cache_v")
@@ -83,7 +85,7 @@ def test_equals_the_golden_fixture(gpu):
     """An oracle nobody here wrote: torch's index_copy."""
     golden = load(Path(__file__).parent / "golden", "kv_store")
     rows, cache, position = golden["rows"], golden["cache"], int(golden["position"])
-    cache[position : position + len(rows)] = np.nan
+    cache[position : position + len(rows)] = poison(np.float32)
     got_k, got_v = run(gpu, rows, -rows, cache, -cache, position)
     assert_stored(got_k, golden["stored"], position, len(rows), "cache_k")
     assert_stored(got_v, -golden["stored"], position, len(rows), "cache_v")
@@ -172,7 +174,7 @@ def test_halves_land_where_the_position_says_and_nowhere_else(gpu, position):
     rng = np.random.default_rng(position)
     k, v = (rng.standard_normal((33, 3, 21)).astype(np.float32) for _ in "kv")
     before = rng.standard_normal((2, 96, 3, 21)).astype(np.float16)
-    before[:, position : position + 33] = np.nan
+    before[:, position : position + 33] = poison(np.float16)
     for name, got, rows, held in zip("kv", run(gpu, k, v, *before, position), (k, v), before, strict=True):
         stored = kv_store(torch.from_numpy(rows), torch.from_numpy(held), position)
         assert_stored(got, stored.numpy(), position, 33, f"cache_{name}")
