@@ -129,4 +129,5 @@ def _wait(child: int, seconds: float) -> int:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1:])
+    with contextlib.suppress(BrokenPipeError):  # whoever asked is gone
+        serve(sys.argv[1:])
