@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 import threading
 import time
@@ -29,11 +30,17 @@ class Verdict(NamedTuple):
 
 
 @cache
+def users_of(file: str) -> tuple[str, ...]:
+    """The kernel files, m3/sample.metal, that m3/philox.h is a part of; a kernel file's is itself."""
+    home, name = (SOLUTION / file).parent, Path(file).name
+    kernels = sorted(home.glob("*.metal"))
+    users = [p for p in kernels if name == p.name or f'#include "{name}"' in p.read_text(encoding="utf-8")]
+    return tuple(f"{home.name}/{path.name}" for path in users)
+
+
 def specs_of(file: str) -> tuple[str, ...]:
     """The specs of m2/attention.metal, from milestones/ on; of a header, those of the kernels that include it."""
-    home, name = (SOLUTION / file).parent, Path(file).name
-    users = [p for p in sorted(home.glob("*.metal")) if name == p.name or f'#include "{name}"' in p.read_text(encoding="utf-8")]
-    return tuple(f"{home.name}/test_{path.stem}.py" for path in users)
+    return tuple(f"{Path(user).parent}/test_{Path(user).stem}.py" for user in users_of(file))
 
 
 class Judge:
@@ -70,6 +77,8 @@ class Judge:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / file
             path.parent.mkdir()
+            for user in users_of(file):  # a shipped kernel would include the shipped header
+                shutil.copy(SOLUTION / user, path.parent)
             path.write_text(text, encoding="utf-8")
             specs, begin = [str(SOLUTION / spec) for spec in specs_of(file)], time.monotonic()
             found = process.run([*specs, *options], workbook=Path(folder), seconds=seconds)
