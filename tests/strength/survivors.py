@@ -28,7 +28,7 @@ from rich.table import Table
 from metal.paths import cache_dir
 from metal.source import SOLUTION
 from milestones.course.spec_process import SpecProcess
-from tests.strength.judge import OPTIONS, STATES, Judge, Verdict, specs_of
+from tests.strength.judge import OPTIONS, STATES, Judge, Verdict, specs_of, users_of
 from tests.strength.mutate import Generic, mutants_of
 
 LIE = "LISTED AS EQUIVALENT, but"
@@ -68,7 +68,8 @@ class Kept:
 
     def _digest(self, file: str) -> str:
         if file not in self._digests:
-            texts = [(SOLUTION / file).read_bytes(), *((SOLUTION / spec).read_bytes() for spec in specs_of(file))]
+            headers = sorted((SOLUTION / file).parent.glob("*.h"))
+            texts = [p.read_bytes() for p in (*headers, *(SOLUTION / name for name in (*users_of(file), *specs_of(file))))]
             self._digests[file] = hashlib.sha256(b"\0".join(texts)).hexdigest()[:16]
         return self._digests[file]
 
