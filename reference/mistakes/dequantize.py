@@ -55,6 +55,7 @@ def _of(
     value: Callable = lambda d, q, m: d * q + m,
     signed: bool = True,
     start: int | None = None,
+    stride: int | None = None,
 ) -> Callable:
     """A mistake that these kinds can have: the right way with one of its parts replaced."""
 
@@ -64,10 +65,12 @@ def _of(
         if kind == "F16":
             return half(raw.view(np.uint16)).astype(np.float32).reshape(shape)
         blocks, used = raw.reshape(-1, SIZES[kind]), 4 if kind == "Q4_1" else 2
+        if stride:
+            blocks = np.stack([raw[i * stride :][: SIZES[kind]] for i in range(len(blocks))])
         d, m = (half(np.ascontiguousarray(blocks[:, i : i + 2]).view(np.uint16)) for i in (0, 2))
         at = used if start is None else start
         plain = _numbers(blocks, at, signed) if kind == "Q8_0" else nibbles(blocks[:, at : at + 16]).astype(np.float64)
-        return value(d, q(plain, kind), m if kind == "Q4_1" else 0.0).astype(np.float32).reshape(shape)
+        return value(d, q(plain, kind), m if kind == "Q4_1" else -0.0).astype(np.float32).reshape(shape)
 
     return result
 
@@ -94,6 +97,8 @@ MISTAKES: dict[str, Callable] = {
     "the low nibbles twice: the high ones are not shifted down": _of(
         NIBBLES, nibbles=lambda p: np.concatenate([p & 15, p & 15], axis=1)
     ),
+    "the high nibble left on top of the low one": _of(NIBBLES, nibbles=lambda p: np.concatenate([p, p >> 4], axis=1)),
+    "blocks taken to lie 18 bytes apart, as Q4_0's do": _of(("Q8_0", "Q4_1"), stride=18),
     "Q4_0 without the − 8": _of(("Q4_0",), q=lambda q, kind: q),
     "Q4_0 with − 7 instead of − 8": _of(("Q4_0",), q=lambda q, kind: q - 7),
     "Q4_0 whose nibbles are taken as signed, 8 as −8, instead of − 8": _of(
