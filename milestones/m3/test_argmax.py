@@ -67,6 +67,12 @@ def test_rows_worked_by_hand(gpu):
     assert_same(run(gpu, logits), np.uint32([1, 2, 2]))
 
 
+def test_the_last_bit_decides(gpu):
+    """Neighbouring floats are no tie: the larger comes second here, above 0 and below it."""
+    one, more = np.float32(1), np.nextafter(np.float32(1), np.float32(2))
+    assert_same(run(gpu, np.float32([[one, more], [-more, -one]])), np.uint32([1, 1]))
+
+
 def test_one_column_wins_if_it_is_a_number(gpu):
     """A row of one column leaves no choice, but for NaN."""
     assert_same(run(gpu, np.float32([[5], [np.nan], [-5]])), np.uint32([0, NOTHING, 0]))

@@ -53,6 +53,12 @@ def test_rows_worked_by_hand(gpu):
     assert_same(run(gpu, logits), np.uint32([[1, 2, 3, 0], [2, 3, 0, 1], [2, 3, 0, 1]]))
 
 
+def test_the_last_bit_decides(gpu):
+    """Neighbouring floats are no tie: the larger comes second here, above 0 and below it."""
+    one, more = np.float32(1), np.nextafter(np.float32(1), np.float32(2))
+    assert_same(run(gpu, np.float32([[one, more], [-more, -one]])), np.uint32([[1, 0], [1, 0]]))
+
+
 def test_one_and_two_columns(gpu):
     """The smallest sorts there are: most threads have nothing to do, and must still come to every barrier."""
     assert_same(run(gpu, np.float32([[5]])), np.uint32([[0]]))
