@@ -66,7 +66,7 @@ def diagnose(problem: BaseException, *, deep: bool = True) -> list[str]:
     if not deep:
         return []
     found: list[str] = []
-    for call in reversed(calls):
+    for call in reversed(calls) if isinstance(problem, AssertionError) else ():
         found = found or [f"the output equals {mistake}" for mistake in known(call, getattr(problem, "want", None))]
     if not found and isinstance(problem, Mismatch):
         last = calls[-1] if calls else None
@@ -82,12 +82,14 @@ def known(call: Call, wanted: Any = None) -> list[str]:
     except ModuleNotFoundError:
         return []
     same = identical if getattr(module, "EXACT", False) else alike
-    if call.result is None or (wanted is not None and same(call.result, wanted)):
+    right = _try(module.RIGHT, call)
+    wanted = [other for other in (wanted, right) if other is not None]
+    if call.result is None or any(same(call.result, other) for other in wanted):
         return []
     found = []
     for sentence, mistake in module.MISTAKES.items():
         made = _try(mistake, call)
-        if made is not None and same(call.result, made) and (wanted is None or not same(made, wanted)):
+        if made is not None and same(call.result, made) and not any(same(made, other) for other in wanted):
             found.append(sentence)
     return found[:2]
 

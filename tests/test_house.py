@@ -68,6 +68,13 @@ def test_a_references_worked_example_is_true(name):
     assert result.failed == 0
 
 
+@pytest.mark.parametrize("name", sorted(p.stem for p in (ROOT / "reference" / "mistakes").glob("[!_]*.py")))
+def test_known_mistakes_stand_beside_what_is_right(name):
+    """A mistake that makes no difference on some input must not be named there: the right result tells."""
+    module = importlib.import_module(f"reference.mistakes.{name}")
+    assert callable(module.RIGHT) and module.MISTAKES and all(callable(mistake) for mistake in module.MISTAKES.values())
+
+
 @pytest.mark.parametrize("path", KERNELS, ids=lambda p: f"{p.parent.name}/{p.name}")
 def test_a_kernel_has_its_reference_host_spec_and_contract(path):
     """One op, one name, everywhere; a kernel file opens with its contract and the command that tests it."""

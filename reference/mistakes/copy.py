@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+RIGHT: Callable = np.copy
 MISTAKES: dict[str, Callable] = {
     "the first element everywhere: the thread's number is missing from the index": lambda x: np.full_like(x, x[0]),
     "the threads' numbers, not the elements that they stand for": lambda x: np.arange(len(x), dtype=x.dtype),

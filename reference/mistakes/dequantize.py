@@ -90,6 +90,11 @@ def _stub(raw: np.ndarray, kind: str, shape: Sequence[int]) -> np.ndarray:
     return np.full(shape, STUB, np.float32)
 
 
+def _right(raw: np.ndarray, kind: str, shape: Sequence[int]) -> np.ndarray:
+    return dequantize(torch.from_numpy(raw), kind).numpy().reshape(shape)
+
+
+RIGHT = _right
 MISTAKES: dict[str, Callable] = {
     "−1234.5 everywhere: this kind's bits() in blocks.h, or a helper that it calls, is still the stub": _stub,
     "a byte's low and high nibble as neighbours, where all 16 low nibbles come first": _of(NIBBLES, nibbles=_interleaved),

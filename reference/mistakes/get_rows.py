@@ -45,6 +45,7 @@ def _marked(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
     return np.repeat(np.where(ids < len(table), STUB, poison)[:, None].astype(np.float32), table.shape[1], axis=1)
 
 
+RIGHT = _of(_right)
 MISTAKES: dict[str, Callable] = {
     "−1234.5 for every value: this kind's bits() in blocks.h, or a helper that it calls, is still the stub": _of(_marked),
     "the ids ignored: row i of the table in row i": _of(lambda table, ids: _right(table, np.arange(len(ids)))),

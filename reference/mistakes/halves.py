@@ -54,6 +54,7 @@ def _bits(round_: Callable, values: object) -> np.ndarray:
 
 
 EXACT = True
+RIGHT = partial(_bits, nearest)
 MISTAKES: dict[str, Callable] = {
     "halves that are cut off, not rounded": partial(_bits, _cut),
     "halves whose ties go away from zero, not to even": partial(_bits, _ties_away),

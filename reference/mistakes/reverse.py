@@ -24,6 +24,7 @@ def _mirrored(x: np.ndarray) -> np.ndarray:
     return y
 
 
+RIGHT = _rows(lambda x: x[:, ::-1])
 MISTAKES: dict[str, Callable] = {
     "x unchanged: no row is turned": _rows(lambda x: x),
     "rows reversed from x[n − i] on, one too far: n − 1 − i is meant": _rows(lambda x: np.roll(x[:, ::-1], 1, axis=1)),

@@ -11,6 +11,7 @@ def _wide(mistake: Callable[[np.ndarray], np.ndarray]) -> Callable:
     return lambda x: np.asarray(mistake(np.asarray(x, np.float32))).astype(np.float32)
 
 
+RIGHT = _wide(lambda x: x.max(axis=1))
 MISTAKES: dict[str, Callable] = {
     "at least 0: the search starts at 0, and a row may be all negative": _wide(lambda x: np.maximum(x.max(axis=1), 0)),
     "at least −10³⁰: the search starts there, and a row may lie below": _wide(lambda x: np.maximum(x.max(axis=1), -1e30)),

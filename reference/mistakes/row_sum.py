@@ -17,6 +17,7 @@ def _wide(mistake: Callable[[np.ndarray], np.ndarray]) -> Callable:
     return lambda x: np.asarray(mistake(np.asarray(x, np.float64))).astype(np.float32)
 
 
+RIGHT = _wide(lambda x: x.sum(axis=1))
 MISTAKES: dict[str, Callable] = {
     "lane 0's share only: the lanes' sums are not put together": _wide(lambda x: x[:, ::32].sum(axis=1)),
     "the first 32 columns only: the lanes do not go on": _wide(lambda x: x[:, :32].sum(axis=1)),
