@@ -113,6 +113,14 @@ def test_equals_the_reference(gpu, tokens, heads, kv_heads, d):
     assert_close(run(gpu, q, k, v), y, allowed)
 
 
+def test_reads_nothing_past_its_inputs(gpus):
+    """No room after them here: a lane that has no element of the head, and reads one all the same, is out of bounds."""
+    gpu, (q, k, v) = gpus(64), inputs(5, 3, 4, 2, 33)
+    y = Attention(gpu)(*(gpu.tensor(a) for a in (q, k, v)))
+    gpu.sync()
+    assert_close(y.numpy(), *expected(q, k, v))
+
+
 @pytest.mark.parametrize(("tokens", "heads", "kv_heads"), [(130, 9, 3), (40, 4, 4)], ids=str)
 def test_equals_torch_functional(gpus, tokens, heads, kv_heads):
     """An oracle nobody here wrote: torch.nn.functional.scaled_dot_product_attention, causal, grouped, in float32."""
