@@ -154,12 +154,6 @@ def test_a_message_never_holds_a_line_end_or_a_control_character(tmp_path):
     refused(run(folder), r"pre-tokenizer x\ny\x1b[31m is not supported")
 
 
-def test_a_workbook_file_that_is_no_text_is_one_line(tmp_path):
-    (tmp_path / "m2").mkdir()
-    (tmp_path / "m2" / "add.metal").write_bytes(b"\xff\xfe")
-    refused(firstlight("logits", "hi", env={"FIRSTLIGHT_WORKBOOK": str(tmp_path)}), "add.metal", "is not UTF-8 text")
-
-
 def test_a_damaged_folder_is_one_line(tmp_path):
     folder = write_folder(tmp_path / "model")
     refused(run(folder), "there is no tokenizer.json, so the model has no tokenizer")

@@ -65,6 +65,13 @@ def test_an_include_stays_in_the_milestones(workbook, name):
         source.read("m2", "rms_norm")
 
 
+def test_a_file_that_is_no_text_is_named(workbook, tmp_path):
+    workbook("m2/add.metal", "")
+    (tmp_path / "m2" / "add.metal").write_bytes(b"// a\xff")
+    with pytest.raises(metal.error, match=r"add.metal is not UTF-8 text: byte 4 is none"):
+        source.read("m2", "add")
+
+
 def test_an_error_in_an_included_file_is_reported_at_that_files_line(workbook, device):
     workbook("m8/helpers.metal", "// a\n// b\nfloat helper(float x) { return x + nope; }\n")
     workbook("m8/op.metal", '#include <metal_stdlib>\n#include "helpers.metal"\n' + KERNEL.format(name="op", value="helper(1)"))
