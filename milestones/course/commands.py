@@ -87,6 +87,9 @@ def hint(milestone: str, op: str | None, step: int) -> None:
     """A hint for OP of MILESTONE; without OP, for the one that is next."""
     from milestones.course import exercises
 
+    if milestone not in exercises.milestones():
+        homes = [m for m in exercises.milestones() if any(o.name == milestone for o in exercises.ops(m))]
+        raise UserError(f"which milestone? firstlight hint {homes[0]} {milestone}" if homes else f"there is no {milestone!r}")
     one = exercises.op(milestone, op) if op else _first_open(exercises.ops(milestone)) or exercises.ops(milestone)[-1]
     names = ("nudge", "approach", "near-answer")
     write(f"{milestone} {one.name}, {names[step - 1]} ({step} of 3)\n\n{one.hints[step - 1]}\n")
@@ -110,10 +113,16 @@ def solution(milestone: str, op: str, spoil: bool) -> None:
         mine, ours = workbook.path_of(one, name), SOLUTION / milestone / name
         before = mine.read_text(encoding="utf-8", errors="replace") if mine.is_file() else ""
         lines = difflib.unified_diff(
-            before.splitlines(keepends=True), ours.read_text(encoding="utf-8").splitlines(keepends=True),
+            _without_header(before), _without_header(ours.read_text(encoding="utf-8")),
             f"yours/{milestone}/{name}", f"ours/{milestone}/{name}",
         )  # fmt: skip
         write("".join(line if line.endswith("\n") else f"{line}\n" for line in lines) or f"{name}: yours is ours\n")
+
+
+def _without_header(text: str) -> list[str]:
+    """A file's lines from its first one that is no comment: the contract is not what is compared."""
+    lines = text.splitlines(keepends=True)
+    return lines[next((n for n, line in enumerate(lines) if not line.startswith("//")), 0) :]
 
 
 @click.command("next", short_help="What to do now.")
@@ -152,11 +161,12 @@ def _next_of(ops: Any) -> str:
     path = shown(workbook.path_of(op))
     match results.state(op):
         case "stub":
-            return f"write {path} ({op.task.rstrip('.')}), then: {op.command}"
+            return f"write {path} ({op.task.rstrip('.')}), then: {op.first_failure}"
         case "failed":
-            return f"mend {path}: pytest '{verdict.first_failure}'" if verdict and verdict.first_failure else op.command
+            again = f"pytest '{verdict.first_failure}'" if verdict and verdict.first_failure else op.first_failure
+            return f"mend {path}, then: {again}"
         case _:
-            return f"test {path}: {op.command}"
+            return f"test {path}: {op.first_failure}"
 
 
 def shown(path: Path) -> str:

@@ -31,6 +31,11 @@ class Op:
         """What to type to test it."""
         return f"pytest milestones/{self.milestone}/{self.spec}"
 
+    @property
+    def first_failure(self) -> str:
+        """What to type to see its first failure alone."""
+        return self.command.replace("pytest ", "pytest -x ", 1)
+
 
 def folder(milestone: str) -> Path:
     """Where a milestone's stubs are."""

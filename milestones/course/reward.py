@@ -70,7 +70,10 @@ def line(seconds: dict[str, float], mine: list[Op], left_out: list[tuple[Op, str
     else:
         share = shares(seconds, mine)
         host = {f"{op.milestone}/{op.name}" for op in mine if op.files[0].endswith(".py")}
-        parts = [f"{name} (on the host)" if name in host else f"{name} {part:.1%}" for name, part in share.items()]
-        words = f"yours: {', '.join(parts)}; {sum(share.values()):.1%} of the kernels' time, each waited for; the rest is ours"
+        ran = [f"{name} {part:.1%}" for name, part in share.items() if part]
+        parts = [*ran, *(f"{name} (on the host)" for name in share if name in host)]
+        words = f"yours: {', '.join(parts)}; {sum(share.values()):.1%} of the kernels' time; the rest is ours" if parts else ""
+        idle = [name for name, part in share.items() if not part and name not in host]
+        words += f"{'; ' if words else ''}proved, but this run has no use for it: {', '.join(idle)}" if idle else ""
     missing = [f"{op.milestone}/{op.name} ({state})" for op, state in left_out]
     return words + (f"; not used: {', '.join(missing)}" if missing else "")

@@ -14,6 +14,7 @@ from milestones.terminal import check_interrupt, write
 # One width, no checks: a checked kernel takes seconds to compile. The whole spec, checked and at every width, comes after it.
 QUICK = ("-x", "--widths=64", "--checks=off")
 PAUSE = 0.1  # seconds between two looks at the files
+CHECKS = ("bounds", "unwritten", "races", "divergence", "time")  # what a finding of checked mode begins with
 LIMIT = 20.0  # seconds for the quick look: a kernel may not end
 
 
@@ -26,7 +27,7 @@ def watch(milestone: str, name: str | None = None) -> None:
         seen = stamps(ops)
         for op in ops:
             if not workbook.untouched(op):
-                judge(process, op)
+                judge(process, op, "the start")
         while True:
             check_interrupt()
             now = stamps(ops)
@@ -50,15 +51,18 @@ def stamps(ops: tuple[Op, ...]) -> dict[Path, int]:
     return found
 
 
-def judge(process: SpecProcess, op: Op) -> None:
-    """Say what the op's spec says: the first failure, or that all of it passes."""
+def judge(process: SpecProcess, op: Op, since: str = "the save") -> None:
+    """Say what the op's spec says: the first failure, or that all of it passes. The time runs from now, which is `since`."""
     began = time.monotonic()
     quick = process.run([*QUICK, str(op.spec_path)], seconds=LIMIT)
     if first := failure(quick):
-        write(f"\n{first}\n\n✗ {op.name}: failed, {time.monotonic() - began:.1f} s after the save\n")
+        write(f"\n{first}\n\n✗ {op.name}: failed, {time.monotonic() - began:.1f} s after {since}\n")
+        checked = process.run(["-x", "--widths=64", next(t for t, one in quick["tests"].items() if one["state"] == "failed")])
+        if any(f": {check}: " in failure(checked) for check in CHECKS):
+            write(f"\nin checked mode the same test says more:\n\n{failure(checked)}\n")
         return
     if quick["status"] == 0:
-        write(f"✓ {op.name}: a quick look found nothing, {time.monotonic() - began:.1f} s after the save; the whole spec …\n")
+        write(f"… {op.name}: a quick look passed, {time.monotonic() - began:.1f} s after {since}; now the whole spec\n")
     full = process.run(["-x", str(op.spec_path)], seconds=600)  # also where the quick look crashed or did not end
     seconds = f"{time.monotonic() - began:.1f} s"
     if first := failure(full):

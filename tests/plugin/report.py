@@ -14,6 +14,7 @@ import pytest
 
 from metal import source
 from reference import diagnosis
+from reference.symptoms import untouched
 from tests.plugin import seam
 
 ROOT = source.ROOT
@@ -68,10 +69,10 @@ def words(item: pytest.Item, problem: BaseException) -> list[str]:
     if case := case_of(item, problem):
         parts.append(f"case: {case}")
     parts.append(what(item, problem))
-    if hasattr(problem, "got") and (why := _bound(item)):
+    if hasattr(problem, "got") and not untouched(problem.got).any() and (why := _bound(item)):
         parts.append(f"why this bound: {why}")
     if not hasattr(problem, "findings"):
-        parts += [f"diagnosis: {sentence}" for sentence in diagnosis.diagnose(problem)]
+        parts += _diagnosis(problem)
     parts.append(f"again: {again(item)}")
     return parts
 
@@ -79,7 +80,8 @@ def words(item: pytest.Item, problem: BaseException) -> list[str]:
 def once_more(item: pytest.Item, problem: BaseException, diagnosed: bool) -> str:
     """Another case of a test whose failure was told above."""
     first, *_ = str(problem).strip().splitlines() or ["it failed"]
-    found = [] if hasattr(problem, "findings") else [f"diagnosis: {s}" for s in diagnosis.diagnose(problem, deep=diagnosed)]
+    found = [] if hasattr(problem, "findings") else _diagnosis(problem, deep=diagnosed)
+    found = found or ([] if diagnosed else ["diagnosis: perhaps as above"])
     return "\n".join([f"the same, for {case_of(item, problem)}: {first[:300]}", *found, f"again: {again(item)}"])
 
 
@@ -90,6 +92,11 @@ def again(item: pytest.Item) -> str:
     return f"pytest '{item.nodeid}'{options}" + (f" --hypothesis-seed={seed}" if seed is not None else "")
 
 
+def _diagnosis(problem: BaseException, deep: bool = True) -> list[str]:
+    sentences = diagnosis.diagnose(problem, deep=deep)
+    return [f"diagnosis: {'; or, which gives the same here: '.join(sentences)}"] if sentences else []
+
+
 def case_of(item: pytest.Item, problem: BaseException) -> str:
     """The smallest failing case, as names and values: the parameters, and what Hypothesis found."""
     known = dict(getattr(getattr(item, "callspec", None), "params", {}))
@@ -98,7 +105,8 @@ def case_of(item: pytest.Item, problem: BaseException) -> str:
         if note.startswith(("Falsifying", "Failing")):  # older and newer Hypothesis
             found = (_ARGUMENT.match(line) for line in note.splitlines())
             known |= {m.group(1): m.group(2) for m in found if m and m.group(1) not in _HIDDEN}
-    return ", ".join(f"{name} = {_short(value)}" for name, value in known.items())
+    pinned = any("explicit" in note.split("(")[0] for note in getattr(problem, "__notes__", []))
+    return ", ".join(f"{name} = {_short(value)}" for name, value in known.items()) + (" (a pinned example)" if pinned else "")
 
 
 def _short(value: Any) -> str:
@@ -115,24 +123,27 @@ def what(item: pytest.Item, problem: BaseException) -> str:
         return _assertion(item, problem, text)
     if isinstance(problem, pytest.fail.Exception):
         return text
-    return f"{type(problem).__name__}: {text}{_place(item, problem)}"
+    return f"{type(problem).__name__}: {text}{_place(item, problem, text)}"
 
 
 def _assertion(item: pytest.Item, problem: AssertionError, text: str) -> str:
     """A plain assert: its message and the values that pytest shows, without long arrays."""
     lines = [line if len(line) <= 160 else f"{line[:160]} …" for line in text.splitlines()[:8]]
+    values = next((n for n, line in enumerate(lines) if n and line.startswith("assert ")), len(lines))
+    lines = lines[:values]  # where the assertion has words of its own, they say it
     frames = [f for f in traceback.extract_tb(problem.__traceback__) if Path(f.filename) == item.path]
     at = f"\n  at {_relative(frames[-1].filename)}:{frames[-1].lineno}: {frames[-1].line}" if frames else ""
     return ("\n".join(lines) or "an assertion failed") + at
 
 
-def _place(item: pytest.Item, problem: BaseException) -> str:
+def _place(item: pytest.Item, problem: BaseException, said: str) -> str:
     """Where an exception came from: the deepest line of the learner's files, else of the milestone's."""
     frames = traceback.extract_tb(problem.__traceback__)
     for home in (source.workbook(), item.path.parent):
         inside = [f for f in frames if Path(f.filename).is_relative_to(home)]
         if inside:
-            return f"\n  at {_relative(inside[-1].filename)}:{inside[-1].lineno}: {inside[-1].line}"
+            line = inside[-1].line or ""
+            return f"\n  at {_relative(inside[-1].filename)}:{inside[-1].lineno}" + ("" if said in line else f": {line}")
     return ""
 
 
