@@ -18,7 +18,11 @@ SAMPLE = [mutant for mutant in sample(SIZE, SEED) if mutant.id not in LISTED]
 @pytest.fixture(scope="module")
 def verdicts(request):
     """mutant's id → its verdict, for those that are asked for."""
-    wanted = [item.callspec.params["mutant"] for item in request.session.items if "verdicts" in item.fixturenames]
+    wanted = [
+        item.callspec.params["mutant"]
+        for item in request.session.items
+        if item.path == request.path and "verdicts" in item.fixturenames
+    ]
     specs = sorted({str(SOLUTION / spec) for mutant in wanted for spec in specs_of(mutant.file)})
     judge = Judge()
     with Farm([*specs, *OPTIONS], {m.id: partial(judge, mutant=m) for m in wanted}) as farm:

@@ -15,7 +15,11 @@ MUTANTS = mutants()
 @pytest.fixture(scope="module")
 def verdicts(request):
     """mutant → what its spec said, for those that are asked for."""
-    wanted = [item.callspec.params["mutant"] for item in request.session.items if "verdicts" in item.fixturenames]
+    wanted = [
+        item.callspec.params["mutant"]
+        for item in request.session.items
+        if item.path == request.path and "verdicts" in item.fixturenames
+    ]
     with Farm([*specs(wanted), *OPTIONS], {m.id: partial(verdict, mutant=m) for m in wanted}) as farm:
         yield farm
 

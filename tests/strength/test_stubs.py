@@ -41,7 +41,9 @@ def run(process: SpecProcess, op: Op, kind: str) -> dict:
 
 @pytest.fixture(scope="module")
 def results(request):
-    wanted = [item.callspec.params for item in request.session.items if "results" in item.fixturenames]
+    wanted = [
+        item.callspec.params for item in request.session.items if item.path == request.path and "results" in item.fixturenames
+    ]
     jobs = {f"{name_of(p['op'])} {p['kind']}": partial(run, op=p["op"], kind=p["kind"]) for p in wanted}
     with Farm([*QUICK, *sorted({str(p["op"].spec_path) for p in wanted})], jobs) as farm:
         yield farm
