@@ -16,10 +16,13 @@ from metal.tensor import Gpu
 
 # How thorough a property is: `--hypothesis-profile=thorough`. strength is for mutants: neither shrunk nor kept.
 SCALE = {"dev": 1, "ci": 1, "thorough": 20, "strength": 1}
+_OF_ITS_OWN: dict[str, Any] = {
+    "ci": {"print_blob": True},
+    "strength": {"database": None, "phases": (Phase.explicit, Phase.generate)},
+}
 for _name, _scale in SCALE.items():
-    settings.register_profile(_name, max_examples=100 * _scale, deadline=None, report_multiple_bugs=False)
-settings.register_profile("ci", settings.get_profile("ci"), print_blob=True)
-settings.register_profile("strength", settings.get_profile("strength"), database=None, phases=(Phase.explicit, Phase.generate))
+    _others = {"deadline": None, "report_multiple_bugs": False, **_OF_ITS_OWN.get(_name, {})}
+    settings.register_profile(_name, max_examples=100 * _scale, **_others)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 pytest_plugins = ["tests.plugin.seam", "tests.plugin.report", "tests.plugin.results"]

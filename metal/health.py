@@ -71,6 +71,15 @@ spec_checks = "default"  # pytest's --checks: what the device of a spec looks fo
 dispatched: set[str] = set()  # "m2/rms_norm" of every kernel file that a SpecGpu ran; whoever reads it empties it
 
 
+def tells_a_finding(text: str) -> bool:
+    """Whether a report has a finding of checked mode in it: "races: …"."""
+    if sys.platform == "darwin":
+        return False
+    from metal.portable.checked import DEFAULT
+
+    return any(f"{check}: " in f"{text} " for check in DEFAULT)
+
+
 class SpecGpu(Gpu):
     """The device as specs use it: outputs poisoned, kernels checked where they can be (metalcompute has no checks)."""
 

@@ -32,7 +32,7 @@ def start(milestone: str, reset: bool) -> None:
     if backup:
         write(f"your files are kept in {shown(backup)}\n")
     write("".join(f"{shown(path)}\n" for path in written) or f"all of {milestone} is in your workbook already\n")
-    write(f"read milestones/{milestone}/README.md; then: {_next_of(exercises.ops(milestone))}\n")
+    write(f"read milestones/{milestone}/README.md; then: {_next_of(_first_open(exercises.ops(milestone)))}\n")
 
 
 @click.command("list", short_help="The course: milestones and their exercises.")
@@ -131,10 +131,10 @@ def next_() -> None:
     from milestones.course import exercises, workbook
 
     started = workbook.started()
-    for milestone in started:
-        if _first_open(exercises.ops(milestone)):
-            write(_next_of(exercises.ops(milestone)) + "\n")
-            return
+    opened = next((op for milestone in started if (op := _first_open(exercises.ops(milestone)))), None)
+    if opened:
+        write(_next_of(opened) + "\n")
+        return
     if not started:
         write("firstlight start m1   (it teaches what a GPU does; m0 can come after it)\n")
         return
@@ -150,16 +150,16 @@ def _first_open(ops: Any) -> Any:
     return next((op for op in ops if results.state(op, verdicts) != "proved"), None)
 
 
-def _next_of(ops: Any) -> str:
-    """One line: the first op that is not proved, and what to do about it."""
+def _next_of(op: Any) -> str:
+    """One line: what to do about an op that is not proved; None: all of a milestone's are."""
     from milestones.course import results, workbook
 
-    op = _first_open(ops)
     if op is None:
         return "firstlight next"
-    verdict = results.load().get(f"{op.milestone}/{op.name}")
+    verdicts = results.load()
+    verdict = verdicts.get(f"{op.milestone}/{op.name}")
     path = shown(workbook.path_of(op))
-    match results.state(op):
+    match results.state(op, verdicts):
         case "stub":
             return f"write {path} ({op.task.rstrip('.')}), then: {op.first_failure}"
         case "failed":

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from metal.source import workbook
-from milestones.course.exercises import Op, ops
+from milestones.course.exercises import Op
 from milestones.course.workbook import fingerprint, fingerprint_of, untouched
 
 
@@ -55,9 +55,3 @@ def state(op: Op, verdicts: dict[str, Verdict] | None = None) -> str:
     if verdict.files != fingerprint_of(op, fingerprint(op.milestone)):
         return "changed"
     return "proved" if verdict.proved else "failed"
-
-
-def proved(milestone: str) -> list[Op]:
-    """The ops of a milestone whose spec passed for the learner's files as they are now."""
-    verdicts = load()
-    return [op for op in ops(milestone) if state(op, verdicts) == "proved"]

@@ -22,10 +22,11 @@ import psutil
 
 from metal.paths import cache_dir
 from metal.source import ROOT
+from milestones.course.spec_process import PYTEST
 from milestones.errors import UserError
 
 SEED = 0  # the same examples for everyone
-OPTIONS = ("-q", "-n0", "-p", "no:cacheprovider", "--color=no", "-c", str(ROOT / "pyproject.toml"), f"--rootdir={ROOT}")
+OPTIONS = (*PYTEST, "-c", str(ROOT / "pyproject.toml"), f"--rootdir={ROOT}")
 PROFILE = "--hypothesis-profile=strength"  # a verdict, not the smallest failing case
 _PASSED_ON = {"PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "VIRTUAL_ENV"}
 _PASSED_ON |= {"OCL_ICD_VENDORS", "FIRSTLIGHT_OPENCL", "FIRSTLIGHT_CACHE_MB"}

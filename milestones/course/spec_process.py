@@ -72,15 +72,13 @@ class SpecProcess:
             return found
 
 
-_CLIENT = os.getppid()
-
-
 def serve(arguments: Sequence[str]) -> None:
     """Import the specs, then run what is asked for, each in a child of its own."""
     import pytest
 
     from metal import health
 
+    client = os.getppid()
     answers = os.fdopen(os.dup(1), "w")  # standard output is for the specs from here on
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     probe, health.missing_device = health.missing_device, lambda: None  # no device in this process: its threads do not fork
@@ -93,7 +91,7 @@ def serve(arguments: Sequence[str]) -> None:
         child = os.fork()
         if child == 0:
             _child(job)
-        answers.write(json.dumps(_wait(child, job["seconds"])) + "\n")
+        answers.write(json.dumps(_wait(child, job["seconds"], client)) + "\n")
         answers.flush()
 
 
@@ -113,14 +111,14 @@ def _child(job: dict[str, Any]) -> None:
         os._exit(status)
 
 
-def _wait(child: int, seconds: float) -> int:
+def _wait(child: int, seconds: float, client: int) -> int:
     """The child's exit status; -1 if it had to be killed, -2 if a signal ended it."""
     deadline, pause = time.monotonic() + seconds, 0.005
     while True:
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
             return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else -2
-        if time.monotonic() > deadline or os.getppid() != _CLIENT:  # nobody waits any more
+        if time.monotonic() > deadline or os.getppid() != client:  # nobody waits any more
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             return -1

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from metal.health import tells_a_finding
 from milestones.course import exercises, workbook
 from milestones.course.exercises import Op
 from milestones.course.spec_process import SpecProcess
@@ -14,7 +15,6 @@ from milestones.terminal import check_interrupt, write
 # One width, no checks: a checked kernel takes seconds to compile. The whole spec, checked and at every width, comes after it.
 QUICK = ("-x", "--widths=64", "--checks=off")
 PAUSE = 0.1  # seconds between two looks at the files
-CHECKS = ("bounds", "unwritten", "races", "divergence", "time")  # what a finding of checked mode begins with
 LIMIT = 20.0  # seconds for the quick look: a kernel may not end
 
 
@@ -58,7 +58,7 @@ def judge(process: SpecProcess, op: Op, since: str = "the save") -> None:
     if first := failure(quick):
         write(f"\n{first}\n\n✗ {op.name}: failed, {time.monotonic() - began:.1f} s after {since}\n")
         checked = process.run(["-x", "--widths=64", next(t for t, one in quick["tests"].items() if one["state"] == "failed")])
-        if any(f": {check}: " in failure(checked) for check in CHECKS):
+        if tells_a_finding(failure(checked)):
             write(f"\nin checked mode the same test says more:\n\n{failure(checked)}\n")
         return
     if quick["status"] == 0:

@@ -5,13 +5,13 @@ Arguments as in the `run` of `test_cache`: a script as reference/cache.py has it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import torch
 
 from reference.decode_attention import decode_attention
-from reference.mistakes import telling
 
 
 class Books:
@@ -168,26 +168,23 @@ def _replay(made: type[Books], script: list[tuple], dtype: str = "float32") -> t
 
 
 RIGHT = partial(_replay, Books)
-MISTAKES = telling(
-    RIGHT,
-    {
-        "a cache that stores every step at row 0": partial(_replay, StoresAtZero),
-        "a cache whose queries stand at position 0: they see the first rows alone": partial(_replay, AsksAtZero),
-        "a cache that stores one row too late": partial(_replay, StoresOneLate),
-        "a cache that keeps keys and values in each other's place": partial(_replay, ChangesOver),
-        "a cache whose layers share one layer's rows": partial(_replay, OneLayer),
-        "a cache that counts a step's tokens in every layer, not once": partial(_replay, CountsEachLayer),
-        "a cache that never counts its tokens: advance does nothing": partial(_replay, NeverCounts),
-        "a cache that counts one token a step, however many there were": partial(_replay, CountsSteps),
-        "a cache whose rewind does nothing: forgotten tokens are still seen": partial(_replay, KeepsAll),
-        "a cache whose rewind forgets `length` tokens instead of keeping them": partial(_replay, ForgetsSoMany),
-        "a cache whose rewind forgets one token too many": partial(_replay, ForgetsOneMore),
-        "a cache whose rewind forgets everything": partial(_replay, ForgetsAll),
-        "a fork that shares its parent's memory": partial(_replay, SharesMemory),
-        "a fork that is its parent": partial(_replay, SharesBooks),
-        "a fork with the keys in place of the values": partial(_replay, ForksKeys),
-        "a fork with the first layer's rows in every layer": partial(_replay, ForksTheFirstLayer),
-        "a fork that begins empty": partial(_replay, ForksEmpty),
-        "a fork that begins with its parent's rows_stored": partial(_replay, ForksTheCount),
-    },
-)
+MISTAKES: dict[str, Callable] = {
+    "a cache that stores every step at row 0": partial(_replay, StoresAtZero),
+    "a cache whose queries stand at position 0: they see the first rows alone": partial(_replay, AsksAtZero),
+    "a cache that stores one row too late": partial(_replay, StoresOneLate),
+    "a cache that keeps keys and values in each other's place": partial(_replay, ChangesOver),
+    "a cache whose layers share one layer's rows": partial(_replay, OneLayer),
+    "a cache that counts a step's tokens in every layer, not once": partial(_replay, CountsEachLayer),
+    "a cache that never counts its tokens: advance does nothing": partial(_replay, NeverCounts),
+    "a cache that counts one token a step, however many there were": partial(_replay, CountsSteps),
+    "a cache whose rewind does nothing: forgotten tokens are still seen": partial(_replay, KeepsAll),
+    "a cache whose rewind forgets `length` tokens instead of keeping them": partial(_replay, ForgetsSoMany),
+    "a cache whose rewind forgets one token too many": partial(_replay, ForgetsOneMore),
+    "a cache whose rewind forgets everything": partial(_replay, ForgetsAll),
+    "a fork that shares its parent's memory": partial(_replay, SharesMemory),
+    "a fork that is its parent": partial(_replay, SharesBooks),
+    "a fork with the keys in place of the values": partial(_replay, ForksKeys),
+    "a fork with the first layer's rows in every layer": partial(_replay, ForksTheFirstLayer),
+    "a fork that begins empty": partial(_replay, ForksEmpty),
+    "a fork that begins with its parent's rows_stored": partial(_replay, ForksTheCount),
+}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from reference.mistakes import telling
 from reference.mistakes.halves import nearest
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -34,20 +35,17 @@ def _reversed(k: np.ndarray, v: np.ndarray, cache_k: np.ndarray, cache_v: np.nda
 
 
 RIGHT, EXACT = _store, True
-MISTAKES = telling(
-    RIGHT,
-    {
-        "a store at row 0: the position is forgotten": lambda k, v, ck, cv, position: _store(k, v, ck, cv, 0),
-        "a store one row too late: position + 1": lambda k, v, ck, cv, position: _store(k, v, ck, cv, position + 1),
-        "a store one row too early: position − 1": lambda k, v, ck, cv, position: _store(k, v, ck, cv, max(position - 1, 0)),
-        "a store whose position counts elements, not rows": lambda k, v, ck, cv, position: _store(
-            k, v, ck, cv, position / k[0].size
-        ),
-        "a store whose rows are d elements apart: kv_heads is forgotten": _one_head,
-        "a store with k and v changed over": lambda k, v, ck, cv, position: _store(v, k, ck, cv, position),
-        "a store of the keys in both caches": lambda k, v, ck, cv, position: _store(k, k, ck, cv, position),
-        "a store of the keys alone": lambda k, v, ck, cv, position: (_store(k, v, ck, cv, position)[0], cv),
-        "a store of the first token alone": lambda k, v, ck, cv, position: _store(k[:1], v[:1], ck, cv, position),
-        "a store with the tokens in reverse order": _reversed,
-    },
-)
+MISTAKES: dict[str, Callable] = {
+    "a store at row 0: the position is forgotten": lambda k, v, ck, cv, position: _store(k, v, ck, cv, 0),
+    "a store one row too late: position + 1": lambda k, v, ck, cv, position: _store(k, v, ck, cv, position + 1),
+    "a store one row too early: position − 1": lambda k, v, ck, cv, position: _store(k, v, ck, cv, max(position - 1, 0)),
+    "a store whose position counts elements, not rows": lambda k, v, ck, cv, position: _store(
+        k, v, ck, cv, position / k[0].size
+    ),
+    "a store whose rows are d elements apart: kv_heads is forgotten": _one_head,
+    "a store with k and v changed over": lambda k, v, ck, cv, position: _store(v, k, ck, cv, position),
+    "a store of the keys in both caches": lambda k, v, ck, cv, position: _store(k, k, ck, cv, position),
+    "a store of the keys alone": lambda k, v, ck, cv, position: (_store(k, v, ck, cv, position)[0], cv),
+    "a store of the first token alone": lambda k, v, ck, cv, position: _store(k[:1], v[:1], ck, cv, position),
+    "a store with the tokens in reverse order": _reversed,
+}

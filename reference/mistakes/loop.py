@@ -5,13 +5,13 @@ Arguments as in the `run` of m7's `test_loop`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import torch
 
 from reference.loop import VOCABULARY, checksum, table
-from reference.mistakes import telling
 from reference.philox import uniform
 from reference.repeat_penalty import repeat_penalty
 from reference.sample import draw
@@ -190,26 +190,23 @@ def _run(made: type[Loop], prompt, limit, capacity=64, cached=True, **settings) 
 
 
 RIGHT = partial(_run, Loop)
-MISTAKES = telling(
-    RIGHT,
-    {
-        "a loop whose positions are off by one after the prompt": partial(_run, OffByOne),
-        "a loop in which each chunk of the prompt begins at position 0": partial(_run, ChunksRestart),
-        "a loop that feeds every token at position 0": partial(_run, AlwaysAtZero),
-        "a loop whose cache is never advanced": partial(_run, NeverAdvances),
-        "a loop that feeds the last prompt token twice": partial(_run, LastPromptTokenTwice),
-        "a loop that forgets the last prompt token": partial(_run, LastPromptTokenForgotten),
-        "a loop that feeds the prompt twice": partial(_run, PromptTwice),
-        "a loop that feeds the first chunk of the prompt alone": partial(_run, FirstChunkAlone),
-        "a loop that chooses by the first chunk's logits, not the last one's": partial(_run, FirstChunksLogits),
-        "a loop that goes one token too far": partial(_run, OneMore),
-        "a loop with a decode step too many at its end": partial(_run, ExtraStep),
-        "a loop that never yields its first token": partial(_run, FirstNotYielded),
-        "a loop that uses the same random number at every step": partial(_run, SameDraw),
-        "a loop that numbers its draws by the tokens fed": partial(_run, DrawsByLength),
-        "a loop that ignores the seed": partial(_run, SeedIgnored),
-        "a loop whose repetition penalty covers generated tokens alone": partial(_run, PenaltyOnGenerated),
-        "a loop whose repetition penalty covers the prompt alone": partial(_run, PenaltyOnPrompt),
-        "a loop that stops one token before the context is full": partial(_run, StopsEarly),
-    },
-)
+MISTAKES: dict[str, Callable] = {
+    "a loop whose positions are off by one after the prompt": partial(_run, OffByOne),
+    "a loop in which each chunk of the prompt begins at position 0": partial(_run, ChunksRestart),
+    "a loop that feeds every token at position 0": partial(_run, AlwaysAtZero),
+    "a loop whose cache is never advanced": partial(_run, NeverAdvances),
+    "a loop that feeds the last prompt token twice": partial(_run, LastPromptTokenTwice),
+    "a loop that forgets the last prompt token": partial(_run, LastPromptTokenForgotten),
+    "a loop that feeds the prompt twice": partial(_run, PromptTwice),
+    "a loop that feeds the first chunk of the prompt alone": partial(_run, FirstChunkAlone),
+    "a loop that chooses by the first chunk's logits, not the last one's": partial(_run, FirstChunksLogits),
+    "a loop that goes one token too far": partial(_run, OneMore),
+    "a loop with a decode step too many at its end": partial(_run, ExtraStep),
+    "a loop that never yields its first token": partial(_run, FirstNotYielded),
+    "a loop that uses the same random number at every step": partial(_run, SameDraw),
+    "a loop that numbers its draws by the tokens fed": partial(_run, DrawsByLength),
+    "a loop that ignores the seed": partial(_run, SeedIgnored),
+    "a loop whose repetition penalty covers generated tokens alone": partial(_run, PenaltyOnGenerated),
+    "a loop whose repetition penalty covers the prompt alone": partial(_run, PenaltyOnPrompt),
+    "a loop that stops one token before the context is full": partial(_run, StopsEarly),
+}

@@ -46,10 +46,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report(collector: pytest.Collector):
     """A learner's Python file that cannot be imported is a finding about that file."""
-    try:
-        report = yield
-    except SyntaxError as problem:  # pytest lets it pass
-        raise problem
+    report = yield
     if report.failed and seam.started and collector.path.suffix == ".py" and (found := _import_problem(str(report.longrepr))):
         report.longrepr = f"{found}\n\nagain: pytest '{collector.nodeid}'"
     return report

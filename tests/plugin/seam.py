@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -31,10 +31,7 @@ def whose(path: Path) -> Iterator[None]:
     source.use(lambda of, file: of == milestone)
     try:
         files = workbook.python_files(milestone)
-        if files:
-            with python_files.replaced(milestone, files):
-                yield
-        else:
+        with python_files.replaced(milestone, files) if files else nullcontext():
             yield
     finally:
         source.use(None)

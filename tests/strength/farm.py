@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from queue import SimpleQueue
 from typing import Any
 
@@ -15,12 +15,12 @@ PROCESSES = 2
 class Farm:
     """Runs `jobs` (name → what to do with a process) in processes started with `arguments`. Use it as a context."""
 
-    def __init__(self, arguments: Sequence[str], jobs: Mapping[str, Callable[[SpecProcess], Any]]):
-        self._processes = [SpecProcess(arguments) for _ in range(min(PROCESSES, len(jobs)))]
+    def __init__(self, arguments: Sequence[str], jobs: Mapping[str, Callable[[SpecProcess], Any]], processes: int = PROCESSES):
+        self._processes = [SpecProcess(arguments) for _ in range(min(processes, len(jobs)))]
         self._free: SimpleQueue[SpecProcess] = SimpleQueue()
         for process in self._processes:
             self._free.put(process)
-        self._pool = ThreadPoolExecutor(PROCESSES)
+        self._pool = ThreadPoolExecutor(processes)
         self._futures = {name: self._pool.submit(self._do, job) for name, job in jobs.items()}
 
     def _do(self, job: Callable[[SpecProcess], Any]) -> Any:
@@ -33,6 +33,12 @@ class Farm:
     def __getitem__(self, name: str) -> Any:
         """What a job came to; waits for it."""
         return self._futures[name].result()
+
+    def as_they_end(self) -> Iterator[tuple[str, Any]]:
+        """Every job's name and what it came to."""
+        names = {future: name for name, future in self._futures.items()}
+        for future in as_completed(names):
+            yield names[future], future.result()
 
     def __enter__(self) -> Farm:
         return self

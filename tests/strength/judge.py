@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 import threading
 import time
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from metal.source import SOLUTION
 from milestones.course.spec_process import SpecProcess
 from tests.strength.mutate import Generic
+from tests.strength.trial import trial, users_of
 
 OPTIONS = ("--hypothesis-profile=strength", "--tb=short")
 STATES = ("does not compile", "killed", "equivalent", "survived")
@@ -27,15 +25,6 @@ class Verdict(NamedTuple):
 
     state: str
     by: str
-
-
-@cache
-def users_of(file: str) -> tuple[str, ...]:
-    """The kernel files, m3/sample.metal, that m3/philox.h is a part of; a kernel file's is itself."""
-    home, name = (SOLUTION / file).parent, Path(file).name
-    kernels = sorted(home.glob("*.metal"))
-    users = [p for p in kernels if name == p.name or f'#include "{name}"' in p.read_text(encoding="utf-8")]
-    return tuple(f"{home.name}/{path.name}" for path in users)
 
 
 def specs_of(file: str) -> tuple[str, ...]:
@@ -74,15 +63,9 @@ class Judge:
             return self._limits[file, stage]
 
     def _run(self, process: SpecProcess, file: str, text: str, options: tuple[str, ...], seconds: float) -> dict[str, Any]:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / file
-            path.parent.mkdir()
-            for user in users_of(file):  # a shipped kernel would include the shipped header
-                shutil.copy(SOLUTION / user, path.parent)
-            path.write_text(text, encoding="utf-8")
-            specs, begin = [str(SOLUTION / spec) for spec in specs_of(file)], time.monotonic()
-            found = process.run([*specs, *options], workbook=Path(folder), seconds=seconds)
-            return {**found, "seconds": time.monotonic() - begin}
+        specs, begin = [str(SOLUTION / spec) for spec in specs_of(file)], time.monotonic()
+        found = trial(process, file, text, [*specs, *options], seconds)
+        return {**found, "seconds": time.monotonic() - begin}
 
 
 def _reason(found: dict[str, Any], stage: int) -> Verdict:

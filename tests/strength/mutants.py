@@ -7,18 +7,17 @@ applies them one after the other, runs the test that must catch each, and says w
 
 from __future__ import annotations
 
-import shutil
 import sys
-import tempfile
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from metal.portable.checked import DEFAULT
+from metal.health import tells_a_finding
 from metal.source import SOLUTION
 from milestones.course.spec_process import SpecProcess
+from tests.strength.trial import trial
 
+# A parametrised test may fail first in a case too small to tell this mistake from another: five of its cases may say it.
 OPTIONS = ("--hypothesis-profile=strength", "--maxfail=5")
 
 
@@ -64,24 +63,15 @@ def verdict(process: SpecProcess, mutant: Mutant) -> str:
 
     A checked kernel takes seconds to compile: where the diagnosis is not a finding of checked mode, it is tried without first.
     """
-    if any(f"{check}:" in mutant.diagnosis for check in DEFAULT):
-        return _verdict(process, mutant, 120, "--maxfail=1")
+    if tells_a_finding(mutant.diagnosis):
+        return _verdict(process, mutant, 120, "--maxfail=1")  # every case that does not end takes ten seconds
     return _verdict(process, mutant, 20, "--checks=off") and _verdict(process, mutant, 120)
 
 
-def _test(mutant: Mutant) -> str:
-    return f"milestones/{mutant.milestone}/{mutant.test}"
-
-
 def _verdict(process: SpecProcess, mutant: Mutant, seconds: float, *extra: str) -> str:
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder) / mutant.milestone
-        home.mkdir()
-        if mutant.file.endswith(".h"):  # a shipped kernel includes the shipped header, a learner's the learner's
-            shutil.copy(SOLUTION / mutant.milestone / f"{mutant.op}.metal", home)
-        (home / mutant.file).write_text(mutant.text(), encoding="utf-8")
-        found = process.run([_test(mutant), *OPTIONS, *extra], workbook=Path(folder), seconds=seconds)
-    test = _test(mutant)
+    test = f"milestones/{mutant.milestone}/{mutant.test}"
+    file = f"{mutant.milestone}/{mutant.file}"
+    found = trial(process, file, mutant.text(), [test, *OPTIONS, *extra], seconds)
     failed = {name: one for name, one in found["tests"].items() if one["state"] == "failed"}
     if found["status"] < 0:
         return "the spec took too long" if found["status"] == -1 else "the process crashed"

@@ -15,10 +15,9 @@ import random
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from queue import Empty, SimpleQueue
 
 import click
 from rich.console import Console
@@ -27,9 +26,10 @@ from rich.table import Table
 
 from metal.paths import cache_dir
 from metal.source import SOLUTION
-from milestones.course.spec_process import SpecProcess
-from tests.strength.judge import OPTIONS, STATES, Judge, Verdict, specs_of, users_of
+from tests.strength.farm import Farm
+from tests.strength.judge import OPTIONS, STATES, Judge, Verdict, specs_of
 from tests.strength.mutate import Generic, mutants_of
+from tests.strength.trial import users_of
 
 LIE = "LISTED AS EQUIVALENT, but"
 FILES = [path for path in sorted(SOLUTION.glob("m*/*")) if path.suffix in (".metal", ".h")]
@@ -83,35 +83,17 @@ class Kept:
             out.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
 
-def judge_all(chosen: Sequence[Generic], kept: Kept, judge: Judge, jobs: int) -> Iterable[tuple[Generic, Verdict]]:
-    """Each mutant's verdict, as they come."""
-    waiting: SimpleQueue[Generic] = SimpleQueue()
-    done: SimpleQueue[tuple[Generic, Verdict] | BaseException] = SimpleQueue()
-    for mutant in chosen:
-        (done.put((mutant, found)) if (found := kept.get(mutant)) else waiting.put(mutant))
-    specs = sorted({str(SOLUTION / spec) for m in chosen for spec in specs_of(m.file)})
-
-    def work() -> None:
-        try:
-            with SpecProcess([*specs, *OPTIONS]) as process:
-                while True:
-                    mutant = waiting.get_nowait()
-                    done.put((mutant, judge(process, mutant)))
-        except Empty:
-            pass
-        except BaseException as problem:
-            done.put(problem)
-
-    with ThreadPoolExecutor(jobs) as pool:
-        for _ in range(min(jobs, waiting.qsize())):
-            pool.submit(work)
-        for _ in chosen:
-            found = done.get()
-            if isinstance(found, BaseException):
-                raise found
-            if kept.get(found[0]) is None and (found[1].state != "survived" or judge.thorough):
-                kept.add(*found)
-            yield found
+def judge_all(chosen: Sequence[Generic], kept: Kept, judge: Judge, jobs: int) -> Iterator[tuple[Generic, Verdict]]:
+    """Each mutant's verdict: those that are kept, then the others as they come."""
+    before = {mutant: found for mutant in chosen if (found := kept.get(mutant))}
+    yield from before.items()
+    left = {mutant.id: mutant for mutant in chosen if mutant not in before}
+    specs = sorted({str(SOLUTION / spec) for mutant in left.values() for spec in specs_of(mutant.file)})
+    with Farm([*specs, *OPTIONS], {name: partial(judge, mutant=m) for name, m in left.items()}, jobs) as farm:
+        for name, verdict in farm.as_they_end():
+            if verdict.state != "survived" or judge.thorough:
+                kept.add(left[name], verdict)
+            yield left[name], verdict
 
 
 def table(found: dict[str, Counter[str]]) -> Table:
