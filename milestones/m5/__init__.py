@@ -1,0 +1,1 @@
+"""m5: quantization: float rows to packed blocks, and products straight from them."""
