@@ -127,9 +127,10 @@ def tokenize(text: str, ids_only: bool, as_json: bool, special: bool, model: Pat
 def inspect(model: Path | None) -> None:
     """What a model file holds: architecture, tensors, tokenizer (m1). Default: the model that `fetch` gets."""
     from milestones.m1.inspect import show
+    from milestones.m5.weights import LOADED
 
     with tables() as console:
-        show(_model(model), console)
+        show(_model(model), console, LOADED)
 
 
 @cli.command(short_help="The likeliest next tokens (m2).")

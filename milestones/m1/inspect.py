@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import fields
 from pathlib import Path
 
@@ -11,18 +12,22 @@ from rich.table import Table
 from rich.text import Text
 
 from milestones.errors import UserError
+from milestones.m1.dequantize import KINDS
 from milestones.m1.gguf_values import quoted
 from milestones.m1.model_file import ModelFile, check_tensors, open_model
 
 
-def show(path: Path, console: Console) -> None:
-    """Print what the file or folder holds. Raises UserError if it is no model; one that cannot be run is shown all the same."""
-    console.print(describe(open_model(path)))
+def show(path: Path, console: Console, kinds: Collection[str] = KINDS) -> None:
+    """Print what the file or folder holds. Raises UserError if it is no model; one that cannot be run is shown all the same.
+
+    `kinds` are the types of tensors that can be run.
+    """
+    console.print(describe(open_model(path), kinds))
 
 
-def describe(file: ModelFile) -> Group:
+def describe(file: ModelFile, kinds: Collection[str] = KINDS) -> Group:
     """Tensors, bytes by type, summary, verdict: what matters most last. The file's text is shown as it is, never as markup."""
-    return Group(_tensors(file), _totals(file), _summary(file), _verdict(file))
+    return Group(_tensors(file), _totals(file), _summary(file), _verdict(file, kinds))
 
 
 def _summary(file: ModelFile) -> Table:
@@ -76,9 +81,9 @@ def _bytes(size: int) -> str:
     return f"{size:,}" if size else "unknown"
 
 
-def _verdict(file: ModelFile) -> Text:
+def _verdict(file: ModelFile, kinds: Collection[str]) -> Text:
     try:
-        check_tensors(file, file.config())
+        check_tensors(file, file.config(), kinds)
     except UserError as problem:
         return Text(f"cannot be run: {str(problem).removeprefix(quoted(file.path)).lstrip(':/ ')}")
     return Text("can be run: every tensor that the architecture implies is there, with the right shape and a supported type")

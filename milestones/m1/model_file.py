@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -66,8 +66,11 @@ def open_model(path: Path | str) -> ModelFile:
     return GgufModel(path)
 
 
-def check_tensors(file: ModelFile, config: LlamaConfig) -> None:
-    """Raises UserError naming a tensor that is missing, has another shape or an unknown type, or that nothing would use."""
+def check_tensors(file: ModelFile, config: LlamaConfig, kinds: Collection[str] = KINDS) -> None:
+    """Raises UserError naming a tensor that is missing, has another shape or an unknown type, or that nothing would use.
+
+    `kinds` are the types that can be read: m1's, or more.
+    """
     used = set()
     for name, shape in implied_tensors(config):
         info = file.tensors.get(name)
@@ -75,17 +78,17 @@ def check_tensors(file: ModelFile, config: LlamaConfig) -> None:
             _refuse(file, f"tensor {file.own_name(name)} of shape {shape} is missing")
         if info.shape != shape:
             _refuse(file, f"tensor {info.name} has shape {info.shape}, expected {shape}")
-        check_kind(file, info)
+        check_kind(file, info, kinds)
         used.add(name)
     unused = next((info.name for name, info in file.tensors.items() if name not in used), None)
     if unused is not None:
         _refuse(file, f"tensor {quoted(unused)} belongs to a feature that is not supported")
 
 
-def check_kind(file: ModelFile, info: TensorInfo) -> None:
-    """Raises UserError naming the tensor unless its type is one that is dequantized here."""
-    if info.type not in KINDS:
-        _refuse(file, f"tensor {quoted(info.name)} has type {info.type}; only {', '.join(KINDS)} are supported")
+def check_kind(file: ModelFile, info: TensorInfo, kinds: Collection[str] = KINDS) -> None:
+    """Raises UserError naming the tensor unless its type is one of `kinds`."""
+    if info.type not in kinds:
+        _refuse(file, f"tensor {quoted(info.name)} has type {info.type}; only {', '.join(kinds)} are supported")
 
 
 def _refuse(file: ModelFile, problem: str) -> NoReturn:

@@ -76,7 +76,7 @@ def test_a_q5_1_block_worked_by_hand(gpu):
 
 
 def six_bit_numbers():
-    """12 bytes: runs 0 to 7 have the scales 1, 2, 3, 4, 16 + 5, 6, 7, 48 + 8 and the minimums 9, 10, 11, 12, 13, 32 + 14, 15, 0."""
+    """12 bytes: runs 0 to 7 have scales 1, 2, 3, 4, 16 + 5, 6, 7, 48 + 8 and minimums 9, 10, 11, 12, 13, 32 + 14, 15, 0."""
     return bytes([1 | 1 << 6, 2, 3, 4 | 3 << 6, 9, 10 | 2 << 6, 11, 12, 5 | 13 << 4, 6 | 14 << 4, 7 | 15 << 4, 8 | 0 << 4])
 
 

@@ -12,9 +12,9 @@ from milestones.errors import UserError
 from milestones.m0.tokenizer import StreamDecoder, Tokenizer
 from milestones.m1.fetch import default_model
 from milestones.m1.model_file import open_model
-from milestones.m1.weights import Weights
 from milestones.m2.model import Model
 from milestones.m3.sampler import GREEDY, Settings
+from milestones.m5.weights import Weights
 from milestones.m7.loop import Loop
 from milestones.m7.stream import StopText
 
