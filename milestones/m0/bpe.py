@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from metal.tensor import Gpu, Tensor, require
+from milestones.m0.packed import Index, Packed, joined
 from milestones.m0.tables import NONE, merge_table, vocabulary_table
 from milestones.m0.vocabulary import Vocabulary
 
@@ -17,15 +18,13 @@ class Bpe:
     def __init__(self, gpu: Gpu, vocabulary: Vocabulary):
         require(len(vocabulary.tokens) > 0, "bpe: the vocabulary has no tokens")
         self._gpu, self._function = gpu, gpu.kernel("m0", "bpe")
-        # Special tokens are found in the text before, never by their bytes. Of equal tokens the first counts.
-        special = set(vocabulary.special.values())
-        by_bytes = {t: i for i, t in reversed(list(enumerate(vocabulary.tokens))) if t and i not in special}
-        self.bytes_held = frozenset(token[0] for token in by_bytes if len(token) == 1)
-        table = vocabulary_table(list(by_bytes), np.fromiter(by_bytes.values(), np.uint32, len(by_bytes)))
-        merges = merge_table(*_carried_out(vocabulary, by_bytes))
-        lengths = np.fromiter(map(len, vocabulary.tokens), np.uint32, len(vocabulary.tokens))
-        self.token_bytes = gpu.tensor(np.frombuffer(b"".join(vocabulary.tokens) or b"\0", np.uint8))
-        self.token_offsets = gpu.tensor(np.concatenate([[0], np.cumsum(lengths)]), np.uint32)
+        tokens = Packed.of(vocabulary.tokens)
+        known = Known(tokens, vocabulary.special.values())
+        self.bytes_held = known.bytes_held
+        table = vocabulary_table(tokens.take(known.ids), known.ids)
+        merges = merge_table(*_carried_out(vocabulary, known))
+        self.token_bytes = gpu.tensor(tokens.data if tokens.data.size else np.zeros(1, np.uint8))
+        self.token_offsets = gpu.tensor(tokens.offsets, np.uint32)
         self._tables = [self.token_bytes, self.token_offsets, gpu.tensor(table), gpu.tensor(merges)]
         self._numbers = (len(table) - 1, len(merges) - 1, int(vocabulary.whole_first))
 
@@ -56,15 +55,38 @@ class Bpe:
         return offsets, ids.numpy(), counts.numpy()
 
 
-def _carried_out(vocabulary: Vocabulary, by_bytes: Mapping[bytes, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+class Known:
+    """The tokens that a text may merge into: neither empty nor special, of equals the first. Specials are found before, as text."""
+
+    def __init__(self, tokens: Packed, special: Iterable[int]):
+        able = tokens.lengths > 0
+        able[list(special)] = False
+        self.tokens, self._able = tokens, np.flatnonzero(able)
+        self._strings, self._hashes = tokens.take(self._able), tokens.hashes()
+        self._index = Index(self._strings)
+        self.first = self.find(tokens, self._hashes)  # of each token: the first that is equal to it; -1 for none
+        self.ids = self._able[self.first[self._able] == self._able]
+
+    def find(self, wanted: Packed, hashes: np.ndarray) -> np.ndarray:
+        """The id of each, -1 for one that is not there."""
+        at = self._index.find(wanted, hashes)
+        return np.where(at < 0, -1, self._able[at]) if self._able.size else at
+
+    def made(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """The ids of tokens left and right together, -1 where that is none."""
+        a, b = self.tokens.take(left), self.tokens.take(right)
+        return self.find(a.before(b), joined(self._hashes[left], a.lengths, self._hashes[right]))
+
+    @property
+    def bytes_held(self) -> frozenset[int]:
+        return frozenset(self.tokens.data[self.tokens.offsets[self.ids]][self.tokens.lengths[self.ids] == 1].tolist())
+
+
+def _carried_out(vocabulary: Vocabulary, known: Known) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(left, right, rank) of the merges whose halves and whole the table holds, by the ids that it holds them under.
 
     The others could not be carried out: their whole is a special token (which no text may merge into) or none at all.
     """
-    tokens = vocabulary.tokens
-    known = [by_bytes.get(token, NONE) for token in tokens]
     left, right = vocabulary.merges[:, 0], vocabulary.merges[:, 1]
-    made = [tokens[a] + tokens[b] in by_bytes for a, b in vocabulary.merges.tolist()]
-    halves = np.array(known, np.uint32)
-    kept = np.flatnonzero(np.array(made, bool) & (halves[left] != NONE) & (halves[right] != NONE))
-    return halves[left[kept]], halves[right[kept]], vocabulary.ranks[kept]
+    kept = (known.made(left, right) >= 0) & (known.first[left] >= 0) & (known.first[right] >= 0)
+    return known.first[left[kept]], known.first[right[kept]], vocabulary.ranks[kept]

@@ -6,19 +6,22 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from milestones.m0.packed import Packed
+
 NONE = 0xFFFFFFFF
 
 
 def hash_bytes(tokens: Sequence[bytes]) -> np.ndarray:
     """FNV-1a of each token, uint32. All tokens at once, one byte position after the other."""
-    lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    data = np.frombuffer(b"".join(tokens), np.uint8).astype(np.uint32)
-    hashes = np.full(len(tokens), 2166136261, np.uint32)
-    alive = np.flatnonzero(lengths > 0)
-    for place in range(int(lengths.max(initial=0))):
-        alive = alive[lengths[alive] > place]
-        hashes[alive] = (hashes[alive] ^ data[offsets[alive] + place]) * np.uint32(16777619)
+    packed = Packed.of(tokens)
+    order = np.argsort(-packed.lengths, kind="stable")  # the longest first: at each place those that are long enough lead
+    lengths, at = packed.lengths[order], packed.offsets[:-1][order]
+    longer = np.searchsorted(-lengths, -np.arange(1, int(lengths.max(initial=0)) + 1), "right")
+    data, sorted_hashes = packed.data.astype(np.uint32), np.full(len(order), 2166136261, np.uint32)
+    for place, count in enumerate(longer.tolist()):
+        sorted_hashes[:count] = (sorted_hashes[:count] ^ data[at[:count] + place]) * np.uint32(16777619)
+    hashes = np.empty_like(sorted_hashes)
+    hashes[order] = sorted_hashes
     return hashes
 
 
@@ -34,18 +37,15 @@ def slots_of(hashes: np.ndarray, slots: int) -> np.ndarray:
     Of several entries that want one slot the first gets it; the rest go on to the next, round by round.
     """
     wanted = (hashes & np.uint32(slots - 1)).astype(np.int64)
-    taken = np.zeros(slots, bool)
-    found = np.empty(len(hashes), np.int64)
+    owner = np.full(slots, -1, np.int64)  # the entry that has the slot
     waiting = np.arange(len(hashes))
     while waiting.size:
-        free = waiting[~taken[wanted[waiting]]]
-        _, first = np.unique(wanted[free], return_index=True)
-        placed = free[first]
-        found[placed] = wanted[placed]
-        taken[wanted[placed]] = True
-        waiting = np.setdiff1d(waiting, placed, assume_unique=True)
-        wanted[waiting] = (wanted[waiting] + 1) % slots
-    return found
+        free = waiting[owner[wanted[waiting]] < 0]
+        owner[wanted[free[::-1]]] = free[::-1]  # the last that is written stays: the first of them
+        got = owner[wanted[waiting]] == waiting
+        waiting = waiting[~got]
+        wanted[waiting] = (wanted[waiting] + 1) & (slots - 1)
+    return wanted
 
 
 def table_size(entries: int) -> int:

@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from milestones.errors import UserError
+from milestones.m0.packed import Index, Packed, Strings, joined
 from milestones.m0.pretokenize import KINDS
 
 _CONTROL, _USER_DEFINED = 3, 4  # GGUF's token types that are written out, not merged
@@ -96,38 +97,68 @@ def end_tokens(special: Mapping[str, int], eos: Iterable[int]) -> frozenset[int]
     return frozenset({special[text] for text in _ENDS if text in special} | set(eos))
 
 
-def as_bytes(texts: Sequence[str], written: set[int]) -> list[bytes]:
+def as_bytes(texts: Sequence[str], written: Collection[int]) -> Packed:
     """The bytes of tokens written in GPT-2's alphabet, or as they are where their index is in `written`."""
-    letters, tokens = alphabet(), []
-    for index, text in enumerate(texts):
-        try:
-            tokens.append(text.encode() if index in written else bytes([letters[c] for c in text]))
-        except (KeyError, UnicodeEncodeError):
-            raise UserError(f"token {index} of the model's tokenizer is not written in GPT-2's alphabet: {text!r}") from None
-    return tokens
+    packed = Strings.of(texts).packed
+    plain = np.zeros(len(packed), bool)
+    plain[list(written)] = True
+    data, plain = packed.data.astype(np.uint16), np.repeat(plain, packed.lengths)  # from here on: of each byte
+    behind = np.append(data[1:], np.uint16(0))
+    first = (data & 0xC0) != 0x80  # of its character
+    code = np.where(data < 0x80, data, (data & 0x1F) << 6 | behind & 0x3F)
+    code[data >= 0xE0] = 0  # a character of three bytes or more is in no alphabet, no more than the first control character
+    letters = np.full(1 << 11, -1, np.int16)
+    letters[[ord(letter) for letter in alphabet()]] = list(alphabet().values())
+    foreign = np.where(plain, (data == 0xED) & (behind >= 0xA0), first & (letters[code] < 0))  # ED A0: half of a surrogate pair
+    if foreign.any():
+        index = int(np.searchsorted(packed.offsets, np.argmax(foreign), "right")) - 1
+        raise UserError(f"token {index} of the model's tokenizer is not written in GPT-2's alphabet: {texts[index]!r}")
+    kept = plain | first
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])[packed.offsets]
+    return Packed(np.where(plain, data, letters[code])[kept].astype(np.uint8), offsets)
 
 
 def as_merges(lines: Sequence[Any], texts: Sequence[str]) -> np.ndarray:
     """Pairs of ids (n, 2) of merges written "left right" or (left, right). UserError for one that is not made of tokens."""
-    ids = {text: i for i, text in reversed(list(enumerate(texts)))}
-    pairs = np.empty((len(lines), 2), np.uint32)
-    for rank, line in enumerate(lines):
-        pair = line.split(" ") if isinstance(line, str) else line
-        try:
-            left, right = pair
-            pairs[rank] = ids[left], ids[right]
-            ids[left + right]
-        except (KeyError, TypeError, ValueError):
-            raise UserError(f"merge {rank} of the model's tokenizer is not made of its tokens: {line!r}") from None
-    return pairs
+    left, right = _halves(lines)
+    known = Index(Strings.of(texts).packed)
+    of_left, of_right = left.hashes(), right.hashes()
+    ids = [known.find(left, of_left), known.find(right, of_right)]
+    wrong = (ids[0] < 0) | (ids[1] < 0) | (known.find(left.before(right), joined(of_left, left.lengths, of_right)) < 0)
+    if wrong.any() or len(left) < len(lines):  # the one behind the last pair is none
+        rank = int(np.argmax(np.append(wrong, True)))
+        raise UserError(f"merge {rank} of the model's tokenizer is not made of its tokens: {lines[rank]!r}")
+    return np.stack(ids, axis=1).astype(np.uint32)
+
+
+def _halves(lines: Sequence[Any]) -> tuple[Packed, Packed]:
+    """The left and the right strings of merges, up to the first that is no pair."""
+    if isinstance(lines, Strings):
+        data, offsets = lines.packed.data, lines.packed.offsets
+        spaces = np.flatnonzero(data == ord(" "))
+        held = np.searchsorted(spaces, offsets)
+        none = np.diff(held) != 1  # one space a line
+        whole = int(np.argmax(np.append(none, True)))
+        at, end = spaces[held[0] : held[0] + whole], offsets[: whole + 1]
+        return Packed.cut(data, end[:-1], at), Packed.cut(data, at + 1, end[1:])
+    pairs: list[tuple[str, str]] = []
+    for line in lines:
+        pair = tuple(line.split(" ") if isinstance(line, str) else line if isinstance(line, (list, tuple)) else ())
+        if len(pair) != 2 or not all(isinstance(half, str) for half in pair):
+            break
+        pairs.append(pair)
+    left, right = zip(*pairs, strict=True) if pairs else ((), ())
+    return Strings.of(left).packed, Strings.of(right).packed
 
 
 def _need(metadata: Mapping[str, Any], key: str, kind: type, of: type = object) -> Any:
     """The value of a key that must be there, of that kind, and not empty; a list's elements of one kind too."""
     value = metadata.get(key)
+    if isinstance(value, Strings) and kind is list and of is str and value:
+        return value
     if not isinstance(value, kind) or not value:
         raise UserError(f"the model file has no tokenizer: the key {key} is missing or of the wrong kind")
-    if isinstance(value, list) and not all(isinstance(element, of) for element in value):
+    if isinstance(value, list) and not all(issubclass(element, of) for element in set(map(type, value))):
         raise UserError(f"the model file has no tokenizer: the key {key} is a list of the wrong kind")
     return value
 

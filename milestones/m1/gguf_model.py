@@ -8,7 +8,7 @@ from typing import Any
 from milestones.m0.vocabulary import Vocabulary
 from milestones.m1.config import Keys, LlamaConfig
 from milestones.m1.gguf_file import GgufFile
-from milestones.m1.gguf_values import quoted
+from milestones.m1.gguf_values import LISTS, quoted
 
 # llama.* keys that are read, or that change nothing in a forward pass
 _KNOWN = {
@@ -49,14 +49,14 @@ class GgufModel(GgufFile):
         names = {"general.name": "name", "general.license": "licence", "general.architecture": "architecture"}
         found = {ours: data[key] for key, ours in names.items() if key in data}
         prefix = f"{data.get('general.architecture')}."
-        found |= {key: value for key, value in data.items() if key.startswith(prefix) and not isinstance(value, list)}
+        found |= {key: value for key, value in data.items() if key.startswith(prefix) and not isinstance(value, LISTS)}
         return found | {"tokenizer": self._tokenizer()}
 
     def _tokenizer(self) -> str:
         data = self.metadata
         kinds = [str(data[key]) for key in ("tokenizer.ggml.model", "tokenizer.ggml.pre") if key in data]
         lists = {word: data.get(f"tokenizer.ggml.{word}") for word in ("tokens", "merges")}
-        sizes = [f"{len(found):,} {word}" for word, found in lists.items() if isinstance(found, list)]
+        sizes = [f"{len(found):,} {word}" for word, found in lists.items() if isinstance(found, LISTS)]
         return ", ".join([" ".join(kinds) or "of no stated kind", *sizes]) if kinds or sizes else "none"
 
     def own_name(self, name: str) -> str:
@@ -94,7 +94,7 @@ class GgufModel(GgufFile):
             rope_base=read.number("rope.freq_base", 10000.0, least=1.0),  # the format's default
             eps=read.number("attention.layer_norm_rms_epsilon"),
             context=read.count("context_length"),
-            vocabulary=len(tokens) if isinstance(tokens, list) and tokens else read.count("vocab_size"),
+            vocabulary=len(tokens) if isinstance(tokens, LISTS) and tokens else read.count("vocab_size"),
             tied="output.weight" not in self.tensors,
         )
         read.check_heads(config)

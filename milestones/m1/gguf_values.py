@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import mmap
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
 from milestones.errors import UserError
+from milestones.m0.packed import Packed, Strings
 
 STRING, ARRAY, BOOL = 8, 9, 7
 # value type → struct letter, little-endian
@@ -21,6 +23,7 @@ SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", BOOL: "B", 10
 MAX_ELEMENTS = 1 << 24  # of all arrays together; the largest vocabularies are a sixtieth of that
 MAX_STRING = 1 << 26
 MAX_NESTING = 4
+LISTS = (list, Strings)  # what an array becomes
 _length = struct.Struct("<Q").unpack_from
 
 
@@ -55,10 +58,10 @@ class Cursor:
         return struct.unpack_from("<" + letter, self._data, self.at - size)[0]
 
     def string(self) -> str:
-        return self._strings(1)[0]
+        return self._one_by_one(1)[0]
 
     def value(self, kind: int, depth: int = 0) -> Any:
-        """A metadata value: int, float, bool, str, or a list of those (or of lists)."""
+        """A metadata value: int, float, bool, str, or a list of those (or of lists; of str: a Strings)."""
         if kind == STRING:
             return self.string()
         if kind == ARRAY:
@@ -71,7 +74,7 @@ class Cursor:
             return bool(value)
         return value
 
-    def _array(self, depth: int) -> list[Any]:
+    def _array(self, depth: int) -> Sequence[Any]:
         if depth > MAX_NESTING:
             self.fail(f"{self.what} has arrays nested more than {MAX_NESTING} deep")
         kind, count = self.scalar("I"), self.scalar("Q")
@@ -93,8 +96,31 @@ class Cursor:
         self._check_bool(int(numbers.max(initial=0)))
         return numbers.astype(bool).tolist()
 
-    def _strings(self, count: int) -> list[str]:
-        """Many strings: the one loop that a large vocabulary makes hot, hence plain local names."""
+    def _strings(self, count: int) -> Strings:
+        """Many strings, none of them made yet: the one loop that a large vocabulary makes hot, hence without a check in it."""
+        data, at, found = self._data, self.at + 8, []
+        try:
+            for _ in range(count):
+                found.append(at)
+                at += _length(data, at - 8)[0] + 8
+        except (struct.error, OverflowError):
+            self._one_by_one(count)  # which refuses
+        if at - 8 > self._end:
+            self._one_by_one(count)
+        begin = np.array([*found, at], np.int64)
+        if np.diff(begin).max(initial=0) > MAX_STRING + 8:
+            self._one_by_one(count)
+        text = bytearray(data[self.at : at - 8])
+        array, offsets = np.frombuffer(text, np.uint8), begin - self.at
+        array[(offsets[:-1, None] - np.arange(1, 9)).reshape(-1)] = 0  # the lengths
+        try:
+            text.decode()  # a character that is cut does not go on after a 0
+        except UnicodeDecodeError:
+            self._one_by_one(count)
+        self.at = at - 8
+        return Strings(Packed.cut(array, offsets[:-1], offsets[1:] - 8))
+
+    def _one_by_one(self, count: int) -> list[str]:
         data, end, at = self._data, self._end, self.at
         found: list[str] = []
         for _ in range(count):
