@@ -133,6 +133,30 @@ def inspect(model: Path | None) -> None:
         show(_model(model), console, LOADED)
 
 
+@cli.command(short_help="Make a model smaller (m5).")
+@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
+@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@click.option(
+    "--type", "kind", type=click.Choice(["q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]), required=True, help="Of the matrices."
+)
+@click.option("--force", is_flag=True, help="Replace OUT if it is there.")
+@QUIET
+def quantize(source: Path, target: Path, kind: str, force: bool, quiet: bool) -> None:
+    """Write the model in IN, a GGUF file or a Hugging Face folder, to OUT, a GGUF file with packed weights (m5)."""
+    from milestones.m5.quantize_file import quantize_file
+
+    with Progress(quiet) as progress:
+        done = quantize_file(source, target, kind.upper(), force=force, progress=progress)
+    if quiet:
+        return
+    if done.twice:
+        note = f"{_count(done.twice, 'tensor')} had been quantized before: the errors of both times add up"
+        click.echo(f"note: {note}", err=True)
+    kinds = ", ".join(f"{number} {name}" for name, number in done.tensors.items())
+    share = f"{8 * done.nbytes / done.weights:.2f} bits a weight"
+    write(f"{target}: {_count(sum(done.tensors.values()), 'tensor')} ({kinds}), {done.nbytes:,} bytes, {share}\n")
+
+
 @cli.command(short_help="The likeliest next tokens (m2).")
 @click.argument("prompt")
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="How many of the likeliest tokens.")

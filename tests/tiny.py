@@ -22,14 +22,13 @@ NAMES = {
 }
 
 
-def random_model(seed: int, *, tied: bool = True, heads: int = 6, kv_heads: int = 2, head_dim: int = 8) -> LlamaForCausalLM:
+def random_model(
+    seed: int, *, tied: bool = True, heads: int = 6, kv_heads: int = 2, head_dim: int = 8, **others: int
+) -> LlamaForCausalLM:
     """Random weights of unit-sized effect, so that every block matters to the logits."""
     torch.manual_seed(seed)
     config = LlamaConfig(
-        vocab_size=131,
-        hidden_size=60,
-        intermediate_size=97,
-        num_hidden_layers=3,
+        **{"vocab_size": 131, "hidden_size": 60, "intermediate_size": 97, "num_hidden_layers": 3, **others},
         num_attention_heads=heads,
         num_key_value_heads=kv_heads,
         head_dim=head_dim,

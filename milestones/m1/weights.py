@@ -23,7 +23,7 @@ class Weights:
 
     def __init__(self, gpu: Gpu, file: ModelFile):
         self.file, self.config = file, file.config()
-        self._gpu, self._dequantize = gpu, Dequantize(gpu)
+        self.gpu, self._dequantize = gpu, Dequantize(gpu)
         self._held: dict[str, Tensor] = {}
         self._queued = 0
 
@@ -41,7 +41,7 @@ class Weights:
             self._held[name] = self.dequantized(data, kind, shape)
             self._queued += data.nbytes
             if self._queued > QUEUED_BYTES:
-                self._gpu.sync()
+                self.gpu.sync()
                 self._queued = 0
         return self._held[name]
 
@@ -57,7 +57,7 @@ class Weights:
         raw = self.file.raw(name)
         info = self.file.tensors[name]
         check_kind(self.file, info, self.kinds)
-        return self._gpu.tensor(np.frombuffer(raw, np.uint8)), info.type, info.shape
+        return self.gpu.tensor(np.frombuffer(raw, np.uint8)), info.type, info.shape
 
     def dequantized(self, data: Tensor, kind: str, shape: tuple[int, ...]) -> Tensor:
         """A tensor's bytes as float32. Queues one kernel."""
