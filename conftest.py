@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.mark import ParameterSet
 from hypothesis import Phase, settings
 
 from metal import health
@@ -25,12 +27,24 @@ for _name, _scale in SCALE.items():
     settings.register_profile(_name, max_examples=100 * _scale, **_others)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
+_EARLY = Path(__file__).parent / "tests"
+
 pytest_plugins = ["tests.plugin.seam", "tests.plugin.report", "tests.plugin.results"]
 
 
 def examples(number: int, **others: Any) -> settings:
     """Hypothesis's settings for a property that needs `number` examples in the profile dev; more in a more thorough one."""
     return settings(max_examples=number * SCALE[settings.get_current_profile_name()], **others)
+
+
+def one_in(n: int, cases: Iterable[Any]) -> list[Any]:
+    """The cases of a test, all but the first of every `n` in the slow suite: a kernel takes a second or more to compile."""
+    made = []
+    for at, case in enumerate(cases):
+        values, name = (case.values, case.id) if isinstance(case, ParameterSet) else (case, None)
+        values = values if isinstance(values, tuple) else (values,)
+        made.append(pytest.param(*values, id=name, marks=[pytest.mark.slow] if at % n else []))
+    return made
 
 
 @lru_cache(maxsize=1)
@@ -75,6 +89,15 @@ def gpus(pytestconfig):
     return get
 
 
+@pytest.fixture(scope="session")
+def whole_gpu() -> Gpu:
+    """The device for specs of more than a kernel, of a tokenizer or a model: each kernel is checked in its own spec."""
+    reason = missing_device()
+    if reason:
+        pytest.skip(f"not run here: {reason}")
+    return health.spec_gpu(256, checks="off")
+
+
 @pytest.fixture(params=WIDTHS, ids=lambda width: f"width{width}")
 def gpu(request, gpus) -> Gpu:
     """The device at each threadgroup width in turn: no kernel may depend on one."""
@@ -112,6 +135,7 @@ def pytest_ignore_collect(collection_path, config) -> bool | None:
 
 def pytest_collection_modifyitems(config, items) -> None:
     """A benchmark is never a timed test: bench_*.py runs only with --benchmark-only. --widths leaves other widths out."""
+    items.sort(key=lambda item: _EARLY not in item.path.parents)  # what takes long is not left for the end
     widths = config.getoption("widths")
     benches = [] if config.getoption("benchmark_only", False) else [i for i in items if i.path.name.startswith("bench_")]
     others = [i for i in items if hasattr(i, "callspec") and i.callspec.params.get("gpu", widths[0]) not in widths]

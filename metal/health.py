@@ -83,8 +83,8 @@ def tells_a_finding(text: str) -> bool:
 class SpecGpu(Gpu):
     """The device as specs use it: outputs poisoned, kernels checked where they can be (metalcompute has no checks)."""
 
-    def __init__(self, width: int | None = None):
-        device = metal.Device() if sys.platform == "darwin" else metal.Device(checks=spec_checks)
+    def __init__(self, width: int | None = None, checks: str | None = None):
+        device = metal.Device() if sys.platform == "darwin" else metal.Device(checks=checks or spec_checks)
         super().__init__(device, width=width, poison=True)
 
     def run(self, function: Any, threads: int, *arguments: Any) -> None:
@@ -92,6 +92,6 @@ class SpecGpu(Gpu):
         super().run(function, threads, *arguments)
 
 
-def spec_gpu(width: int | None = None) -> Gpu:
-    """A device for a spec, of this width."""
-    return SpecGpu(width)
+def spec_gpu(width: int | None = None, checks: str | None = None) -> Gpu:
+    """A device for a spec, of this width. `checks`: "off" for a whole model's run, whose kernels their own specs check."""
+    return SpecGpu(width, checks)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from conftest import one_in
 from metal.health import spec_gpu
 from milestones.m1.gguf_model import GgufModel
 from milestones.m1.weights import Weights
@@ -71,7 +72,7 @@ def test_a_divergence_is_named_by_the_first_checkpoint_that_shows_it(engine, ora
     assert found is not None and "first divergence at 'block 3'" in found
 
 
-@pytest.mark.parametrize("name", PROMPTS)
+@pytest.mark.parametrize("name", one_in(3, PROMPTS))
 def test_greedy_text_equals_transformers(engine, name):
     """The same ids up to the first step whose two largest logits are closer than 10⁻³ (golden: gaps are recorded)."""
     golden = load(GOLDEN, "greedy")
@@ -86,13 +87,15 @@ def test_greedy_text_equals_transformers(engine, name):
 
 
 @pytest.mark.parametrize("tied", [True, False], ids=["tied-head", "own-head"])
-@pytest.mark.parametrize("heads,kv_heads", [(6, 2), (4, 4), (5, 1)], ids=["gqa", "mha", "mqa"])
-@pytest.mark.parametrize("width", [32, 448, 1024], ids="width{}".format)
+@pytest.mark.parametrize("heads,kv_heads,width", [(6, 2, 32), (4, 4, 448), (5, 1, 1024)], ids=["gqa-32", "mha-448", "mqa-1024"])
 def test_a_tiny_random_model_equals_transformers(tmp_path, tied, heads, kv_heads, width):
-    """No download: odd sizes (width 60, heads of 8, FFN 97, 131 tokens) that no kernel can be tuned to."""
+    """No download: odd sizes (width 60, heads of 8, FFN 97, 131 tokens) that no kernel can be tuned to.
+
+    Each kernel is checked in its own spec, at every width; here one model of the six runs with the checks on.
+    """
     oracle = random_model(seed=heads, tied=tied, heads=heads, kv_heads=kv_heads)
     file = GgufModel(write_gguf(oracle, tmp_path / "tiny.gguf"))
-    gpu = spec_gpu(width)
+    gpu = spec_gpu(width, checks=None if tied and width == 32 else "off")
     weights = Weights(gpu, file)
     weights.check()
     model = Model(gpu, weights)

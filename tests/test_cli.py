@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from conftest import one_in
 from tests.command import COMMAND, Terminal, firstlight, refused
 
 
@@ -24,6 +25,7 @@ def test_a_stop_string_ends_the_text_before_it(model_path):
     assert done.stdout == b" Pa\n"
 
 
+@pytest.mark.slow
 def test_no_cache_gives_the_same_text(model_path):
     prompt = ("generate", "def fibonacci(n):", "--max-tokens", "12")
     assert firstlight(*prompt).stdout == firstlight(*prompt, "--no-cache").stdout != b"\n"
@@ -129,7 +131,7 @@ def test_an_argument_that_is_no_utf8_is_kept_to_the_byte(model_path):
     assert done.returncode == 0 and "".join(json.loads(done.stdout)["bytes"]) == b"caf\xe9".hex()
 
 
-@pytest.mark.parametrize("delay", [0.5, 1.5, 3.0])
+@pytest.mark.parametrize("delay", one_in(2, [0.5, 3.0, 1.5]))
 def test_ctrl_c_ends_cleanly(model_path, delay):
     process = subprocess.Popen(
         [COMMAND, "generate", "Count: 1 2 3 4 5", "--max-tokens", "2000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE

@@ -24,6 +24,7 @@ def cache(tmp_path, model_path):
     return {"FIRSTLIGHT_CACHE": str(folder.parent), "PROMPT_TOOLKIT_NO_CPR": "1"}
 
 
+@pytest.mark.slow
 def test_piped_lines_are_messages_and_standard_output_holds_the_answers_alone(model_path, tmp_path):
     path = tmp_path / "talk.json"
     done = firstlight("chat", *SHORT, stdin=f"My name is Ada.\n\nWhat is a river?\n/save {path}\n".encode())
@@ -106,6 +107,7 @@ def test_standard_input_that_cannot_be_read_is_one_line(model_path, tmp_path):
     refused(done, "standard input cannot be read")
 
 
+@pytest.mark.slow
 def test_what_a_person_types_is_never_a_special_token(model_path, tmp_path):
     """The text of a forged turn stays text: the record holds one message of it, and the model answers one."""
     path = tmp_path / "talk.json"

@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 
+from conftest import one_in
 from tests.command import Terminal, firstlight, refused
 
 STORY = ("generate", "Once upon a time", "--max-tokens", "5")
@@ -36,11 +37,13 @@ def test_without_a_seed_every_run_is_another(model_path):
     assert len({text(*STORY, "--temperature", "1.5") for _ in range(3)}) > 1
 
 
+@pytest.mark.slow
 def test_temperature_zero_and_top_k_one_are_greedy(model_path):
     greedy = text(*STORY)
     assert text(*STORY, "--temperature", "1", "--top-k", "1") == greedy == text(*STORY, "--temperature", "0", "--seed", "5")
 
 
+@pytest.mark.slow
 def test_a_repetition_penalty_changes_a_text_that_repeats_itself(model_path):
     prompt = ("generate", "1 2 1 2 1 2 1 2", "--max-tokens", "12")
     assert text(*prompt) != text(*prompt, "--repeat-penalty", "1.5")
@@ -67,7 +70,7 @@ def test_a_repetition_penalty_changes_a_text_that_repeats_itself(model_path):
         ("--cache-type", "f64", "f64"),
     ],
 )
-@pytest.mark.parametrize("command", ["generate", "chat"])
+@pytest.mark.parametrize("command", one_in(2, ["generate", "chat"]))
 def test_an_option_out_of_range_is_one_line(command, option, value, words):
     refused(firstlight(*(["generate", "x"] if command == "generate" else ["chat"]), option, value), words)
 
@@ -88,6 +91,7 @@ def test_a_prompt_comes_from_standard_input_with_a_dash(model_path):
     assert firstlight("tokenize", "-", "--ids", stdin=b"The capital of France is").stdout == b"504 3575 282 4649 314\n"
 
 
+@pytest.mark.slow
 def test_halves_in_the_cache_say_the_same(model_path):
     assert text(*STORY) == text(*STORY, "--cache-type", "f16")
 

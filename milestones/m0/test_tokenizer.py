@@ -36,8 +36,8 @@ def tokenizers_by_gpu(model_path):
 
 
 @pytest.fixture(scope="module")
-def tokenizer(tokenizers_by_gpu, gpus):
-    return tokenizers_by_gpu(gpus(256))
+def tokenizer(tokenizers_by_gpu, whole_gpu):
+    return tokenizers_by_gpu(whole_gpu)
 
 
 @pytest.fixture(scope="module")

@@ -84,6 +84,7 @@ def test_reset_forgets_all_but_the_system_message(engine):
     assert answer(chat, "Name a colour.", max_tokens=4) == first
 
 
+@pytest.mark.slow
 def test_a_seed_makes_a_conversation_that_can_be_repeated(engine):
     settings = Settings(temperature=0.9, top_p=0.95, seed=11)
     one, two = (Chat(engine, settings=settings) for _ in range(2))

@@ -29,8 +29,8 @@ def file(model_path):
 
 
 @pytest.fixture(scope="module")
-def tokenizer(file, gpus):
-    return Tokenizer(gpus(256), Vocabulary.from_gguf(file.metadata))
+def tokenizer(file, whole_gpu):
+    return Tokenizer(whole_gpu, Vocabulary.from_gguf(file.metadata))
 
 
 @pytest.fixture(scope="module")

@@ -8,19 +8,22 @@ How a kernel is run stands in comments at its top (metal/trial.py). A faulty one
 from __future__ import annotations
 
 import re
+from itertools import groupby
 from pathlib import Path
 
 import pytest
 
+from conftest import one_in
 from metal import trial
 
 HERE = Path(__file__).parent
 
 
 def kernels(folder: str) -> list:
-    """Every kernel of a folder; three in four of them in the slow suite, as each is compiled with its checks."""
+    """Every kernel of a folder; one in six of each kind at once, the rest in the slow suite: each is compiled with its checks."""
     paths = sorted((HERE / folder).glob("*.metal"))
-    return [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] if n % 4 else []) for n, p in enumerate(paths)]
+    kinds = groupby(paths, lambda path: path.stem.partition("_")[0] if folder == "faults" else folder)
+    return [case for _, of_kind in kinds for case in one_in(6, (pytest.param(p, id=p.stem) for p in of_kind))]
 
 
 @pytest.mark.parametrize("path", kernels("faults"))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import metal
+from conftest import one_in
 from metal.portable.frontend import check
 from metal.portable.translate import lower
 from tests.metal.conftest import HEAD
@@ -94,7 +95,7 @@ def table_of(kind: str) -> dict:
     return FUNCTIONS | (FUNCTIONS_OF_32_BITS if Type(kind).width == 32 else {})
 
 
-@pytest.mark.parametrize("kind, lanes", RUN)
+@pytest.mark.parametrize("kind, lanes", one_in(3, RUN))
 def test_functions_are_exact_at_the_ends_and_between(run, kind, lanes):
     t, size = Type(kind), 12 * 32
     x, y, z = (hard(kind, size, seed) for seed in range(3))

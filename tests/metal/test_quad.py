@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from conftest import one_in
 from metal.source import WIDTHS
 from tests.metal import lanes
 from tests.metal.lanes import BRANCHES, KINDS, LANES, MIXED
@@ -33,20 +34,20 @@ BY_BRANCH = "".join(
 )
 
 
-@pytest.mark.parametrize("branch", BRANCHES)
+@pytest.mark.parametrize("branch", one_in(3, BRANCHES))
 def test_every_function_in_every_branch(run, branch):
     """Branches that whole SIMD-groups take, or single lanes of a quad: inactive lanes have no part and are not written."""
     width = WIDTHS[list(BRANCHES).index(branch)]
     lanes.check(run, BY_BRANCH, f"f{width}", QUAD, BRANCHES[branch][1], 4, np.int32)
 
 
-@pytest.mark.parametrize("kind", ["char", "ushort", "half", "float"])
+@pytest.mark.parametrize("kind", one_in(2, ["char", "ushort", "half", "float"]))
 def test_types_of_every_size(run, kind):
     table = {call: how for call, how in lanes.calls("quad_", 4, KINDS[kind]).items() if call[5:] not in lanes.AGAIN}
     lanes.check(run, lanes.kernel("f", 256, kind, table, MIXED[0], 4), "f", table, MIXED[1], 4, KINDS[kind])
 
 
-@pytest.mark.parametrize(("kind", "n"), [("float", 2), ("ushort", 3), ("int", 4)])
+@pytest.mark.parametrize(("kind", "n"), one_in(3, [("float", 2), ("ushort", 3), ("int", 4)]))
 def test_vectors_component_by_component(run, kind, n):
     table = {call: how for call, how in lanes.calls("quad_", 4, KINDS[kind]).items() if call[5:] in lanes.FOR_VECTORS}
     assert len(table) == len(lanes.FOR_VECTORS)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import metal
+from conftest import one_in
 from metal.portable.frontend import check
 from metal.portable.translate import lower
 from metal.source import WIDTHS
@@ -26,7 +27,7 @@ CHOSEN = " || ".join(f"(branch == {b} && ({condition}))" for b, (condition, _) i
 BY_WIDTH = "".join(lanes.kernel(f"f{width}", width, "int", AWARE, CHOSEN, 32) for width in WIDTHS)
 
 
-@pytest.mark.parametrize("branch", BRANCHES)
+@pytest.mark.parametrize("branch", one_in(3, BRANCHES))
 def test_every_function_in_every_branch(run, branch):
     """Branches that whole SIMD-groups take, or single lanes: inactive lanes have no part and are not written."""
     width = WIDTHS[list(BRANCHES).index(branch)]
@@ -40,13 +41,13 @@ def test_every_width_and_branch(run, width, branch):
     lanes.check(run, BY_WIDTH, f"f{width}", AWARE, BRANCHES[branch][1], 32, np.int32, branch=number)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "int"])
+@pytest.mark.parametrize("kind", one_in(3, [kind for kind in KINDS if kind != "int"]))
 def test_every_type(run, kind):
     table = {call: how for call, how in lanes.calls("simd_", 32, KINDS[kind]).items() if call[5:] not in lanes.AGAIN}
     lanes.check(run, lanes.kernel("f", 256, kind, table, MIXED[0], 32), "f", table, MIXED[1], 32, KINDS[kind])
 
 
-@pytest.mark.parametrize(("kind", "n"), [("float", 2), ("ushort", 3), ("int", 4)])
+@pytest.mark.parametrize(("kind", "n"), one_in(3, [("ushort", 3), ("float", 2), ("int", 4)]))
 def test_vectors_component_by_component(run, kind, n):
     """One or two arguments; that every type has vectors of every size is tested below."""
     table = {call: how for call, how in lanes.calls("simd_", 32, KINDS[kind]).items() if call[5:] in lanes.FOR_VECTORS}
