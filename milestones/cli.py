@@ -15,7 +15,7 @@ from milestones.course import commands, teacher
 from milestones.endings import end
 from milestones.errors import UserError
 from milestones.options import CACHE_TYPE, DTYPES, MODEL, QUIET, SPECIAL, sampling
-from milestones.terminal import Progress, check_interrupt, errors_are_seen, read_stdin, tables, write
+from milestones.terminal import Progress, check_interrupt, errors_are_seen, read_stdin, read_text, tables, write
 
 if TYPE_CHECKING:
     from milestones.m3.sampler import Settings
@@ -139,14 +139,16 @@ def inspect(model: Path | None) -> None:
 @click.option(
     "--type", "kind", type=click.Choice(["q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]), required=True, help="Of the matrices."
 )
+@click.option("--tensor", "own", multiple=True, metavar="NAME=TYPE", help="Another type for some: 'blk.*.ffn_*=q8_0'.")
 @click.option("--force", is_flag=True, help="Replace OUT if it is there.")
 @QUIET
-def quantize(source: Path, target: Path, kind: str, force: bool, quiet: bool) -> None:
+def quantize(source: Path, target: Path, kind: str, own: tuple[str, ...], force: bool, quiet: bool) -> None:
     """Write the model in IN, a GGUF file or a Hugging Face folder, to OUT, a GGUF file with packed weights (m5)."""
-    from milestones.m5.quantize_file import quantize_file
+    from milestones.m5.quantize_file import pairs, quantize_file
 
+    special = pairs(own)
     with Progress(quiet) as progress:
-        done = quantize_file(source, target, kind.upper(), force=force, progress=progress)
+        done = quantize_file(source, target, kind.upper(), own=special, force=force, progress=progress)
     if quiet:
         return
     if done.twice:
@@ -155,6 +157,24 @@ def quantize(source: Path, target: Path, kind: str, force: bool, quiet: bool) ->
     kinds = ", ".join(f"{number} {name}" for name, number in done.tensors.items())
     share = f"{8 * done.nbytes / done.weights:.2f} bits a weight"
     write(f"{target}: {_count(sum(done.tensors.values()), 'tensor')} ({kinds}), {done.nbytes:,} bytes, {share}\n")
+
+
+@cli.command(short_help="How well a model predicts a text (m5).")
+@click.argument("model", metavar="[FILE]", type=click.Path(path_type=Path), required=False)
+@click.option("--against", type=click.Path(path_type=Path), help="A model to compare with: KL divergence, agreement.")
+@click.option("--text", "source", type=click.Path(path_type=Path), help="A text of your own; `-` is standard input.")
+@click.option("--window", type=click.IntRange(min=2), default=256, show_default=True, help="Tokens that are seen at once.")
+@click.option("--json", "as_json", is_flag=True, help="The figures as a line of JSON.")
+@QUIET
+def perplexity(model: Path | None, against: Path | None, source: Path | None, window: int, as_json: bool, quiet: bool) -> None:
+    """The perplexity of a model on a text, by default the prose of this repository (m5). FILE: default what `fetch` gets."""
+    from milestones.m5.perplexity import lines, measure, prose
+
+    text = prose() if source is None else read_stdin() if str(source) == "-" else read_text(source)
+    path = _model(model, quiet)
+    with Progress(quiet) as progress:
+        cost = measure(path, text, against=against, window=window, progress=progress)
+    write(json.dumps(asdict(cost)) + "\n" if as_json else lines(cost))
 
 
 @cli.command(short_help="The likeliest next tokens (m2).")

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -136,3 +137,13 @@ def read_stdin() -> str:
     except UnicodeDecodeError as problem:
         found = f"byte 0x{data[problem.start]:02X} at offset {problem.start}"
         raise UserError(f"standard input is not UTF-8 text: {found}: convert it first (iconv -t utf-8)") from None
+
+
+def read_text(path: Path) -> str:
+    """A file as text. Raises UserError, one line, if it cannot be read or is not UTF-8."""
+    try:
+        return path.read_bytes().decode("utf-8")
+    except OSError as problem:
+        raise UserError(f"{str(path)!r} cannot be read ({problem.strerror}): give a text file") from None
+    except UnicodeDecodeError as problem:
+        raise UserError(f"{str(path)!r} is not UTF-8 text: byte {problem.start:,} is none: give a text file") from None

@@ -6,14 +6,16 @@ Which tensor becomes what follows llama.cpp's `llama-quantize`, as far as its ty
 - the output head, and the embedding where it serves as the head, become Q8_0 (llama.cpp: Q6_K; Q8_0 if rows are no
   multiples of 256);
 - matrices whose rows are not multiples of 32 become F16;
-- all others become the type that was asked for.
+- all others become the type that was asked for;
+- `own` says otherwise, by patterns of names.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -47,8 +49,18 @@ class Summary:
     twice: int  # tensors that were packed before, and have been packed anew
 
 
-def quantize_file(source: Path, target: Path, kind: str, *, force: bool = False, progress: Progress | None = None) -> Summary:
+def quantize_file(
+    source: Path,
+    target: Path,
+    kind: str,
+    *,
+    own: Sequence[tuple[str, str]] = (),
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Summary:
     """Write the model in `source` (a GGUF file or a Hugging Face folder) to `target`, quantized to `kind`, one of FILE_TYPES.
+
+    `own` are pairs of a pattern of tensors' names ("blk.*.ffn_*", as file names are matched) and a type for those matrices.
 
     Raises UserError for a model that the engine would not run, and for a target that is there already (unless `force`) or
     cannot be written; then, and after Ctrl-C, nothing is left behind.
@@ -60,7 +72,10 @@ def quantize_file(source: Path, target: Path, kind: str, *, force: bool = False,
     keys = stored_keys(file.path) if isinstance(file, GgufModel) else {k: encoded(v) for k, v in keys_of(file).items()}
     keys |= {"general.file_type": encoded(FILE_TYPES[kind]), "general.quantization_version": encoded(2)}
     order = list(file.tensors)
-    made = [_chosen(name, file.tensors[name], kind, weights.config.tied) for name in order]
+    unmatched = next((pattern for pattern, _ in own if not any(fnmatchcase(name, pattern) for name in order)), None)
+    if unmatched is not None:
+        raise UserError(f"no tensor of {quoted(file.path)} has a name like {quoted(unmatched)}: see firstlight inspect")
+    made = [_chosen(name, file.tensors[name], kind, own, weights.config.tied) for name in order]
     head, offsets = header(keys, made)
     total, done = sum(math.prod(t.shape) for t in made), 0
     pack = Packer(weights)
@@ -77,7 +92,18 @@ def quantize_file(source: Path, target: Path, kind: str, *, force: bool = False,
     return _summary(file, order, made, size)
 
 
-def _chosen(name: str, info: TensorInfo, kind: str, tied: bool) -> TensorInfo:
+def pairs(words: Sequence[str]) -> list[tuple[str, str]]:
+    """("blk.*.ffn_*=q8_0", …) as `own` takes it. Raises UserError for what is no such word, or a type that is not made."""
+    found = []
+    for word in words:
+        pattern, _, kind = word.rpartition("=")
+        if not pattern or kind.upper() not in FILE_TYPES:
+            raise UserError(f"{quoted(word)} is not NAME=TYPE with a type of {', '.join(FILE_TYPES).lower()}")
+        found.append((pattern, kind.upper()))
+    return found
+
+
+def _chosen(name: str, info: TensorInfo, kind: str, own: Sequence[tuple[str, str]], tied: bool) -> TensorInfo:
     """The tensor as it will stand in the file."""
     is_head = name == "output.weight" or (tied and name == "token_embd.weight")
     if len(info.shape) < 2 or name.endswith("_norm.weight"):
@@ -85,7 +111,8 @@ def _chosen(name: str, info: TensorInfo, kind: str, tied: bool) -> TensorInfo:
     elif info.shape[-1] % BLOCK:
         target = "F16"
     else:
-        target = "Q8_0" if is_head else kind
+        asked = [special for pattern, special in own if fnmatchcase(name, pattern)]
+        target = asked[-1] if asked else "Q8_0" if is_head else kind
     return TensorInfo(name, info.shape, target, nbytes(target, info.shape))
 
 
