@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from clang.cindex import Cursor
+from clang.cindex import Cursor, TypeKind
 from clang.cindex import CursorKind as K
 
 from .edits import Edits
@@ -40,6 +40,15 @@ class Flow(Edits):
         holders = (K.COMPOUND_STMT, K.IF_STMT, K.CASE_STMT, K.DEFAULT_STMT, *LOOPS)
         inside = [c for n in body.walk_preorder() if n.kind in holders for c in n.get_children()]
         self._statements = {c.hash for c in (*body.get_children(), *inside)}
+        self._stopped = False  # whether there is a loop in it that may be left without its own doing
+
+    def _leave(self, function: Cursor, body: Cursor) -> None:
+        """A function's body ends. If only a `return` left a loop at its end, the compiler would take it that nothing else
+        does, and throw the question whether to stop away."""
+        kind = function.result_type.kind
+        if self._stopped and kind != TypeKind.VOID:
+            nothing = f"fl_nothing<{function.result_type.spelling}>()" if kind == TypeKind.LVALUEREFERENCE else "{}"
+            self._point(self._span(body)[1] - 1, f" return {nothing}; ")
 
     def _statement(self, node: Cursor, children: list[Cursor]) -> bool:
         """Deal with a statement, or an operator, that decides what is run; False where it is none."""
@@ -120,17 +129,19 @@ class Flow(Edits):
         start, end = self._condition(node, children)
         self._outer.append(node)
         if not self._ends(node, children, self.text[start:end]):
-            self._stoppable(node, start, end)
+            self._stoppable(node, children[-1], start, end)
         for child in children:
             self._visit(child)
         self._outer.pop()
 
-    def _stoppable(self, node: Cursor, start: int, end: int) -> None:
-        if re.match(r"\w[\w ]*[\s*&]\w+\s*=[^=]", self.text[start:end]):
-            return  # `while (uint z = k)`: nothing may stand before a declaration
+    def _stoppable(self, node: Cursor, body: Cursor, start: int, end: int) -> None:
+        self._stopped = True
         site = self._site((start, end))
         goes_on = f"fl_goes_on({site})"
-        if start == end:
+        if re.match(r"\w[\w ]*[\s*&]\w+\s*=[^=]", self.text[start:end]):  # `while (uint z = k)`: nothing may stand before it
+            goes_on = f"fl_agree({goes_on}, {site})" if self._holds_barrier(node) else goes_on
+            self._wrap(body, f"if (!{goes_on}) break; else ", "", 3)
+        elif start == end:
             self._point(start, f" {goes_on}")
         elif self._holds_barrier(node):
             self._wrap((start, end), f"fl_agree({goes_on} && (", f"), {site})", 3)

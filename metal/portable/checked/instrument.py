@@ -83,6 +83,7 @@ class Instrument(Flow, Numbers):
                 arrays.append(Array(argument.name, 0))
         for child in body.get_children():
             self._visit(child)
+        self._leave(function, body)
 
     # --- expressions --------------------------------------------------------------------------------------------------
     def _visit(self, node: Cursor, role: int = READ) -> None:

@@ -273,6 +273,7 @@ inline bool fl_goes_on(uint site) {
     if (stop) FL_CONTROL->stopped_at = site;
     return !stop;
 }
+template <typename R> inline R fl_nothing() { return (R)*(global uchar *)(FL_ARENA + FL_NOBODY); }  // R: a reference
 template <typename T> inline void fl_poison(thread T *p) {
     for (uint i = 0; i < sizeof(T); i++) ((thread uchar *)p)[i] = 0x0b;  // small as a float: a sum shows
 }
