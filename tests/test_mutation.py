@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+from milestones.course.spec_process import SpecProcess
+from tests.strength import trial
 from tests.strength.judge import Verdict, specs_of
 from tests.strength.mutate import Generic, mutants_of
 from tests.strength.survivors import FILES, Kept, all_mutants, equivalents, sample
@@ -140,3 +145,32 @@ def test_kept_results_are_found_again_while_kernel_and_specs_are_the_same(tmp_pa
     text = (tmp_path / "kept").read_text()
     (tmp_path / "kept").write_text(text.replace('"digest": "', '"digest": "0'))
     assert Kept(tmp_path / "kept").get(mutant) is None
+
+
+def test_trials_compile_into_a_folder_of_their_own(tmp_path, monkeypatch):
+    """Hundreds of wrong kernels would push what the user compiled out of the cache. The model file is there all the same."""
+    monkeypatch.setenv("FIRSTLIGHT_CACHE", str(tmp_path))
+    for file in ("models/model.gguf", "programs/ab/abc"):
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).write_text(file)
+    started = []
+    monkeypatch.setattr(trial, "SpecProcess", lambda arguments, cache: started.append(cache))
+    for _ in range(2):
+        trial.spec_process([])
+    own = started[0]
+    assert own == started[1] != tmp_path and (own / "models/model.gguf").read_text() == "models/model.gguf"
+    assert (own / "programs/ab/abc").read_text() == "programs/ab/abc", "what is compiled already is used"
+    (own / "programs/ab/abd").write_text("a mutant's")
+    assert [p.name for p in (tmp_path / "programs/ab").iterdir()] == ["abc"]
+    (tmp_path / "strength/models").unlink()
+    (tmp_path / "strength/models").symlink_to(tmp_path / "gone")  # the cache was moved
+    trial.spec_process([])
+    assert (own / "models/model.gguf").is_file()
+    with SpecProcess(["--version"], cache=own) as process:
+        environment = Path(f"/proc/{process._process.pid}/environ")
+        assert not environment.exists() or f"FIRSTLIGHT_CACHE={own}\0".encode() in environment.read_bytes()
+
+
+def test_every_trial_runs_in_such_a_process():
+    for path in Path(trial.__file__).parent.glob("*.py"):
+        assert path.name == "trial.py" or not re.search(r"\bSpecProcess\(", path.read_text()), path

@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from metal.paths import cache_dir
+from metal.paths import cache_dir, own_cache
 from metal.source import ROOT
 from milestones.course.spec_process import PYTEST
 from milestones.errors import UserError
@@ -68,15 +68,8 @@ def collect(specs: Sequence[Path]) -> dict[Path, list[str]]:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """Of a process that tests: nothing of the teacher's but what finds programs; home, cache and temporary files below `home`.
-
-    The default model and the vocabularies, if they are here, are linked into that cache; none is downloaded.
-    """
-    cache = home / "cache"
-    cache.mkdir(exist_ok=True)
-    for kept in ("models", "vocabularies"):
-        if (cache_dir() / kept).is_dir() and not (cache / kept).exists():
-            (cache / kept).symlink_to((cache_dir() / kept).absolute())
+    """Of a process that tests: nothing of the teacher's but what finds programs; home, cache and temporary files in `home`."""
+    cache = own_cache(home / "cache")
     return {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | {
         "HOME": str(home),
         "TMPDIR": str(home),

@@ -27,16 +27,16 @@ class SpecProcess:
     """A warm process for these specs. Use it as a context; runs go one after the other.
 
     `arguments` are pytest's: the specs' paths, and options of every run (a Hypothesis profile counts when specs are imported).
+    `cache` stands for FIRSTLIGHT_CACHE.
     """
 
-    def __init__(self, arguments: Sequence[str]):
+    def __init__(self, arguments: Sequence[str], cache: Path | None = None):
         command = [sys.executable, "-m", "milestones.course.spec_process", *arguments]
         self._options = [word for word in arguments if word.startswith("-")]
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-        self._process = subprocess.Popen(
-            command, cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, start_new_session=True, **pipes
-        )
+        env = {**os.environ, "PYTHONPATH": path} | ({"FIRSTLIGHT_CACHE": str(cache)} if cache else {})
+        self._process = subprocess.Popen(command, cwd=ROOT, env=env, start_new_session=True, **pipes)
 
     def __enter__(self) -> SpecProcess:
         return self

@@ -8,6 +8,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from milestones.course.spec_process import SpecProcess
+from tests.strength.trial import spec_process
 
 PROCESSES = 2
 
@@ -16,7 +17,7 @@ class Farm:
     """Runs `jobs` (name → what to do with a process) in processes started with `arguments`. Use it as a context."""
 
     def __init__(self, arguments: Sequence[str], jobs: Mapping[str, Callable[[SpecProcess], Any]], processes: int = PROCESSES):
-        self._processes = [SpecProcess(arguments) for _ in range(min(processes, len(jobs)))]
+        self._processes = [spec_process(arguments) for _ in range(min(processes, len(jobs)))]
         self._free: SimpleQueue[SpecProcess] = SimpleQueue()
         for process in self._processes:
             self._free.put(process)

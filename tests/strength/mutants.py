@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from metal.health import tells_a_finding
 from metal.source import SOLUTION
 from milestones.course.spec_process import SpecProcess
-from tests.strength.trial import trial
+from tests.strength.trial import spec_process, trial
 
 # A parametrised test may fail first in a case too small to tell this mistake from another: five of its cases may say it.
 OPTIONS = ("--hypothesis-profile=strength", "--maxfail=5")
@@ -95,7 +95,7 @@ def _run(words: Sequence[str]) -> Iterator[str]:
     if not chosen:
         yield f"there is no mutant {'/'.join(words)}"
         return
-    with SpecProcess([*specs(chosen), *OPTIONS]) as process:
+    with spec_process([*specs(chosen), *OPTIONS]) as process:
         for mutant in chosen:
             problem = verdict(process, mutant)
             print(f"{'NOT CAUGHT' if problem else 'caught'}  {mutant.id}: {mutant.mistake}", flush=True)
