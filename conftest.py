@@ -118,10 +118,9 @@ def model_path() -> Path:
 
 
 def pytest_xdist_auto_num_workers(config) -> int:
-    """Whole folders run in two processes; single files in this one, as do benchmarks and the slow suite."""
+    """Whole folders run in two processes; single files in this one, as do benchmarks."""
     asked = [Path(argument) for argument in config.invocation_params.args if Path(argument).exists()]
-    alone = config.getoption("benchmark_only", False) or config.getoption("markexpr") == "slow"
-    alone = alone or any(path.is_file() or path.name == "strength" for path in asked)
+    alone = config.getoption("benchmark_only", False) or any(path.is_file() or path.name == "strength" for path in asked)
     narrow = any("::" in str(argument) for argument in config.invocation_params.args)
     return 0 if alone or narrow else 2
 
