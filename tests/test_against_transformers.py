@@ -50,6 +50,7 @@ def checkpoints_of_oracle(oracle, ids: list[int]) -> dict[str, np.ndarray]:
     return {"embedding": hidden[0], **blocks, "norm": hidden[-1], "logits": out.logits[0].numpy()}
 
 
+@pytest.mark.slow
 def test_every_checkpoint_of_a_prompt_equals_transformers(engine, oracle):
     """Embedding, every block but the last (transformers does not show it), last norm and logits of a 5-token prompt."""
     ids = [504, 3575, 282, 4649, 314]  # "The capital of France is"
@@ -58,6 +59,7 @@ def test_every_checkpoint_of_a_prompt_equals_transformers(engine, oracle):
     assert first_divergence(checkpoints_of(engine.model, ids), theirs) is None
 
 
+@pytest.mark.slow
 def test_a_divergence_is_named_by_the_first_checkpoint_that_shows_it(engine, oracle):
     """The check above can fail, and says where: a flaw planted in block 3's norm must be found at block 3."""
     ids = [504, 3575, 282]
