@@ -40,7 +40,7 @@ def assert_close(actual: Any, expected: Any, allowed: Any, *, what: str = "outpu
         where = _index(np.argmax(bad), got.shape)
         raise Mismatch(
             f"{what}: {bad.sum()} of {got.size} elements are NaN or ∞ ({bad.mean():.1%}), the first at {where}; "
-            "outputs are poisoned with NaN, so these may never have been written",
+            "outputs are filled with NaN before the kernel runs, so these may never have been written",
             got,
             want,
         )
@@ -88,4 +88,4 @@ def _array(value: Any) -> np.ndarray:
 
 
 def _index(flat: Any, shape: tuple[int, ...]) -> str:
-    return "[" + ", ".join(str(int(i)) for i in np.unravel_index(int(flat), shape)) + "]"
+    return "[" + ", ".join(str(int(i)) for i in np.unravel_index(int(flat), shape)) + "]" if shape else "the only element"

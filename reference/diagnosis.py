@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +34,12 @@ class Call:
     arguments: tuple
     options: dict[str, Any]
     result: Any
+    names: tuple[str, ...] = ()  # of the arguments
+
+    def inputs(self) -> str:
+        """The arrays that went in, by name, kind and shape."""
+        arrays = [(n, a) for n, a in zip(self.names, self.arguments, strict=False) if isinstance(a, np.ndarray)]
+        return ", ".join(f"{name} {a.dtype} [{', '.join(map(str, a.shape))}]" for name, a in arrays)
 
 
 calls: deque[Call] = deque(maxlen=4)  # of the running test, the last one last; the plugin empties it before each test
@@ -42,10 +49,12 @@ def watched(op: str) -> Callable[[Callable], Callable]:
     """Decorate a spec's `run(gpu, *arguments, **options)`: its last calls are kept for a diagnosis, should the test fail."""
 
     def decorate(run: Callable) -> Callable:
+        names = tuple(inspect.signature(run).parameters)[1:]
+
         @functools.wraps(run)
         def wrapper(gpu: Any, *arguments: Any, **options: Any) -> Any:
             kept = tuple(np.array(a) if isinstance(a, np.ndarray) else a for a in arguments)
-            call = Call(op, getattr(gpu, "width", None), kept, dict(options), None)
+            call = Call(op, getattr(gpu, "width", None), kept, dict(options), None, names)
             calls.append(call)  # before it runs: a fault of the kernel has its inputs too
             result = run(gpu, *arguments, **options)
             call.result = tuple(np.array(r) for r in result) if isinstance(result, tuple) else _copied(result)

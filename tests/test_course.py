@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import shutil
 from pathlib import Path
@@ -65,7 +66,11 @@ def test_a_stub_holds_the_shipped_kernels_contract_and_signature(op):
         if name.endswith(".metal"):
             stub, shipped = exercises.folder(op.milestone) / name, SOLUTION / op.milestone / name
             assert _buffers(stub) == _buffers(shipped)
-            assert op.command in stub.read_text(), "the header ends with the command that tests it"
+            assert {op.command, op.first_failure} & set(_commands(stub)), "the header ends with the command that tests it"
+
+
+def _commands(path: Path) -> list[str]:
+    return [line.removeprefix("//").strip() for line in path.read_text().splitlines()]
 
 
 def _buffers(path: Path) -> dict[str, list]:
@@ -139,6 +144,41 @@ def test_progress_counts_what_passed_for_the_files_as_they_are(home):
     assert "m2 ██░░░░░░░░ 1 of 6  ✓ add" in out and "7 passed, 0 failed, 1 not run here" in out
     workbook.path_of(add).write_text("// changed\n")
     assert "0 of 6  ~ add" in said("progress")
+
+
+def test_a_changed_header_counts_for_those_that_include_it(home):
+    workbook.start("m3")
+    for op in exercises.ops("m3"):
+        for name in op.files:
+            shutil.copy(SOLUTION / "m3" / name, workbook.path_of(op, name))
+        proved(op)
+    assert "m3 ██████████ 7 of 7" in said("progress")
+    with (home / "m3" / "philox.h").open("a") as out:
+        out.write("// changed\n")
+    out = said("progress")
+    assert "~ philox" in out and "~ sample" in out and "✓ softmax" in out and "5 of 7" in out
+
+
+@pytest.mark.parametrize(("milestone", "file", "kind"), [("m4", "cache.py", "KvCache"), ("m7", "loop.py", "Loop")])
+def test_a_python_stub_has_the_shipped_signatures(milestone, file, kind):
+    """Every method that ours has, with the same parameters, defaults, types and decorators; and the module's constants."""
+    stub, shipped = (_signatures(path) for path in (exercises.folder(milestone) / file, SOLUTION / milestone / file))
+    assert stub == shipped and f"class {kind}" in shipped and len(shipped) > 5
+
+
+def _signatures(path: Path) -> dict[str, list[str]]:
+    """class or method → its decorators, parameters and return type; what a module binds by name."""
+    found: dict[str, list[str]] = {}
+    tree = ast.parse(path.read_text())
+    for node in [*tree.body, *(n for c in tree.body if isinstance(c, ast.ClassDef) for n in c.body)]:
+        if isinstance(node, ast.FunctionDef):
+            returns = ast.unparse(node.returns) if node.returns else ""
+            found[node.name] = [*map(ast.unparse, node.decorator_list), ast.unparse(node.args), returns]
+        elif isinstance(node, ast.ClassDef):
+            found[f"class {node.name}"] = list(map(ast.unparse, node.bases))
+        elif isinstance(node, ast.Assign):
+            found[ast.unparse(node.targets[0])] = [ast.unparse(node.value)]
+    return found
 
 
 def test_results_that_are_no_results_are_none(home):

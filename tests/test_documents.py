@@ -63,7 +63,7 @@ COMMANDS = sorted(set(commands()))
 QUICK = [c for c in COMMANDS if c[1].startswith("firstlight") or "| firstlight" in c[1]]
 INSTALL = [c for c in COMMANDS if c[1].startswith("pip install") or "git clone" in c[1]]
 SLOW = [c for c in COMMANDS if c not in QUICK and c not in INSTALL and not c[1].endswith(".ci/run")]
-_SPEC = re.compile(r"pytest milestones/m\d(/test_\w+\.py)?$")
+_SPEC = re.compile(r"pytest (-x )?milestones/m\d(/test_\w+\.py)?$")
 
 
 @pytest.mark.slow

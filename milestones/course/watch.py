@@ -34,7 +34,7 @@ def watch(milestone: str, name: str | None = None) -> None:
             changed = {path.name for path in now if now[path] != seen.get(path)}
             seen = now
             for op in ops:
-                if changed & set(op.files) or any(file.endswith(".h") for file in changed):
+                if changed & workbook.parts(op):
                     judge(process, op)
             time.sleep(PAUSE)
 

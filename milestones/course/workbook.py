@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from metal.source import workbook
 from milestones.course import exercises
 from milestones.course.exercises import Op
 from milestones.errors import UserError
+
+_INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"/]+)"', re.MULTILINE)
 
 
 def started() -> list[str]:
@@ -76,7 +79,20 @@ def fingerprint(milestone: str) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+def parts(op: Op) -> set[str]:
+    """The names of an op's files and of the headers beside them that these include, and those in turn."""
+    found: set[str] = set()
+    left = list(op.files)
+    while left:
+        name = left.pop()
+        if name not in found and (path := path_of(op, name)).is_file():
+            left += _INCLUDE.findall(path.read_text(encoding="utf-8", errors="replace"))
+        found.add(name)
+    return found
+
+
 def fingerprint_of(op: Op, files: dict[str, str]) -> str:
-    """Of an op, what its verdict depends on: its own files and the folder's headers."""
-    own = {name: digest for name, digest in files.items() if name in op.files or name.endswith(".h")}
+    """Of an op, what its verdict depends on: its own files and the headers that they include."""
+    used = parts(op)
+    own = {name: digest for name, digest in files.items() if name in used}
     return hashlib.sha256(repr(sorted(own.items())).encode()).hexdigest()

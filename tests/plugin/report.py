@@ -63,7 +63,8 @@ def words(item: pytest.Item, problem: BaseException) -> list[str]:
     title = item.name.partition("[")[0].removeprefix("test_").replace("_", " ")
     why_it_matters = inspect.cleandoc(getattr(getattr(item, "obj", None), "__doc__", None) or "")
     parts = [f"THE SPEC SAYS: {title}" + (f"\n{textwrap.indent(why_it_matters, '  ')}" if why_it_matters else "")]
-    if case := case_of(item, problem):
+    inputs = f"the kernel's inputs: {found}" if diagnosis.calls and (found := diagnosis.calls[-1].inputs()) else ""
+    if case := "\n  ".join(filter(None, [case_of(item, problem), inputs])):
         parts.append(f"case: {case}")
     parts.append(what(item, problem))
     if hasattr(problem, "got") and not untouched(problem.got).any() and (why := _bound(item)):
@@ -114,13 +115,24 @@ def _short(value: Any) -> str:
 def what(item: pytest.Item, problem: BaseException) -> str:
     """What went wrong, in the words of the comparison, the compiler, the checks or the learner's own exception."""
     text = "\n".join(str(problem).strip().splitlines()[:40])
-    if hasattr(problem, "findings") or hasattr(problem, "got"):
+    if hasattr(problem, "got"):
+        return text + _poison(problem.got, problem.want)
+    if hasattr(problem, "findings"):
         return text
     if isinstance(problem, AssertionError):
         return _assertion(item, problem, text)
     if isinstance(problem, pytest.fail.Exception):
         return text
     return f"{type(problem).__name__}: {text}{_place(item, problem, text)}"
+
+
+def _poison(got: Any, want: Any) -> str:
+    """What the strange value means that nobody wrote, if there is one."""
+    left = untouched(got) & ~untouched(want) if got.shape == want.shape else untouched(got)
+    if not left.any():
+        return ""
+    filled = "NaN" if got.dtype.kind == "f" else f"{got[left].flat[0]} (0xCD in every byte)"
+    return f"\n  {filled} is what every output holds before the kernel runs: where it still stands, nobody wrote"
 
 
 def _assertion(item: pytest.Item, problem: AssertionError, text: str) -> str:

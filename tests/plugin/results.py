@@ -122,6 +122,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 def pytest_terminal_summary(terminalreporter) -> None:
     stats = {name: len(terminalreporter.stats.get(name, [])) for name in ("passed", "failed", "error", "skipped")}
+    failed = stats["failed"] + stats["error"]
     terminalreporter.write_line(
-        f"three states: {stats['passed']} passed, {stats['failed'] + stats['error']} failed, {stats['skipped']} not run here"
+        f"tests in three states: {stats['passed']} passed, {failed} failed, {stats['skipped']} not run here"
     )

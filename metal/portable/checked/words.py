@@ -58,6 +58,10 @@ def found(dispatch: Dispatch, info: KernelInfo, program: Program, what: str, rec
         who = f"thread {other >> 22 & 0x3FF}" + ("" if self else f" of threadgroup {position(theirs)}")
         where = f"in line {at.line}" if at.line != site.line else "here"
         why = "no barrier between" if self else "threadgroups run in no order"
+        if what == "WRITE_WRITE" and at is site:
+            why += (
+                f": several {'threads' if self else 'threadgroups'} write that one place; should each have a place of its own?"
+            )
         message = f"{does} byte {offset:,} of {memory}, which {who} {did} {where}, {why}"
     elif what == "DIVERGED":
         message = f"not every thread of the threadgroup reaches the threadgroup_barrier that hangs on {site.text}"

@@ -27,7 +27,7 @@
 // them are free). A slot matches only if the whole key does: all bytes of a token and its length, both ids of a merge. The 32
 // bits of a hash may be the same for different keys. Called for every prompt.
 //
-//   pytest milestones/m0/test_bpe.py
+//   pytest -x milestones/m0/test_bpe.py
 #include <metal_stdlib>
 using namespace metal;
 

@@ -14,7 +14,7 @@
 // A kernel reads and writes where it is told to, so it must not trust what it is told: an id that is not below args.tokens, or
 // whose length is not offsets[i + 1] - offsets[i], writes nothing. Called for every text that is decoded as a whole.
 //
-//   pytest milestones/m0/test_detokenize.py
+//   pytest -x milestones/m0/test_detokenize.py
 #include <metal_stdlib>
 using namespace metal;
 

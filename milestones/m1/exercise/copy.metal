@@ -13,7 +13,7 @@
 //
 // The first lesson: threads and their tail. Nobody calls it but its spec; m2's add and swiglu are built the same way.
 //
-//   pytest milestones/m1/test_copy.py
+//   pytest -x milestones/m1/test_copy.py
 #include <metal_stdlib>
 using namespace metal;
 

@@ -15,7 +15,7 @@
 //
 // Called once a tensor, when a model is loaded.
 //
-//   pytest milestones/m1/test_dequantize.py
+//   pytest -x milestones/m1/test_dequantize.py
 #include <metal_stdlib>
 using namespace metal;
 

@@ -19,7 +19,7 @@
 //
 // Called once a step for the tokens' embeddings, and for the last token's row before the output head.
 //
-//   pytest milestones/m1/test_get_rows.py
+//   pytest -x milestones/m1/test_get_rows.py
 #include <metal_stdlib>
 using namespace metal;
 

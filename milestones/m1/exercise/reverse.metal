@@ -16,7 +16,7 @@
 //
 // The fourth lesson: what a barrier orders. Nobody calls it but its spec.
 //
-//   pytest milestones/m1/test_reverse.py
+//   pytest -x milestones/m1/test_reverse.py
 #include <metal_stdlib>
 using namespace metal;
 

@@ -17,7 +17,7 @@
 //
 // The third lesson: threadgroups and barriers. Nobody calls it but its spec; m3's softmax begins the same way.
 //
-//   pytest milestones/m1/test_row_max.py
+//   pytest -x milestones/m1/test_row_max.py
 #include <metal_stdlib>
 using namespace metal;
 

@@ -14,7 +14,7 @@
 //
 // The second lesson: SIMD-groups. Nobody calls it but its spec; m2's rms_norm and matmul add up their rows the same way.
 //
-//   pytest milestones/m1/test_row_sum.py
+//   pytest -x milestones/m1/test_row_sum.py
 #include <metal_stdlib>
 using namespace metal;
 

@@ -9,7 +9,7 @@
 // they must read and write nothing. Called twice a block: after attention and after the feed-forward part.
 // y may be a or b itself: no element may be written before it has been read by whoever needs it.
 //
-//   pytest milestones/m2/test_add.py
+//   pytest -x milestones/m2/test_add.py
 #include <metal_stdlib>
 using namespace metal;
 

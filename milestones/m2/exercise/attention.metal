@@ -18,7 +18,7 @@
 //
 // Called once a block where there is no cache.
 //
-//   pytest milestones/m2/test_attention.py
+//   pytest -x milestones/m2/test_attention.py
 #include <metal_stdlib>
 using namespace metal;
 

@@ -14,7 +14,7 @@
 //
 // Called for every projection of a block (q, k, v, output, gate, up, down) and for the output head.
 //
-//   pytest milestones/m2/test_matmul.py
+//   pytest -x milestones/m2/test_matmul.py
 #include <metal_stdlib>
 using namespace metal;
 

@@ -15,7 +15,7 @@
 //
 // Called before attention and before the feed-forward part of every block, and once before the output head.
 //
-//   pytest milestones/m2/test_rms_norm.py
+//   pytest -x milestones/m2/test_rms_norm.py
 #include <metal_stdlib>
 using namespace metal;
 

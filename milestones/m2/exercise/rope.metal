@@ -17,7 +17,7 @@
 // -π to π in steps of 2π / 2^32: RADIANS. A float angle would be off by 0.0005 radians at position 8191, and the spec allows
 // far less. The plain sin and cos of fast math are too rough here, too: use precise::sin and precise::cos.
 //
-//   pytest milestones/m2/test_rope.py
+//   pytest -x milestones/m2/test_rope.py
 #include <metal_stdlib>
 using namespace metal;
 

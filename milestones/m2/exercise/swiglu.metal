@@ -11,7 +11,7 @@
 // gate may be any finite float, as far as ±1e30. A float32 exp passes its largest number beyond exp(88.7), and under Metal's
 // fast math infinity may turn into anything: exp must never be asked for so much. (Below about exp(-104) it is plainly 0.)
 //
-//   pytest milestones/m2/test_swiglu.py
+//   pytest -x milestones/m2/test_swiglu.py
 #include <metal_stdlib>
 using namespace metal;
 

@@ -12,7 +12,7 @@
 // must touch no buffer. n is any number from 1 on. A threadgroup's width is any multiple of 32 up to 1024.
 // Called once a step to pick the next token at temperature 0 (sampler.py).
 //
-//   pytest milestones/m3/test_argmax.py
+//   pytest -x milestones/m3/test_argmax.py
 #include <metal_stdlib>
 using namespace metal;
 

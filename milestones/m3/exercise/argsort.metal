@@ -15,7 +15,7 @@
 // may be read only after a threadgroup_barrier(mem_flags::mem_device).
 // Called once a step where top-k, top-p or min-p is on (sampler.py).
 //
-//   pytest milestones/m3/test_argsort.py
+//   pytest -x milestones/m3/test_argsort.py
 #include <metal_stdlib>
 using namespace metal;
 

@@ -14,7 +14,7 @@
 // none is left out. A threadgroup's width is any multiple of 32 up to 1024.
 // Called on the logits of every step (sampler.py): sampling from a row with a NaN in it would look like text.
 //
-//   pytest milestones/m3/test_nonfinite.py
+//   pytest -x milestones/m3/test_nonfinite.py
 #include <metal_stdlib>
 using namespace metal;
 

@@ -10,7 +10,7 @@
 //
 // Included by philox.metal and by sample.metal.
 //
-//   pytest milestones/m3/test_philox.py
+//   pytest -x milestones/m3/test_philox.py
 #ifndef FIRSTLIGHT_PHILOX_H
 #define FIRSTLIGHT_PHILOX_H
 

@@ -9,7 +9,7 @@
 // Dispatched with n threads, one a counter, rounded up to whole threadgroups: threads with i >= n must touch no buffer. A
 // threadgroup's width is any multiple of 32 up to 1024.
 //
-//   pytest milestones/m3/test_philox.py
+//   pytest -x milestones/m3/test_philox.py
 #include <metal_stdlib>
 using namespace metal;
 

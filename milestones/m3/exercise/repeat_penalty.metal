@@ -10,7 +10,7 @@
 // Where y is x, an element must be read before it is written. A logit of an unseen token is copied bit for bit; 0 stays 0.
 // Called once a step where a penalty is set (sampler.py), before the temperature.
 //
-//   pytest milestones/m3/test_repeat_penalty.py
+//   pytest -x milestones/m3/test_repeat_penalty.py
 #include <metal_stdlib>
 using namespace metal;
 

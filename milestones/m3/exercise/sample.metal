@@ -23,7 +23,7 @@
 // What one thread has written others may read only behind a threadgroup_barrier (mem_device for buffers, mem_threadgroup for
 // threadgroup memory) that all of them come to. Called once a step where T > 0 (sampler.py).
 //
-//   pytest milestones/m3/test_sample.py
+//   pytest -x milestones/m3/test_sample.py
 #include <metal_stdlib>
 using namespace metal;
 

@@ -17,7 +17,7 @@
 // All threads of the threadgroup must come to each barrier.
 // Called once a step, for the row of logits from which a token is drawn (sampler.py).
 //
-//   pytest milestones/m3/test_softmax.py
+//   pytest -x milestones/m3/test_softmax.py
 #include <metal_stdlib>
 using namespace metal;
 

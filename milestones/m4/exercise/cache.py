@@ -9,7 +9,7 @@ Given: what a cache is made of (`__init__`, `nbytes`) and `_bits`, which `fork` 
 Both only queue their kernel; the device runs kernels in the order in which they were queued, so nothing need be waited for.
 A misfit is refused with `require(condition, words)`, which raises ValueError, or with `raise UserError(words)`.
 
-    pytest milestones/m4/test_cache.py
+    pytest -x milestones/m4/test_cache.py
 """
 
 from __future__ import annotations

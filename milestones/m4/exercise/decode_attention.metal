@@ -19,7 +19,7 @@
 // its tokens give one by one. With tokens = 1 this is decode, with more it is a chunk of prefill.
 // Called once a block and step, after kv_store.
 //
-//   pytest milestones/m4/test_decode_attention.py
+//   pytest -x milestones/m4/test_decode_attention.py
 #include <metal_stdlib>
 using namespace metal;
 

@@ -16,7 +16,7 @@
 // position * row may pass 2^32 in a long context: that product belongs into a ulong.
 // Called in every block before decode_attention; kv_store also copies the rows of one cache to another where a cache is forked.
 //
-//   pytest milestones/m4/test_kv_store.py
+//   pytest -x milestones/m4/test_kv_store.py
 #include <metal_stdlib>
 using namespace metal;
 

@@ -14,7 +14,7 @@ Given: what a loop is made of (`__init__`) and `full`. To be written: the rest, 
 Two numbers must never disagree: how many tokens `ids` holds, and how many the cache has counted. A pass that is interrupted (an
 exception out of `forward`) must leave both as they were.
 
-    pytest milestones/m7/test_loop.py
+    pytest -x milestones/m7/test_loop.py
 """
 
 from __future__ import annotations
