@@ -4,8 +4,9 @@
 //   buffer 1  y     uint [count]    written, every element: the bits of floats
 //   buffer 2  args  Args            read
 //
-// One SIMD-group takes 16 runs of 32 values, one or two blocks of eight runs or 16 blocks of one; a lane one value of each run. count is
-// a multiple of 32, of 256 for the K kinds. Dispatch ceil(count / 512) * 32 threads. Called once a tensor, when a model is loaded.
+// One SIMD-group takes 16 runs of 32 values, one or two blocks of eight runs or 16 blocks of one; a lane one value of each
+// run. count is a multiple of 32, of 256 for the K kinds. Dispatch ceil(count / 512) * 32 threads. Called once a tensor, when
+// a model is loaded.
 //
 //   pytest milestones/m5/test_dequantize_k.py
 #include <metal_stdlib>
@@ -35,13 +36,13 @@ kernel void dequantize_k(device const uchar *raw [[buffer(0)]],
     }
 }
 
-template [[host_name("dequantize_q5_0")]] kernel void dequantize_k<Q5_0>(device const uchar *, device uint *, constant Args &, uint,
-                                                                         uint, uint, uint);
-template [[host_name("dequantize_q5_1")]] kernel void dequantize_k<Q5_1>(device const uchar *, device uint *, constant Args &, uint,
-                                                                         uint, uint, uint);
-template [[host_name("dequantize_q4_k")]] kernel void dequantize_k<Q4_K>(device const uchar *, device uint *, constant Args &, uint,
-                                                                         uint, uint, uint);
-template [[host_name("dequantize_q5_k")]] kernel void dequantize_k<Q5_K>(device const uchar *, device uint *, constant Args &, uint,
-                                                                         uint, uint, uint);
-template [[host_name("dequantize_q6_k")]] kernel void dequantize_k<Q6_K>(device const uchar *, device uint *, constant Args &, uint,
-                                                                         uint, uint, uint);
+template [[host_name("dequantize_q5_0")]] kernel void dequantize_k<Q5_0>(device const uchar *, device uint *, constant Args &,
+                                                                         uint, uint, uint, uint);
+template [[host_name("dequantize_q5_1")]] kernel void dequantize_k<Q5_1>(device const uchar *, device uint *, constant Args &,
+                                                                         uint, uint, uint, uint);
+template [[host_name("dequantize_q4_k")]] kernel void dequantize_k<Q4_K>(device const uchar *, device uint *, constant Args &,
+                                                                         uint, uint, uint, uint);
+template [[host_name("dequantize_q5_k")]] kernel void dequantize_k<Q5_K>(device const uchar *, device uint *, constant Args &,
+                                                                         uint, uint, uint, uint);
+template [[host_name("dequantize_q6_k")]] kernel void dequantize_k<Q6_K>(device const uchar *, device uint *, constant Args &,
+                                                                         uint, uint, uint, uint);

@@ -1,11 +1,12 @@
 // Quotients and products of floats, rounded once, to nearest, ties to even, as IEEE 754 has it. Used by quantize.metal.
 //
-// With fast math a compiler may divide by multiplying with a reciprocal, and fuse a product with the sum behind it: both change the last
-// bit, and a last bit decides which whole number a weight becomes. So quotients and products are computed here on the floats' bits, in
-// whole numbers, which nothing changes. A single sum of two floats is exact in this sense anyway.
+// With fast math a compiler may divide by multiplying with a reciprocal, and fuse a product with the sum behind it: both
+// change the last bit, and a last bit decides which whole number a weight becomes. So quotients and products are computed here
+// on the floats' bits, in whole numbers, which nothing changes. A single sum of two floats is exact in this sense anyway.
 //
-// A float is sign (1 bit), exponent e (8 bits), mantissa (23 bits): for 0 < e < 255 its size is (2^23 + mantissa) * 2^(e - 150).
-// Nothing here is right for infinities and NaNs, nor for results of 2^128 and above; numbers below 2^-126 count as 0 of their sign.
+// A float is sign (1 bit), exponent e (8 bits), mantissa (23 bits): for 0 < e < 255 its size is (2^23 + mantissa) * 2^(e -
+// 150). Nothing here is right for infinities and NaNs, nor for results of 2^128 and above; numbers below 2^-126 count as 0 of
+// their sign.
 #ifndef FIRSTLIGHT_EXACT_H
 #define FIRSTLIGHT_EXACT_H
 

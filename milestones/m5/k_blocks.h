@@ -1,5 +1,6 @@
-// How a file holds values of the kinds that m1's blocks.h leaves out, and the bits of the float that value `lane` (0 to 31) of run
-// `run` of a block is. A run is 32 values; Q5_0 and Q5_1 have blocks of one run, the K kinds of eight. Used by dequantize_k.metal.
+// How a file holds values of the kinds that m1's blocks.h leaves out, and the bits of the float that value `lane` (0 to 31) of
+// run `run` of a block is. A run is 32 values; Q5_0 and Q5_1 have blocks of one run, the K kinds of eight. Used by
+// dequantize_k.metal.
 //
 //   Q5_0  22 bytes: half d, 32 bits, 16 bytes of two nibbles           d * (q - 16)
 //   Q5_1  24 bytes: half d, half m, 32 bits, 16 bytes of two nibbles   d * q + m
@@ -7,11 +8,13 @@
 //   Q5_K  176 bytes: half d, half m, 12 bytes, 32 bytes, 128 bytes     d * s * q - m * t
 //   Q6_K  210 bytes: 128 bytes, 64 bytes, 16 bytes s, half d           d * s * (q - 32)
 //
-// s and t are whole numbers of a run's own: eight of each, 6 bits wide, in the 12 bytes; Q6_K has a signed byte s for each 16 values.
-// Runs 2 i and 2 i + 1 lie in the low and the high nibbles of the same 32 bytes; in Q6_K, runs 0, 1 and 2, 3 of every four do.
+// s and t are whole numbers of a run's own: eight of each, 6 bits wide, in the 12 bytes; Q6_K has a signed byte s for each 16
+// values. Runs 2 i and 2 i + 1 lie in the low and the high nibbles of the same 32 bytes; in Q6_K, runs 0, 1 and 2, 3 of every
+// four do.
 //
-// No product rounds: d has 11 significant bits, s at most 8 of which 128 has one, q at most 6, so d * s * q has at most 24. Only the
-// addition rounds, fused or not, in whatever order: fast math cannot change the bits. (See m1's blocks.h, whose helpers these use.)
+// No product rounds: d has 11 significant bits, s at most 8 of which 128 has one, q at most 6, so d * s * q has at most 24.
+// Only the addition rounds, fused or not, in whatever order: fast math cannot change the bits. (See m1's blocks.h, whose
+// helpers these use.)
 #ifndef FIRSTLIGHT_K_BLOCKS_H
 #define FIRSTLIGHT_K_BLOCKS_H
 

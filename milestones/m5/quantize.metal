@@ -10,10 +10,10 @@
 //   Q4_1  20 bytes: half d, half m, 16 bytes             d = (max - m) / 15      q = floor((x - m) / d + 0.5), at most 15
 //   Q5_1  24 bytes: half d, half m, 32 bits, 16 bytes    d = (max - m) / 31      q = floor((x - m) / d + 0.5), at most 31
 //
-// e is the first x with the largest |x|, m the smallest x (of zeros of both signs, -0). Byte i holds the low 4 bits of numbers i
-// and i + 16, bit i of the 32 is bit 4 of number i. "x / d" is x times 1 / d, each rounded once, as in float32 without fast math:
-// see exact.h. Sums stay sums: one of two floats rounds once, and what whole numbers made cannot be fused with it. A d below
-// 2^-100 counts as 0, and x / 0 as 0. Largest and smallest are found among whole numbers that sort as the floats do.
+// e is the first x with the largest |x|, m the smallest x (of zeros of both signs, -0). Byte i holds the low 4 bits of numbers
+// i and i + 16, bit i of the 32 is bit 4 of number i. "x / d" is x times 1 / d, each rounded once, as in float32 without fast
+// math: see exact.h. Sums stay sums: one of two floats rounds once, and what whole numbers made cannot be fused with it. A d
+// below 2^-100 counts as 0, and x / 0 as 0. Largest and smallest are found among whole numbers that sort as the floats do.
 //
 // One SIMD-group takes 16 blocks, a lane one value of each. count is a multiple of 32; dispatch ceil(count / 512) * 32 threads.
 // Called once a tensor by `firstlight quantize`.

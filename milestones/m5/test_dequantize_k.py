@@ -20,6 +20,8 @@ from reference.compare import assert_same
 from reference.dequantize_k import dequantize_k
 from reference.diagnosis import watched
 from reference.golden import load
+from reference.mistakes.dequantize_k import MISTAKES
+from reference.symptoms import identical
 
 CASES = [
     pytest.param(kind, n, id=f"{kind}-{n}")
@@ -164,3 +166,19 @@ def test_a_wrong_dtype_or_out_is_named_before_launch(gpus):
     for out, message in ((gpu.empty((4,)), "out has shape"), (gpu.empty((32,), np.uint32), "out must be float32")):
         with pytest.raises(ValueError, match=message):
             DequantizeK(gpu)(gpu.empty((22,), np.uint8), "Q5_0", (32,), out)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_known_mistakes_are_seen_with_these_inputs(mistake):
+    """Of the bytes that the other tests take, each mistake that is possible for a kind makes something else."""
+    seen = 0
+    for kind in K_KINDS:
+        raw = some_bytes(1, kind, 50)
+        expected = oracle(raw, kind)
+        try:
+            wrong = MISTAKES[mistake](raw, kind, expected.shape)
+        except KeyError:  # a mistake of other kinds
+            continue
+        assert not identical(wrong, expected), f"these {kind} bytes do not tell"
+        seen += 1
+    assert seen, "a mistake of no kind at all"

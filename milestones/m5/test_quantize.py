@@ -17,7 +17,9 @@ from milestones.m5.quantize import BYTES, Quantize
 from reference.compare import assert_same
 from reference.diagnosis import watched
 from reference.golden import load
+from reference.mistakes.quantize import MISTAKES
 from reference.quantize import quantize
+from reference.symptoms import identical
 
 KINDS = sorted(BYTES)
 POISON = 0xCD
@@ -55,6 +57,30 @@ def some_floats(seed, blocks):
     x[5::7, ::2] = -x[5::7, 1::2]  # the largest size twice, with both signs
     x[6::7, :] *= rng.integers(0, 2, 32)
     return x + np.float32(0)
+
+
+def at_thresholds(kind):
+    """Floats beside those at which a block's number changes to the next."""
+    rng = np.random.default_rng(7)
+    d = np.exp(rng.uniform(-5, 5, (1500, 1))).astype(np.float32)
+    steps = {"Q8_0": 127, "Q4_0": 8, "Q5_0": 16, "Q4_1": 15, "Q5_1": 31}[kind]
+    x = d * (rng.integers(-steps, steps, (1500, 32)) + 0.5).astype(np.float32)
+    x = np.nextafter(x, np.float32(np.inf) * rng.choice([-1, 1], x.shape).astype(np.float32))
+    x[:, 3], x[:, 4] = steps * d[:, 0], (0 if kind in ("Q4_1", "Q5_1") else -0.25) * steps * d[:, 0]
+    return x
+
+
+def with_bad_scales(kind):
+    """Blocks whose scales are subnormal halves, ties of the rounding to one, too large for one."""
+    exponents = np.arange(-34.0, 20.0).repeat(12)[:, None]
+    odd = [1, 1.5, 1 + 2**-11, 1 + 3 * 2**-11, 1 + 2**-11 + 2**-23, 2 - 2**-11, 2 - 2**-12, 2 - 2**-23, 1.25, 1.1, 1.7, 1.9]
+    steps = {"Q8_0": 127, "Q4_0": 8, "Q5_0": 16, "Q4_1": 15, "Q5_1": 31}[kind]
+    d = np.resize(np.float64(odd), exponents.size)[:, None] * 2.0**exponents
+    x = (d * np.random.default_rng(3).integers(-steps, steps, (len(d), 32))).astype(np.float32)
+    x[:, 0] = d[:, 0] * steps
+    x[::2] *= -1
+    x += np.float32(0)
+    return x
 
 
 def at_byte(text):
@@ -130,12 +156,7 @@ def test_equals_gguf_for_any_floats_size_and_width(gpus, kind, seed, blocks, wid
 def test_one_float_more_or_less_at_every_threshold(gpus, kind):
     """Where a number changes to the next, the last bit of each quotient and product decides: a division that is only nearly
     right, or a product fused with the sum behind it, is wrong on some of these."""
-    rng = np.random.default_rng(7)
-    d = np.exp(rng.uniform(-5, 5, (1500, 1))).astype(np.float32)
-    steps = {"Q8_0": 127, "Q4_0": 8, "Q5_0": 16, "Q4_1": 15, "Q5_1": 31}[kind]
-    x = d * (rng.integers(-steps, steps, (1500, 32)) + 0.5).astype(np.float32)
-    x = np.nextafter(x, np.float32(np.inf) * rng.choice([-1, 1], x.shape).astype(np.float32))
-    x[:, 3], x[:, 4] = steps * d[:, 0], (0 if kind in ("Q4_1", "Q5_1") else -0.25) * steps * d[:, 0]
+    x = at_thresholds(kind)
     assert_same(run(gpus(256), x, kind), oracle(x, kind))
 
 
@@ -152,14 +173,7 @@ def test_fast_math_changes_nothing(gpus):
 @pytest.mark.parametrize("kind", KINDS)
 def test_scales_that_halves_hold_badly(gpus, kind):
     """Scales that become subnormal halves, zeros, the largest half, infinity; ties of the rounding to a half."""
-    exponents = np.arange(-34.0, 20.0).repeat(12)[:, None]
-    odd = [1, 1.5, 1 + 2**-11, 1 + 3 * 2**-11, 1 + 2**-11 + 2**-23, 2 - 2**-11, 2 - 2**-12, 2 - 2**-23, 1.25, 1.1, 1.7, 1.9]
-    steps = {"Q8_0": 127, "Q4_0": 8, "Q5_0": 16, "Q4_1": 15, "Q5_1": 31}[kind]
-    d = np.resize(np.float64(odd), exponents.size)[:, None] * 2.0**exponents
-    x = (d * np.random.default_rng(3).integers(-steps, steps, (len(d), 32))).astype(np.float32)
-    x[:, 0] = d[:, 0] * steps
-    x[::2] *= -1
-    x += np.float32(0)
+    x = with_bad_scales(kind)
     assert_same(run(gpus(448), x, kind), oracle(x, kind))
 
 
@@ -221,3 +235,17 @@ def test_a_wrong_out_is_named_before_launch(gpus):
     for out in (gpu.empty((18,)), gpu.empty((20,), np.uint8)):
         with pytest.raises(ValueError, match=r"out must be \(18,\) bytes"):
             Quantize(gpu)(gpu.empty((32,)), "Q4_0", out)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_known_mistakes_are_seen_with_these_inputs(mistake):
+    """Of the floats that the other tests take, each mistake that is possible for a kind makes other bytes."""
+    seen = 0
+    for kind in KINDS:
+        inputs = [some_floats(1, 400), at_thresholds(kind), with_bad_scales(kind)]
+        try:
+            with np.errstate(all="ignore"):
+                seen += any(not identical(MISTAKES[mistake](x, kind), oracle(x, kind)) for x in inputs)
+        except KeyError:  # a mistake of other kinds
+            continue
+    assert seen, "these floats do not tell it"
