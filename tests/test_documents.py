@@ -42,7 +42,7 @@ def python_blocks() -> list[tuple[str, str]]:
 
 def argv(command: str) -> list[str]:
     words = shlex.split(command, comments=True)
-    if "|" in words:
+    if "|" in words or "$(" in command:
         return ["bash", "-o", "pipefail", "-c", command]
     if words[0] in ("firstlight", "pytest", "ruff", "mypy"):
         return [str(Path(sys.executable).parent / words[0]), *words[1:]]
@@ -56,6 +56,7 @@ def run(command: list[str], tmp_path: Path) -> subprocess.CompletedProcess:
         "FIRSTLIGHT_WORKBOOK": str(tmp_path / "workbook"),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
+    command = command[:1] + [word.replace("/tmp/", f"{tmp_path}/") for word in command[1:]]  # what is written goes there
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, stdin=subprocess.DEVNULL, env=env)
 
 

@@ -89,8 +89,8 @@ def at_byte(text):
 
 
 def test_a_q4_0_block_worked_by_hand(gpu):
-    """The largest size is −4, so d = −4 / −8 = 0.5: 0.5 is number 9 (1 + 8.5), −4 number 0, 3.6 number 15, 0 number 8."""
-    x = np.float32([0.5, -4, 3.6, *[0] * 13, -1, *[0] * 15])
+    """The largest size is −4, so d = −4 / −8 = 0.5: 0.5 is number 9 (9.5), −4 number 0, 3.3 number 15 (15.1), 0 number 8."""
+    x = np.float32([0.5, -4, 3.3, *[0] * 13, -1, *[0] * 15])
     assert_same(run(gpu, x, "Q4_0"), at_byte("0038" + "69" + "80" + "8F" + "88" * 13))
 
 

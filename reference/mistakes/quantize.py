@@ -52,7 +52,7 @@ def _half_cut(d: np.ndarray) -> np.ndarray:
 
 def _half_flushed(d: np.ndarray) -> np.ndarray:
     bits = _nearest_half(d)
-    return np.where(bits & 0x7C00, bits, bits & 0x8000)
+    return np.where(np.abs(d) < 2.0**-14, bits & 0x8000, bits)
 
 
 def _pairs(q: np.ndarray) -> np.ndarray:
