@@ -28,8 +28,8 @@ def check_file(path: Path, *, std: str = "2.3", folders: Sequence[Path] = ()) ->
     from metal.portable.errors import SourceError
     from metal.portable.frontend import check
     from metal.portable.function import THREADGROUP_MEMORY
-    from metal.portable.parameters import MAX_THREADS
-    from metal.portable.translate import VERSIONS, lower
+    from metal.portable.lowered import MAX_THREADS, VERSIONS
+    from metal.portable.translate import lower
 
     def include(name: str, includer: str | None) -> tuple[str, str] | None:
         beside = [Path(includer).parent] if includer is not None else []

@@ -13,17 +13,15 @@ from functools import cache
 from typing import Any
 
 from . import cache as disk
-from . import frontend, opencl
+from . import opencl
 from .buffers import Buffer
 from .checked import chosen
-from .constants import spelled
 from .errors import error
 from .function import Function, Part
 from .library import INCLUDE
+from .lowered import VERSIONS, Constant, KernelInfo, Lowered, ThreadgroupArgument
 from .lowered import Buffer as BufferParameter
-from .lowered import Constant, KernelInfo, Lowered, ThreadgroupArgument
 from .recording import Recording
-from .translate import VERSIONS, lower
 
 MANY = 16  # kernels: a source with more is compiled function by function
 
@@ -124,12 +122,17 @@ class Kernel:
             raise error(f"Failed to find function '{name}'; this source has: {known}")
         if constants and not self._constants:
             raise error(f"'{name}' takes no function constants, {len(constants)} given")
-        values = spelled(self._constants, constants or {})
+        values = self._spelled(constants) if constants else {}
         if not self._many() and not values:
             return self._function(self._present(self._kernels[name], values), Part((), "", False))
         part = Part((name,), "; ".join(f"{n} = {v}" for n, v in values.items()), False, tuple(values.items()))
         self._program(part)
         return self._function(self._present(self._kernels[name], values), part)
+
+    def _spelled(self, constants: dict[int | str, Any]) -> dict[str, str]:
+        from .constants import spelled
+
+        return spelled(self._constants, constants)
 
     def _function(self, info: KernelInfo, part: Part) -> Function:
         return Function(self, info, part)
@@ -178,7 +181,9 @@ class Kernel:
     def _read(self) -> Lowered:
         """Translate and check the source. Raises SourceError."""
         if self._lowered is None:
-            lowered = lower(self._source, version=self._version)
+            from . import frontend, translate  # here, as wherever a program is made: most programs are made already
+
+            lowered = translate.lower(self._source, version=self._version)
             self._kernels, self._constants = lowered.kernels, lowered.constants
             frontend.check(lowered.only(_one_of_each(lowered.kernels)) if self._many() else lowered)
             self._lowered, self._refuses = lowered, bool(lowered.refused)
@@ -199,6 +204,8 @@ class Kernel:
 
     def _alone(self, whole: Lowered, part: Part) -> Lowered:
         """A function with what it needs of the source; with all of it, should what it needs be told wrong."""
+        from . import frontend
+
         for bare in (True, False):
             lowered = whole.only(part.names, dict(part.given), bare=bare)
             try:

@@ -12,7 +12,7 @@ from typing import Any
 
 from . import library
 from .errors import SourceError
-from .lowered import Lowered
+from .lowered import EPILOGUE, PROLOGUE, Lowered
 from .parameters import GRAPHICS, NO_GRAPHICS
 from .repair import conversions, wrap
 from .rules import Rules
@@ -28,8 +28,6 @@ _ARGUMENTS = [
 ]
 _PASSES = 20  # a conversion in an operand is seen only once those inside it are there
 _NOT_IN_A_KERNEL = "non-kernel function variable cannot be declared in local address space"
-PROLOGUE = "namespace metal {\n"
-EPILOGUE = "\n}\n"
 _WORDS = {"__global": "device", "__local": "threadgroup", "__constant": "constant", "__private": "thread"}
 
 # our own types, and Clang's long name for a vector

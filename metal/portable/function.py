@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 from .buffers import Buffer, argument, place
 from .errors import error
 from .grid import Launch, Shape, Three, extent, launches
-from .lowered import KernelInfo
+from .lowered import MAX_THREADS, KernelInfo
 from .opencl import Runtime
-from .parameters import MAX_THREADS
 
 THREADGROUP_MEMORY = 32768  # bytes, the limit of every Apple GPU that MSL 2.3 knows
 _NONE: list[int] = []  # no threadgroup arguments

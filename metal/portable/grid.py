@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from .errors import error
-from .parameters import SIMD_WIDTH
+from .lowered import SIMD_WIDTH
 
 Shape = int | Sequence[int]
 Three = tuple[int, int, int]

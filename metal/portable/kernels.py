@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from .constructors import Constructors
 from .hoist import hoist
 from .lexer import Cursor, Token, trimmed
-from .lowered import KernelInfo
-from .parameters import MAX_THREADS, SIMD_WIDTH, UnsupportedError
+from .lowered import MAX_THREADS, SIMD_WIDTH, KernelInfo
+from .parameters import UnsupportedError
 from .scopes import Namespaces
 from .templates import Arguments, parameter
 

@@ -7,11 +7,17 @@ import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from .errors import SourceMap
-from .needed import Declaration, declarations, needed
 
+if TYPE_CHECKING:
+    from .needed import Declaration
+
+VERSIONS = {"2.3": 203, "2.4": 204, "3.0": 300, "3.1": 301}
+PROLOGUE, EPILOGUE = "namespace metal {\n", "\n}\n"  # what a translated program stands between
 SIMD_WIDTH = 32
+MAX_THREADS = 1024  # of a threadgroup
 # where it starts and ends, in libclang's bytes, and what to write in front; the parentheses that it opens are closed behind
 Wrap = tuple[int, int, str]
 
@@ -184,6 +190,8 @@ class Lowered:
         own = [n for name in kernels for n in self._index.get(name, ())]
         shared = self._index.get(None, [])
         if bare:
+            from .needed import declarations, needed
+
             if self._declarations is None:
                 self._declarations = declarations((n, self._parts[n].text) for n in shared)
             words = frozenset(re.findall(r"[A-Za-z_]\w*", " ".join(self._parts[n].text for n in own)))

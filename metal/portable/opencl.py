@@ -16,8 +16,7 @@ from typing import Any
 
 from . import choice, library
 from .errors import SourceError, error
-from .frontend import EPILOGUE, PROLOGUE
-from .lowered import Lowered
+from .lowered import EPILOGUE, PROLOGUE, Lowered
 
 OPTIONS = ["-cl-std=CLC++2021", "-cl-single-precision-constant"]
 # Metal's fast math: reassociation, no NaN, no infinity. Not -cl-fast-relaxed-math, which would also take sin and cos (precise::

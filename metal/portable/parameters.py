@@ -11,7 +11,6 @@ from .lexer import Cursor, Token, tokenize
 from .lowered import SIMD_WIDTH, Buffer, KernelInfo, Lowered, ThreadgroupArgument
 from .names import aliases, enumerators, source
 
-MAX_THREADS = 1024
 MAX_BUFFERS = 31
 
 # attribute → (components it may have, expression for component n)

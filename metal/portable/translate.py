@@ -28,7 +28,6 @@ from .preprocess import Include, Preprocessor
 from .scopes import Namespaces, from_outside
 from .strict import refuse
 
-VERSIONS = {"2.3": 203, "2.4": 204, "3.0": 300, "3.1": 301}
 DEFAULT_VERSION = 203  # what metalcompute compiles as
 # names that are free in Metal and keywords of C++ for OpenCL
 _TAKEN = {"local", "global", "generic", "pipe", "read_only", "write_only", "read_write", "event_t", "queue_t", "reserve_id_t"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .kernels import Function, Kernels
 from .lexer import Cursor
-from .lowered import KernelInfo
-from .parameters import MAX_THREADS, UnsupportedError
+from .lowered import MAX_THREADS, KernelInfo
+from .parameters import UnsupportedError
 from .templates import Arguments, parameter
 
 

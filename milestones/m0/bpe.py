@@ -56,7 +56,7 @@ class Bpe:
 
 
 class Known:
-    """The tokens that a text may merge into: neither empty nor special, of equals the first. Specials are found before, as text."""
+    """The tokens that a text may merge into: not empty, of equals the first, not special (those are found before, as text)."""
 
     def __init__(self, tokens: Packed, special: Iterable[int]):
         able = tokens.lengths > 0

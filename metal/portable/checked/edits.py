@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from clang.cindex import Cursor
 
-from ..frontend import PROLOGUE
-from ..lowered import Lowered
+from ..lowered import PROLOGUE, Lowered
 
 
 @dataclass
