@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
 from metal.health import spec_gpu
+from milestones.errors import UserError
 from milestones.m1.hf_model import HfModel
 from milestones.m1.model_file import open_model
 from milestones.m1.test_hf_model import write
@@ -68,3 +70,25 @@ def test_the_default_model_as_a_folder_says_what_it_says_as_a_gguf_file(tmp_path
     command = [str(Path(sys.executable).parent / "firstlight"), "generate", "The capital of France is", "--max-tokens", "2"]
     done = subprocess.run([*command, "--model", str(tmp_path)], capture_output=True, timeout=120)
     assert (done.returncode, done.stdout, done.stderr) == (0, b" Paris.\n", b"")
+
+
+def test_a_tiny_random_mistral_equals_transformers(tmp_path):
+    """A Llama by another name, as long as it has no sliding window: that is named, left out or not."""
+    torch.manual_seed(6)
+    sizes = {"vocab_size": 131, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config = MistralConfig(**sizes, num_key_value_heads=2, head_dim=16, max_position_embeddings=128, sliding_window=None)
+    oracle = MistralForCausalLM(config).float().eval()
+    oracle.save_pretrained(tmp_path)
+    gpu = spec_gpu(256, checks="off")
+    weights = Weights(gpu, open_model(tmp_path))
+    weights.check()
+    ids = [3, 130, 7, 7, 64, 0, 99]
+    assert first_divergence(checkpoints_of(Model(gpu, weights), ids), checkpoints_of_oracle(oracle, ids)) is None
+    settings = json.loads((tmp_path / "config.json").read_text())
+    for window, words in ((64, "sliding_window is 64, a feature that is not supported"), ("", "sliding_window is missing")):
+        changed = (
+            {**settings, "sliding_window": window} if window else {k: v for k, v in settings.items() if k != "sliding_window"}
+        )
+        (tmp_path / "config.json").write_text(json.dumps(changed))
+        with pytest.raises(UserError, match=words):
+            open_model(tmp_path).config()

@@ -52,10 +52,13 @@ class HfModel(HfFolder):
         """The sizes. Raises UserError naming the key that is missing, impossible, or asks for what is not built."""
         read = Keys(self.path / "config.json", self.settings)
         kind = self.settings.get("model_type")
-        if kind != "llama":
-            read.refuse(
-                f"its model_type is {quoted(kind)}; only llama is supported" if kind else "the key model_type is missing"
-            )
+        if kind not in ("llama", "mistral"):
+            problem = f"its model_type is {quoted(kind)}; only llama and mistral are supported"
+            read.refuse(problem if kind else "the key model_type is missing")
+        if kind == "mistral":  # a Llama, where it has no sliding window; left out, these have other values than a Llama's
+            for key in ("sliding_window", "num_key_value_heads"):
+                if key not in self.settings:
+                    read.refuse(f"the key {key} is missing")
         rope = self._refuse_unbuilt(read)
         width, heads = read.count("hidden_size"), read.count("num_attention_heads")
         if self.settings.get("head_dim") is None and width % heads:
