@@ -29,7 +29,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 _EARLY = Path(__file__).parent / "tests"
 
-pytest_plugins = ["tests.plugin.seam", "tests.plugin.report", "tests.plugin.results"]
+pytest_plugins = ["tests.plugin.seam", "tests.plugin.report", "tests.plugin.results", "tests.plugin.speed"]
 
 
 def examples(number: int, **others: Any) -> settings:

@@ -15,6 +15,7 @@ from milestones.course import commands, teacher
 from milestones.endings import end
 from milestones.errors import UserError
 from milestones.options import CACHE_TYPE, DTYPES, MODEL, QUIET, SPECIAL, sampling
+from milestones.speed import commands as speed
 from milestones.terminal import Progress, check_interrupt, errors_are_seen, read_stdin, read_text, tables, write
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def generate(
     The completion alone goes to standard output, as it is made.
     """
     if workbook:
+        from metal.timed import TimedGpu
         from milestones.course import reward
 
         mine, left_out = reward.take()  # before the engine is imported
@@ -59,9 +61,9 @@ def generate(
     prompt = read_stdin().removesuffix("\n") if prompt == "-" else prompt
     if not prompt:
         raise UserError("the prompt is empty: give at least one character")
-    path = _model(model, quiet)  # before our own progress bar: fetching has one
+    path = model_path(model, quiet)  # before our own progress bar: fetching has one
     with Progress(quiet) as progress:
-        gpu = reward.timed(progress) if workbook else None
+        gpu = TimedGpu.telling(progress) if workbook else None
         engine = Engine(path, gpu=gpu, progress=progress)
         options: dict[str, Any] = {"stop": stop, "settings": settings, "cached": cached, "special": special}
         options["cache_dtype"] = DTYPES[cache_type]
@@ -105,7 +107,7 @@ def tokenize(text: str, ids_only: bool, as_json: bool, special: bool, model: Pat
     if ids_only and as_json:
         raise UserError("--ids and --json exclude each other: give one of them")
     text = read_stdin() if text == "-" else text
-    tokenizer = Tokenizer(Gpu(), open_model(_model(model)).vocabulary())
+    tokenizer = Tokenizer(Gpu(), open_model(model_path(model)).vocabulary())
     ids = tokenizer.encode(text, special=special)
     if ids_only:
         write(" ".join(map(str, ids)) + "\n")
@@ -130,7 +132,7 @@ def inspect(model: Path | None) -> None:
     from milestones.m5.weights import LOADED
 
     with tables() as console:
-        show(_model(model), console, LOADED)
+        show(model_path(model), console, LOADED)
 
 
 @cli.command(short_help="Make a model smaller (m5).")
@@ -171,7 +173,7 @@ def perplexity(model: Path | None, against: Path | None, source: Path | None, wi
     from milestones.m5.perplexity import lines, measure, prose
 
     text = prose() if source is None else read_stdin() if str(source) == "-" else read_text(source)
-    path = _model(model, quiet)
+    path = model_path(model, quiet)
     with Progress(quiet) as progress:
         cost = measure(path, text, against=against, window=window, progress=progress)
     write(json.dumps(asdict(cost)) + "\n" if as_json else lines(cost))
@@ -227,7 +229,7 @@ def chat(system: str | None, max_tokens: int, cache_type: str, quiet: bool, mode
     from milestones.m7.terminal_chat import talk
 
     settings = _settings(**sampling)
-    path = _model(model, quiet)
+    path = model_path(model, quiet)
     with Progress(quiet) as progress:
         conversation = Chat(Engine(path, progress=progress), settings=settings, system=system, cache_dtype=DTYPES[cache_type])
     talk(conversation, max_tokens, quiet)
@@ -288,8 +290,8 @@ def check(files: tuple[Path, ...], std: str, folders: tuple[Path, ...], as_json:
     sys.exit(1 if wrong else 0)
 
 
-for course in (*commands.COMMANDS, *teacher.COMMANDS):
-    cli.add_command(course)
+for more in (*commands.COMMANDS, *teacher.COMMANDS, *speed.COMMANDS):
+    cli.add_command(more)
 
 
 @cli.command(short_help="Get the default model.")
@@ -311,7 +313,7 @@ def _settings(seed: int | None = None, **others: Any) -> Settings:
     return Settings(seed=secrets.randbits(32) if seed is None else seed, **others)
 
 
-def _model(given: Path | None, quiet: bool = False) -> Path:
+def model_path(given: Path | None, quiet: bool = False) -> Path:
     """The model file to use: the one given, or the default one, fetched on first use."""
     from milestones.m1.fetch import cached_model, fetch
 
@@ -323,7 +325,7 @@ def _prepare(prompt: str, special: bool, model: Path | None) -> tuple[Any, list[
     from milestones.m7.engine import Engine
 
     prompt = read_stdin().removesuffix("\n") if prompt == "-" else prompt
-    path = _model(model)
+    path = model_path(model)
     with Progress(quiet=False) as progress:
         engine = Engine(path, progress=progress)
     ids = engine.encode(prompt, special=special)

@@ -2,35 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections import defaultdict
-from collections.abc import Callable
-from typing import Any
-
 from metal import source
-from metal.tensor import Gpu
 from milestones.course import python_files, results, workbook
 from milestones.course.exercises import Op, ops
 from milestones.errors import UserError
-
-
-class TimedGpu(Gpu):
-    """Waits for every run, and adds up how long each kernel file's took. Slower than a Gpu that queues."""
-
-    def __init__(self, **options: Any):
-        super().__init__(**options)
-        self.seconds: dict[str, float] = defaultdict(float)  # by "m2/rms_norm"
-
-    def run(self, function: Any, threads: int, *arguments: Any) -> None:
-        began = time.perf_counter()
-        super().run(function, threads, *arguments)
-        self.sync()
-        self.seconds[self.named(function)] += time.perf_counter() - began
-
-
-def timed(progress: Callable[[str, int, int], None]) -> TimedGpu:
-    """A TimedGpu that tells of kernels being compiled, as the engine's own does."""
-    return TimedGpu(compiling=lambda done: progress("preparing kernels", done, 0), waiting=lambda: progress("", 0, 0))
 
 
 def take() -> tuple[list[Op], list[tuple[Op, str]]]:

@@ -1,0 +1,224 @@
+"""The loop end to end by context length: prefill up to a frontier, decode from there; ours, and others beside it in one run."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from metal import health
+from milestones.errors import UserError
+from milestones.m7.engine import Engine, Progress
+from milestones.m7.loop import Loop
+
+ROUNDS = 3
+THREADS = os.cpu_count() or 1
+TEXT = "The history of the city begins with a river, a bridge and a market square where people met. "
+
+
+@dataclass(frozen=True)
+class Row:
+    """One engine at one frontier. Rates in tokens a second, medians.
+
+    `prefill`: of the tokens from the frontier before to this one. `spread`: (largest - least) / median of the decode rates.
+    `bytes_read` by a decode step: weights and cache, where known.
+    """
+
+    engine: str
+    context: int
+    prefill: float
+    decode: float
+    spread: float
+    cache_bytes: int
+    bytes_read: int
+
+
+class Runner(Protocol):
+    """An engine that is measured: it holds tokens, takes more in, and goes back."""
+
+    name: str
+
+    def feed(self, ids: Sequence[int]) -> int:
+        """Take in tokens after those held; returns the likeliest next one. Waits until it is known."""
+
+    def rewind(self, length: int) -> None:
+        """Forget every token from `length` on."""
+
+    def sizes(self, length: int) -> tuple[int, int]:
+        """(bytes of the cache that `length` tokens use, bytes of weights a decode step reads); 0 where that is not known."""
+
+
+class Ours:
+    """Firstlight on its device."""
+
+    def __init__(self, engine: Engine, capacity: int):
+        self.name = "firstlight"
+        self._loop = Loop(engine.gpu, engine.model, capacity=capacity)
+        self._weights = sum(info.nbytes for info in engine.file.tensors.values())
+
+    def feed(self, ids: Sequence[int]) -> int:
+        return self._loop.prefill(ids).id
+
+    def rewind(self, length: int) -> None:
+        self._loop.rewind(length)
+
+    def sizes(self, length: int) -> tuple[int, int]:
+        cache = self._loop.cache
+        assert cache is not None
+        return cache.nbytes * length // cache.capacity, self._weights
+
+
+class LlamaCpp:
+    """llama.cpp through llama-cpp-python, on as many threads as the machine has processors."""
+
+    def __init__(self, path: Path, capacity: int):
+        from llama_cpp import Llama
+
+        self.name = f"llama.cpp ({metadata.version('llama-cpp-python')})"
+        self._llama = Llama(str(path), n_ctx=capacity, n_threads=THREADS, n_threads_batch=THREADS, verbose=False)
+
+    def feed(self, ids: Sequence[int]) -> int:
+        self._llama.eval(list(ids))
+        return int(np.argmax(self._llama.scores[self._llama.n_tokens - 1]))
+
+    def rewind(self, length: int) -> None:
+        self._llama.n_tokens = length
+
+    def sizes(self, length: int) -> tuple[int, int]:
+        return 0, 0
+
+
+class Transformers:
+    """transformers in float32, on as many threads as the machine has processors."""
+
+    def __init__(self, path: Path):
+        import torch
+        from transformers import AutoModelForCausalLM, DynamicCache
+
+        torch.set_num_threads(THREADS)
+        file = {"gguf_file": path.name} if path.is_file() else {}
+        folder = path.parent if path.is_file() else path
+        self.name = f"transformers float32 ({metadata.version('transformers')})"
+        self._torch = torch
+        self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **file).eval()
+        self._past = DynamicCache()
+
+    def feed(self, ids: Sequence[int]) -> int:
+        with self._torch.no_grad():
+            out = self._model(self._torch.tensor([list(ids)]), past_key_values=self._past, use_cache=True, logits_to_keep=1)
+        return int(out.logits[0, -1].argmax())
+
+    def rewind(self, length: int) -> None:
+        self._past.crop(length)
+
+    def sizes(self, length: int) -> tuple[int, int]:
+        return 0, 0
+
+
+OTHERS: dict[str, tuple[str, Callable[[Path, int], Runner]]] = {
+    "llama.cpp": ("llama_cpp", LlamaCpp),
+    "transformers": ("transformers", lambda path, capacity: Transformers(path)),
+}
+
+
+def others(names: Sequence[str], path: Path, capacity: int) -> Iterator[Runner | str]:
+    """Each other engine by name, or why it is not run here."""
+    for name in names:
+        package, make = OTHERS[name]
+        try:
+            yield make(path, capacity)
+        except ImportError:
+            yield f"{name}: not run here: the package {package} is not installed"
+        except (OSError, ValueError, RuntimeError) as problem:
+            yield f"{name}: not run here: {str(problem).splitlines()[0] if str(problem) else type(problem).__name__}"
+
+
+def run(runners: Sequence[Runner], ids: Sequence[int], contexts: Sequence[int], new: int, progress: Progress) -> list[Row]:
+    """Measure each at each frontier, by turns, so that what disturbs the machine disturbs all. `ids`: a prompt long enough."""
+    rows: list[Row] = []
+    for runner in runners:  # warm: kernels compiled, memory touched
+        following = runner.feed(ids[: min(32, contexts[0])])
+        runner.feed([following])
+        runner.rewind(0)
+    before = 0
+    for at, context in enumerate(contexts):
+        for runner in runners:
+            progress("measuring", at * len(runners) + runners.index(runner), len(contexts) * len(runners))
+            began = time.perf_counter()
+            first = runner.feed(ids[before:context])
+            prefill = (context - before) / (time.perf_counter() - began)
+            rates = []
+            for _ in range(ROUNDS):
+                following, began = first, time.perf_counter()
+                for _ in range(new):
+                    following = runner.feed([following])
+                rates.append(new / (time.perf_counter() - began))
+                runner.rewind(context)
+            cache, weights = runner.sizes(context)
+            decode = statistics.median(rates)
+            rows.append(Row(runner.name, context, prefill, decode, (max(rates) - min(rates)) / decode, cache, cache + weights))
+        before = context
+    return rows
+
+
+def prompt(engine: Engine, tokens: int) -> list[int]:
+    """A text of so many tokens."""
+    ids = engine.encode(TEXT)
+    return (ids * (tokens // len(ids) + 1))[:tokens]
+
+
+def contexts_of(text: str, limit: int, new: int) -> list[int]:
+    """The frontiers that "128,512" names, in order. UserError for what is none, or does not fit into `limit` tokens."""
+    try:
+        found = sorted({int(word) for word in text.split(",")})
+    except ValueError:
+        raise UserError(f"--contexts are whole numbers with commas between, as 128,512, got {text!r}") from None
+    if found[0] < 1 or found[-1] + new > limit:
+        raise UserError(f"--contexts must lie in 1 to {limit - new} (the model's context less {new} new tokens), got {text}")
+    return found
+
+
+def bandwidth(size: int = 1 << 28) -> float:
+    """Bytes a second that all processors together read from memory, the best of several tries."""
+    data = np.ones(size // 8, np.int64)
+    parts = np.array_split(data, THREADS)
+    best = 0.0
+    with ThreadPoolExecutor(THREADS) as pool:
+        for _ in range(5):
+            began = time.perf_counter()
+            list(pool.map(np.max, parts))
+            best = max(best, size / (time.perf_counter() - began))
+    return best
+
+
+def machine() -> dict[str, Any]:
+    """What a figure was measured on."""
+    return {
+        "device": health.device_name(),
+        "processors": THREADS,
+        "machine": platform.machine(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        **health.packages(),
+    }
+
+
+def as_csv(rows: Sequence[Row], about: dict[str, Any]) -> str:
+    """A line a row; the machine stands in the lines before, behind #."""
+    out = io.StringIO()
+    out.writelines(f"# {key}: {value}\n" for key, value in about.items())
+    writer = csv.DictWriter(out, [*Row.__dataclass_fields__], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: f"{v:.4g}" if isinstance(v, float) else v for k, v in asdict(row).items()} for row in rows)
+    return out.getvalue()

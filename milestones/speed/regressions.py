@@ -1,0 +1,145 @@
+"""Has a kernel become slower? Compares pytest-benchmark's JSON files of runs, by ratios only.
+
+    pytest milestones tests --benchmark-only --benchmark-json=new.json
+    python -m milestones.speed.regressions new.json before/*.json [--summary FILE.md] [--plot FILE.svg]
+
+A benchmark's figure is its median divided by that of its group's baseline in the same run: machines differ, and the same one is
+now slow, now fast. The runs before, oldest first, say what is normal and how much it varies. Exit status 1 if something became
+slower by more than that.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from milestones.errors import UserError
+from milestones.speed import chart
+
+ENOUGH = 3  # runs before this one, without which nothing is called slower
+LEAST = 0.25  # a margin is never smaller: few runs may agree by chance, and memory lies elsewhere in each process
+SPREADS = 4.0  # how many typical deviations a margin is; of the logarithm of a ratio
+BASELINE = "baseline"  # extra_info["role"] of the benchmark that its group is divided by
+
+
+def ratios(document: dict[str, Any]) -> dict[str, float]:
+    """name → median ÷ the median of its group's baseline, for every benchmark of a JSON document that has one.
+
+    Raises UserError if the document is none of pytest-benchmark's.
+    """
+    try:
+        found = [(b["fullname"], b["group"], b["stats"]["median"], b["extra_info"].get("role")) for b in document["benchmarks"]]
+    except (KeyError, TypeError, AttributeError):
+        raise UserError("this is not what pytest --benchmark-json writes") from None
+    bases = {group: median for _, group, median, role in found if role == BASELINE}
+    return {name: median / bases[group] for name, group, median, role in found if role != BASELINE and group in bases}
+
+
+@dataclass(frozen=True)
+class Change:
+    """A benchmark's ratio now, the median of those before (None if there are too few), and how much more is still normal."""
+
+    name: str
+    now: float
+    before: float | None
+    margin: float
+
+    @property
+    def factor(self) -> float:
+        """How many times as long as before."""
+        return self.now / self.before if self.before else 1.0
+
+    @property
+    def slower(self) -> bool:
+        """Whether it is more than the runs before can explain."""
+        return self.before is not None and self.factor > 1 + self.margin
+
+    @property
+    def faster(self) -> bool:
+        return self.before is not None and self.factor < 1 / (1 + self.margin)
+
+    @property
+    def arrow(self) -> str:
+        return "▲ slower" if self.slower else "▼ faster" if self.faster else "–" if self.before else "new"
+
+
+def changes(now: dict[str, float], before: Sequence[dict[str, float]]) -> list[Change]:
+    """Each benchmark of now beside its own past. The margin is learnt from how the runs before differ from each other."""
+    made = []
+    for name, ratio in sorted(now.items()):
+        past = [found[name] for found in before if name in found]
+        if len(past) < ENOUGH:
+            made.append(Change(name, ratio, None, LEAST))
+            continue
+        middle = statistics.median(past)
+        # the median deviation of logarithms: one bad run among those before must not widen it; 1.48 makes it comparable
+        # with a standard deviation, and few runs say little: (1 + 2 / n) allows for it
+        typical = 1.48 * statistics.median(abs(math.log(value / middle)) for value in past) * (1 + 2 / len(past))
+        made.append(Change(name, ratio, middle, max(LEAST, math.expm1(SPREADS * typical))))
+    return made
+
+
+def summary(found: Sequence[Change]) -> str:
+    """A table in Markdown, the worst first."""
+    lines = ["| benchmark | ÷ baseline | before | change | margin | |", "|---|---:|---:|---:|---:|---|"]
+    for change in sorted(found, key=lambda change: -change.factor):
+        before = f"{change.before:.3f}" if change.before else ""
+        moved = f"{change.factor - 1:+.0%}" if change.before else ""
+        name = change.name.replace("|", "\\|")
+        lines.append(f"| {name} | {change.now:.3f} | {before} | {moved} | ±{change.margin:.0%} | {change.arrow} |")
+    return "\n".join(lines) + "\n"
+
+
+def _read(path: Path) -> dict[str, float]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise UserError(f"{str(path)!r} cannot be read ({problem.strerror})") from None
+    except ValueError:
+        raise UserError(f"{str(path)!r} is no JSON file") from None
+    try:
+        return ratios(document)
+    except UserError as problem:
+        raise UserError(f"{str(path)!r}: {problem}") from None
+
+
+@click.command(help=__doc__)
+@click.argument("now", type=click.Path(path_type=Path))
+@click.argument("before", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--summary", "table", type=click.Path(path_type=Path), help="Write the table there (Markdown).")
+@click.option("--plot", type=click.Path(path_type=Path), help="Write a picture of every ratio's history there (SVG).")
+def main(now: Path, before: tuple[Path, ...], table: Path | None, plot: Path | None) -> None:
+    try:
+        past, current = [_read(path) for path in before], _read(now)
+        if not current:
+            raise UserError(f"{str(now)!r} has no benchmark with a baseline")
+    except UserError as problem:
+        click.echo(f"regressions: {problem}", err=True)
+        sys.exit(2)
+    found = changes(current, past)
+    text = summary(found)
+    click.echo(text, nl=False)
+    if table is not None:
+        table.write_text(text, encoding="utf-8")
+    if plot is not None:
+        runs = [*past, current]
+        history = {name: [(n + 1.0, run[name]) for n, run in enumerate(runs) if name in run] for name in sorted(current)}
+        shown = {name.rpartition("::")[2]: points for name, points in history.items()}
+        plot.write_text(chart.lines(shown, "run", "time ÷ baseline's"), encoding="utf-8")
+    slower = [change for change in found if change.slower]
+    for change in slower:
+        words = f"{change.factor:.2f} times as long as before, beside its baseline; up to {1 + change.margin:.2f} is normal"
+        click.echo(f"slower: {change.name}: {words}", err=True)
+    sys.exit(1 if slower else 0)
+
+
+if __name__ == "__main__":
+    main()
