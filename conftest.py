@@ -136,7 +136,8 @@ def pytest_collection_modifyitems(config, items) -> None:
     """A benchmark is never a timed test: bench_*.py runs only with --benchmark-only. --widths leaves other widths out."""
     items.sort(key=lambda item: _EARLY not in item.path.parents)  # what takes long is not left for the end
     widths = config.getoption("widths")
-    benches = [] if config.getoption("benchmark_only", False) else [i for i in items if i.path.name.startswith("bench_")]
+    timing = config.getoption("benchmark_only", False)
+    benches = [i for i in items if i.path.name.startswith("bench_") != timing]
     others = [i for i in items if hasattr(i, "callspec") and i.callspec.params.get("gpu", widths[0]) not in widths]
     left_out = set(benches + others)
     if left_out:

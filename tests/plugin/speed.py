@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
+from metal import health
+from metal.tensor import Gpu, Tensor, poison
 from milestones.speed.frontiers import bandwidth
-
-_seen: list[Any] = []
 
 
 @pytest.fixture
@@ -55,6 +56,46 @@ def speed(benchmark: Any) -> Callable[..., None]:
         proved()
 
     return timed
+
+
+@pytest.fixture
+def versus(speed: Callable[..., None]) -> Callable[..., None]:
+    """A float kernel, or the same in PyTorch: `versus(role, group, kernel, out, pytorch, arrays, …)`.
+
+    `kernel()` queues a run that writes the tensor `out`; `pytorch(*arrays)` takes NumPy's arrays as torch tensors. The role
+    "pytorch" times the latter, any other the kernel, whose result must be PyTorch's within `rtol` and `atol`, both times.
+    """
+    import torch
+
+    def timed(
+        role: str, group: str, kernel: Callable[[], object], out: Tensor, pytorch: Callable[..., Any],
+        arrays: Sequence[np.ndarray], *, gpu: Gpu, rtol: float = 1e-4, atol: float = 1e-5, **figures: float,
+    ) -> None:  # fmt: skip
+        inputs = [torch.from_numpy(array) for array in arrays]
+        expected = pytorch(*inputs).numpy()
+
+        def run() -> None:
+            kernel()
+            gpu.sync()
+
+        def check() -> None:
+            np.testing.assert_allclose(out.numpy(), expected.reshape(out.shape), rtol, atol)
+
+        if role == "pytorch":
+            speed(group, role, lambda: pytorch(*inputs), **figures)
+        else:
+            speed(group, role, run, check=check, fresh=lambda: poison(out), **figures)
+
+    return timed
+
+
+@pytest.fixture(scope="session")
+def bench_gpu() -> Gpu:
+    """The device as the engine uses it: unchecked, at the width that it takes itself."""
+    reason = health.missing_device()
+    if reason:
+        pytest.skip(f"not run here: {reason}")
+    return Gpu()
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
