@@ -46,7 +46,7 @@ def bench(
     path = model_path(model, quiet)
 
     with Progress(quiet) as progress:
-        engine = Engine(path, progress=progress, kernels="naive" if naive else None)
+        engine = Engine(path, progress=progress, kernels="naive" if naive else "fast")
         chosen = frontiers.contexts_of(contexts, engine.model.config.context, new)
         capacity = chosen[-1] + new
         runners: list[frontiers.Runner] = [frontiers.Ours(engine, capacity)]
@@ -115,7 +115,7 @@ def profile(prompt: str, svg: Path | None, as_json: bool, naive: bool, quiet: bo
     prompt = read_stdin().removesuffix("\n") if prompt == "-" else prompt
     path = model_path(model, quiet)
     with Progress(quiet) as progress:
-        found = measure(path, prompt, progress, kernels="naive" if naive else None)
+        found = measure(path, prompt, progress, kernels="naive" if naive else "fast")
     frame = found.frame()
     if svg is not None:
         svg.write_text(flame.svg(frame), encoding="utf-8")

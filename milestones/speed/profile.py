@@ -75,7 +75,7 @@ def cycle(names: Sequence[str], times: int) -> tuple[int, int]:
     return 0, 0
 
 
-def measure(path: Path, prompt: str | bytes, progress: Progress, *, kernels: str | None = None) -> Profile:
+def measure(path: Path, prompt: str | bytes, progress: Progress, *, kernels: str = "fast") -> Profile:
     """Profile decode steps after a prompt. Raises UserError like the engine."""
     gpu = TimedGpu.telling(progress)
     gpu.timing = False
