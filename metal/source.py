@@ -16,6 +16,7 @@ import metal
 
 ROOT = Path(__file__).resolve().parent.parent
 SOLUTION = ROOT / "milestones"
+LARGEST = 1 << 20  # bytes of a kernel file
 _INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"\s*$')
 _MILESTONE = re.compile(r"m\d$")
 _KERNEL = re.compile(r"^\s*(?:template\s*<[^;{]*>\s*)?kernel\b")
@@ -71,6 +72,8 @@ def _expand(path: Path, label: str, width: int | None, above: tuple[Path, ...]) 
         raise ValueError(f"{label}: #include goes round in a circle: {' → '.join(p.name for p in (*above, path))}")
     shown = label if path.is_relative_to(SOLUTION) else f"workbook/{label}"
     out = [f'#line 1 "{shown}"']
+    if path.stat().st_size > LARGEST:
+        raise metal.error(f"{shown} is larger than {LARGEST >> 20} MB: it is no file that somebody has written")
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as problem:

@@ -28,13 +28,18 @@ def write(text: str) -> None:
 
 @contextmanager
 def writing() -> Iterator[None]:
-    """Whatever writes to standard output: a reader that has enough ends the program, a full disk is one line."""
+    """Whatever writes to standard output: a reader that has enough ends the program, a full disk is one line.
+
+    So is a file of any kind that cannot be read or written, and that nobody has said more of.
+    """
     try:
         yield
     except BrokenPipeError:  # `firstlight generate … | head`: the reader has what it wanted
         _discard_output()
         sys.exit(0)
     except OSError as problem:
+        if problem.filename is not None:  # another file, then, that someone has not looked after
+            raise UserError(f"{os.fsdecode(problem.filename)} cannot be used: {problem.strerror}") from None
         _discard_output()
         raise UserError(f"the output cannot be written: {problem.strerror}") from None
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import metal
+from metal import source
 from metal.source import SOLUTION
 from milestones.course import exercises, results, workbook
 from tests.command import firstlight, refused
@@ -185,6 +187,43 @@ def test_results_that_are_no_results_are_none(home):
     workbook.start("m2")
     (home / ".results.json").write_text('{"m2/add": 3')
     assert "0 of 6" in said("progress")
+    add = exercises.op("m2", "add")
+    shutil.copy(SOLUTION / "m2" / "add.metal", workbook.path_of(add))
+    proved(add)
+    assert results.load()
+    for old, new in (('"passed": 7', '"passed": "7"'), ('"first_failure": ""', '"first_failure": [1]')):
+        text = (home / ".results.json").read_text()
+        (home / ".results.json").write_text(text.replace(old, new))
+        assert new in (home / ".results.json").read_text() and results.load() == {} and results.state(add) == "untested"
+        (home / ".results.json").write_text(text)
+
+
+def test_what_is_no_workbook_is_named_with_its_path(tmp_path, home):
+    """Not "the output cannot be written": it is the workbook that cannot."""
+    home.write_text("a file")
+    refused(firstlight("start", "m2"), f"{home / 'm2'} cannot be used: Not a directory")
+    home.unlink()
+    home.mkdir()
+    (home / "m2").write_text("a file")
+    refused(firstlight("start", "m2"), f"{home / 'm2'} cannot be used: File exists")
+
+
+def test_what_nobody_has_written_is_not_read_as_a_kernel(home):
+    workbook.start("m2")
+    add, path = exercises.op("m2", "add"), workbook.path_of(exercises.op("m2", "add"))
+    with path.open("wb") as out:
+        out.truncate(1 << 32)  # no disk is used
+    refused(firstlight("solution", "m2", "add", "--spoil"), "add.metal is larger than 1 MB")
+    source.use(lambda milestone, file: True)
+    try:
+        with pytest.raises(metal.error, match="workbook/m2/add.metal is larger than 1 MB"):
+            source.read("m2", "add")
+    finally:
+        source.use(None)
+    assert not workbook.untouched(add) and workbook.absent("m2") == []
+    path.unlink()
+    path.mkdir()
+    assert workbook.absent("m2") == ["m2/add.metal"], "a folder is no file"
 
 
 def test_a_hint_in_three_steps(home):

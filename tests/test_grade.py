@@ -175,6 +175,7 @@ def test_our_own_python_exercises_keep_the_rules(op, name):
         "import numpy\nx = numpy.zeros(3)\ny = numpy.linalg.norm(x) + numpy.random.default_rng(1).normal()\n",
         "class A:\n    def __init__(self):\n        super().__init__()\n    def __len__(self):\n        return 1\n",
         "def load(self): return self.load\n",
+        "def kind(self): return type(self)(1) if __name__ == '__main__' else type(self)\n",
         "this is no Python: its spec says so",
     ],
 )
@@ -217,6 +218,14 @@ def test_plain_code_is_allowed(text):
         ("import numpy as np\nnp.zeros(3).tofile('x')", "tofile"),
         ("from metal.tensor import Tensor\nTensor.numpy = None", "a change of Tensor.numpy"),
         ("class Yes(int):\n    def __eq__(self, other): return True", "__eq__"),
+        ("Yes = type('Yes', (int,), {'__eq' + '__': lambda self, other: True})", "type()"),
+        ("make = type\nYes = make('Yes', (int,), {})", "type()"),
+        ("d = {'__eq__': lambda self, other: True}", "'__eq__'"),
+        ("import dataclasses\nYes = dataclasses.make_dataclass('Yes', [], namespace={})", "make_dataclass"),
+        ("from abc import ABCMeta\nYes = ABCMeta('Yes', (int,), {})", "ABCMeta"),
+        ("from functools import update_wrapper\nupdate_wrapper(print, print, ['numpy'])", "update_wrapper"),
+        ("from metal.portable.cache import write\nwrite('x', {}, b'')", "from metal.portable.cache import write"),
+        ("from milestones.m7.template_process import render", "from milestones.m7.template_process"),
         ("class Yes(int):\n    __eq__ = lambda self, other: True", "__eq__"),
     ],
 )

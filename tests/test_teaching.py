@@ -139,6 +139,7 @@ def pytest_(tmp_path: Path, *arguments: str) -> str:
 def test_the_header_says_whose_files_are_tested_on_what(tmp_path):
     out = pytest_(tmp_path, "--collect-only")
     assert f"testing: YOUR files of m2 in {tmp_path}" in out
+    assert "no file of yours is there, so ours is tested: m2/" in out and "m2/matmul.metal" in out and "m2/add.metal" not in out
     for words in ("device: portable Metal device", "runtime: pyopencl", "Python 3.", "seed: another at every run", "profile: "):
         assert words in out
     out = pytest_(tmp_path, "--collect-only", "--solution", "--hypothesis-seed=5")

@@ -19,6 +19,8 @@ _OPENCL = re.compile(
     r"|(u?char|u?short|u?int|u?long|half|float)(8|16)"
     r"|CLK_\w+|addrspace_cast|atom_\w+|atomic_(add|sub|inc|dec|xchg|cmpxchg|min|max|and|or|xor|init|work_item_fence|flag_\w+)"
 )
+# The compiler's own: machine code, and what ends the process that runs it
+_COMPILERS = re.compile(r"__asm(__)?|__(builtin|sync|atomic|c11|opencl|clang)_\w+")
 _FUNCTION = re.compile(r"get_|work_|sub_|intel_|native_|vload|vstore|convert_|atom")
 _LEFT_OUT = {
     **{f"double{n}": "'double' is not supported in Metal" for n in ("", "2", "3", "4")},
@@ -63,6 +65,8 @@ def refuse(tokens: list[Token], where: SourceMap, version: int) -> None:
         text, offset = c.text(i), tokens[i].start
         if text in _LEFT_OUT and not (text == "delete" and c.text(c.before(i)) == "="):
             found.append((offset, _LEFT_OUT[text]))
+        elif _COMPILERS.fullmatch(text):
+            found.append((offset, f"'{text}' is not supported in Metal"))
         elif text == "std" and (
             c.text(c.after(i)) == "::" or (c.text(c.before(i)) == "namespace" and c.text(c.after(i)) == ";")
         ):

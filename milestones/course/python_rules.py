@@ -6,6 +6,7 @@ It is read, not run. This is a fence against verdicts that are faked in a line o
 from __future__ import annotations
 
 import ast
+import re
 from types import ModuleType
 
 import numpy
@@ -29,6 +30,8 @@ NAMES = {"exec", "eval", "compile", "open", "globals", "locals", "vars", "getatt
 NAMES |= {"exit", "quit", "help"}
 ATTRIBUTES = {"gi_frame", "cr_frame", "ag_frame", "tb_frame", "f_back", "f_globals", "f_locals", "f_builtins", "get_type_hints"}
 ATTRIBUTES |= {"ForwardRef", "tofile", "dump", "ctypes"}
+# what makes a class, or sets attributes, from words and values that a reader does not see
+ATTRIBUTES |= {"make_dataclass", "update_wrapper", "wraps", "ABCMeta", "EnumMeta", "EnumType"}
 FILES = {"fromfile", "memmap", "load", "save", "savez", "savez_compressed", "loadtxt", "savetxt", "genfromtxt", "fromregex"}
 METHODS = {"init", "len", "iter", "next", "enter", "exit", "call", "repr", "str", "post_init", "contains", "getitem", "bool"}
 _METHODS = {f"__{name}__" for name in METHODS}  # not __eq__: what equals everything passes every test
@@ -52,7 +55,10 @@ def problems(text: str, shipped: str) -> list[str]:
 class _Reader(ast.NodeVisitor):
     def __init__(self, tree: ast.Module, free: set[tuple[str | None, str]]):
         self.found: list[str] = []
-        self._free = free
+        self._free, self._modules = free, {module for module, _ in free}
+        self._asked = {
+            node.func for node in ast.walk(tree) if isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords
+        }
         imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
         names = [(node, alias) for node in imports for alias in node.names]
         self._imported = {(alias.asname or alias.name).partition(".")[0] for _, alias in names}
@@ -73,12 +79,15 @@ class _Reader(ast.NodeVisitor):
                 continue
             plain = module in STANDARD and alias.name not in ATTRIBUTES | {"*"}
             plain = plain and (module != "numpy" or _plain(numpy, alias.name))
-            if node.level or not (plain or alias.name in _defined(module)):
+            ours = module in self._modules and alias.name in _defined(module)
+            if node.level or not (plain or ours):
                 self._no(node, f"from {'.' * node.level}{module} import {alias.name}")
 
     def visit_Name(self, node: ast.Name) -> None:
         if node.id in NAMES or (node.id.startswith("__") and node.id != "__name__"):
             self._no(node, node.id)
+        elif node.id == "type" and node not in self._asked:
+            self._no(node, "type() but of one thing")
         elif node.id in self._numpy:
             self._no(node, f"{node.id} by itself, without a dot and a name,")
 
@@ -96,6 +105,11 @@ class _Reader(ast.NodeVisitor):
                 if not _plain(getattr(numpy, part), node.attr):
                     self._no(node, f"{name}.{part}.{node.attr}")
         self.generic_visit(node)
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        word = node.value if isinstance(node.value, str) else ""
+        if re.fullmatch(r"__\w+__", word) and word not in {*_METHODS, "__main__"}:
+            self._no(node, repr(word))
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         if node.name.startswith("__") and node.name not in _METHODS:

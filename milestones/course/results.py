@@ -31,7 +31,10 @@ def load() -> dict[str, Verdict]:
     """ "m3/softmax" → its last verdict; nothing if the file is missing or not ours."""
     try:
         kept: dict[str, Any] = json.loads((workbook() / ".results.json").read_text(encoding="utf-8"))
-        return {name: Verdict(**verdict) for name, verdict in kept.items()}
+        found = {name: Verdict(**verdict) for name, verdict in kept.items()}
+        numbers = [n for one in found.values() for n in (one.passed, one.failed, one.not_run)]
+        words = [word for one in found.values() for word in (one.files, one.first_failure)]
+        return found if all(type(n) is int for n in numbers) and all(type(word) is str for word in words) else {}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 

@@ -7,7 +7,7 @@ import re
 import time
 from pathlib import Path
 
-from metal.source import workbook
+from metal.source import LARGEST, workbook
 from milestones.course import exercises
 from milestones.course.exercises import Op
 from milestones.errors import UserError
@@ -63,7 +63,17 @@ def untouched(op: Op) -> bool:
     """Whether all of the op's files are as `start` wrote them, or not there at all."""
     stubs = exercises.folder(op.milestone)
     mine = [path_of(op, name) for name in op.files]
-    return all(not p.is_file() or p.read_bytes() == (stubs / p.name).read_bytes() for p in mine)
+    return all(not p.is_file() or _same(p, stubs / p.name) for p in mine)
+
+
+def _same(a: Path, b: Path) -> bool:
+    return a.stat().st_size == b.stat().st_size and a.read_bytes() == b.read_bytes()
+
+
+def absent(milestone: str) -> list[str]:
+    """Files of the milestone's exercises that its folder in the workbook lacks: "m2/add.metal"."""
+    names = dict.fromkeys(name for op in exercises.ops(milestone) for name in op.files)
+    return [f"{milestone}/{name}" for name in names if not (workbook() / milestone / name).is_file()]
 
 
 def python_files(milestone: str) -> list[Path]:
@@ -76,7 +86,12 @@ def fingerprint(milestone: str) -> dict[str, str]:
     """file name → SHA-256 of its text, for the learner's files of a milestone, headers too."""
     home = workbook() / milestone
     files = sorted(path for path in home.glob("*") if path.suffix in (".metal", ".h", ".py") and path.is_file())
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {path.name: _digest(path) for path in files}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def parts(op: Op) -> set[str]:
@@ -86,7 +101,8 @@ def parts(op: Op) -> set[str]:
     while left:
         name = left.pop()
         if name not in found and (path := path_of(op, name)).is_file():
-            left += _INCLUDE.findall(path.read_text(encoding="utf-8", errors="replace"))
+            with path.open("rb") as file:
+                left += _INCLUDE.findall(file.read(LARGEST).decode("utf-8", "replace"))
         found.add(name)
     return found
 

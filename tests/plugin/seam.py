@@ -61,8 +61,10 @@ def pytest_runtest_protocol(item: pytest.Item):
         return (yield)
 
 
-def pytest_report_header(config: pytest.Config) -> str:
+def pytest_report_header(config: pytest.Config) -> str | list[str]:
     if not started:
         why = " (--solution)" if config.getoption("solution") else ": there is no workbook (firstlight start m1)"
         return f"testing: the shipped solution{why}"
-    return f"testing: YOUR files of {', '.join(sorted(started))} in {source.workbook()}; the shipped ones elsewhere"
+    absent = [name for milestone in sorted(started) for name in workbook.absent(milestone)]
+    lines = [f"testing: YOUR files of {', '.join(sorted(started))} in {source.workbook()}; the shipped ones elsewhere"]
+    return lines + ([f"no file of yours is there, so ours is tested: {', '.join(absent)}"] if absent else [])
