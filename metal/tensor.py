@@ -71,17 +71,27 @@ class Gpu:
         self.device = metal.Device() if device is None else device
         self._compiling, self._waiting = compiling or (lambda done: None), waiting or (lambda: None)
         self.width, self.poison = width, poison
-        self._functions: dict[tuple[Any, str], Any] = {}
+        self._functions: dict[tuple[Any, str, int | None], Any] = {}
         self._files: dict[int, str] = {}  # of each kernel function, by its id()
         self._constants: dict[bytes, Any] = {}
         self._runs: deque[Any] = deque()
+        self._recording: Recorded | None = None
 
-    def kernel(self, milestone: str, file: str, name: str | None = None) -> Any:
-        """The kernel function `name` (default: as the file) of `milestone/file.metal`, compiled on first use."""
-        key = (source.find(milestone, f"{file}.metal"), name or file)
+    @property
+    def portable(self) -> bool:
+        """Whether the device is the portable one, which wants other shapes of work than a GPU with thousands of lanes."""
+        return type(self.device).__module__.startswith("metal.portable")
+
+    def kernel(self, milestone: str, file: str, name: str | None = None, *, width: int | None = None) -> Any:
+        """The kernel function `name` (default: as the file) of `milestone/file.metal`, compiled on first use.
+
+        `width` bounds its threadgroup where this Gpu has no bound of its own.
+        """
+        width = self.width or width
+        key = (source.find(milestone, f"{file}.metal"), name or file, width)
         if key not in self._functions:
             self._compiling(len(self._functions))
-            compiled = self.device.kernel(source.read(milestone, file, self.width))
+            compiled = self.device.kernel(source.read(milestone, file, width))
             self._functions[key] = compiled.function(name or file)
             self._files[id(self._functions[key])] = f"{milestone}/{file}"
         return self._functions[key]
@@ -93,7 +103,22 @@ class Gpu:
     def run(self, function: Any, threads: int, *arguments: Any) -> None:
         """Queue one dispatch of at least `threads` threads; tensors and buffers bind to indices 0, 1, 2, …"""
         buffers = [a.buffer if isinstance(a, Tensor) else a for a in arguments]
-        self._runs.append(function(threads, *buffers))
+        if self._recording is not None:
+            self._recording.add(function, threads, buffers)
+        else:
+            self._runs.append(function(threads, *buffers))
+
+    def record(self, queue: Callable[[], None]) -> Recorded:
+        """What `queue()` would run, written down instead: its `replay()` queues it, as often as one likes, with the same buffers.
+
+        One call where the device has recordings; elsewhere the same dispatches one by one. The results are the same to the bit.
+        """
+        made = self._recording = Recorded(self)
+        try:
+            queue()
+        finally:
+            self._recording = None
+        return made
 
     def sync(self) -> None:
         """Wait until everything queued is done."""
@@ -124,6 +149,35 @@ class Gpu:
         if self.poison:
             poison(tensor)
         return tensor
+
+
+class Recorded:
+    """Dispatches written down by `Gpu.record`."""
+
+    def __init__(self, gpu: Gpu):
+        self._gpu, self._calls = gpu, []  # type: ignore[var-annotated]
+        self._recording = gpu.device.recording() if hasattr(gpu.device, "recording") else None
+
+    def __len__(self) -> int:
+        """How many dispatches there are."""
+        return len(self._calls)
+
+    def add(self, function: Any, threads: int, buffers: list[Any]) -> None:
+        self._calls.append((function, threads, buffers))
+        if self._recording is not None:
+            self._recording(function, threads, *buffers)
+
+    def replay(self) -> None:
+        """Queue them all; `Gpu.sync` waits for them."""
+        if self._recording is not None:
+            self._gpu._runs.append(self._recording.replay())
+        else:
+            self.one_by_one()
+
+    def one_by_one(self) -> None:
+        """The same, a dispatch at a time."""
+        for function, threads, buffers in self._calls:
+            self._gpu.run(function, threads, *buffers)
 
 
 def poison(tensor: Tensor) -> None:

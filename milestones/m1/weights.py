@@ -45,6 +45,11 @@ class Weights:
                 self._queued = 0
         return self._held[name]
 
+    def kind(self, name: str) -> str:
+        """How the file holds the tensor: "Q4_1". Raises UserError like `tensor`."""
+        self.file.raw(name)
+        return self.file.tensors[name].type
+
     def stored(self, name: str) -> tuple[Tensor, str, tuple[int, ...]]:
         """The tensor's bytes as the file holds them, uint8, with their kind and shape: for `get_rows`.
 

@@ -35,10 +35,10 @@ class Rope:
         require_dtype("rope", FLOAT32, x=x, out=out)
         pairs, half = x.size // 2, d // 2
         args = self._gpu.constants("IIIII", pairs, heads * half, half, start, int(halves))
-        self._gpu.run(self._function, pairs, x, self._table(base, d), out, args)
+        self._gpu.run(self._function, pairs, x, self.table(base, d), out, args)
         return out
 
-    def _table(self, base: float, d: int) -> Tensor:
+    def table(self, base: float, d: int) -> Tensor:
         """Turns per position of each pair, in float64 (53 bits: at position p the angle errs by less than p · 2⁻⁵² radians)."""
         if (base, d) not in self._turns:
             turns = [int(base ** (-2 * i / d) / (2 * math.pi) * TURN) for i in range(d // 2)]

@@ -35,6 +35,15 @@ class KvCache:
         """Bytes of device memory that the cache occupies."""
         return sum(tensor.nbytes for tensor in (*self._keys, *self._values))
 
+    def tensors(self, layer: int) -> tuple[Tensor, Tensor]:
+        """A layer's keys and values, for kernels that store and attend themselves (m6)."""
+        return self._keys[layer], self._values[layer]
+
+    def claim(self, tokens: int) -> None:
+        """Such kernels are about to store so many rows in every layer. Raises UserError, as `attend` does, if they do not fit."""
+        self._require_room(tokens)
+        self.rows_stored += tokens * len(self._keys)
+
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, out: Tensor | None = None) -> Tensor:
         """Store k and v (tokens, kv_heads, d) of this step's tokens, then attend q (tokens, heads, d) over all rows so far.
 
@@ -43,13 +52,16 @@ class KvCache:
         """
         tokens = k.shape[0]
         require(q.shape[0] == tokens, f"KvCache: q has {q.shape[0]} tokens, k has {tokens}: each token asks and is kept")
+        self._require_room(tokens)
+        self._store(k, v, self._keys[layer], self._values[layer], position=self.length)
+        self.rows_stored += tokens
+        return self._attention(q, self._keys[layer], self._values[layer], out, position=self.length)
+
+    def _require_room(self, tokens: int) -> None:
         if self.length + tokens > self.capacity:
             raise UserError(
                 f"the KV cache is full: it holds {self.capacity} tokens, {self.length} are used, {tokens} more do not fit"
             )
-        self._store(k, v, self._keys[layer], self._values[layer], position=self.length)
-        self.rows_stored += tokens
-        return self._attention(q, self._keys[layer], self._values[layer], out, position=self.length)
 
     def advance(self, tokens: int) -> None:
         """This step's tokens are stored in every layer: count them."""

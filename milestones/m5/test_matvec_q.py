@@ -17,6 +17,7 @@ from reference.compare import assert_close
 from reference.diagnosis import watched
 from reference.matvec_q import matvec_q
 from reference.tolerance import packed_bound
+from tests.packed import vector, weight
 
 
 @watched("matvec_q")
@@ -36,20 +37,6 @@ def expected(x, raw, kind, shape):
     """
     exact = matvec_q(torch.from_numpy(x).double(), torch.from_numpy(raw), kind, shape)
     return exact.numpy().astype(np.float32), packed_bound(x, raw, kind, shape)
-
-
-def weight(seed, kind, n, k):
-    """Bytes of a weight: the `gguf` package's blocks of normal rows with outliers; for Q4_1, rows that lie far from 0."""
-    rng = np.random.default_rng(seed)
-    rows = rng.standard_normal((n, k)).astype(np.float32) * 10.0 ** rng.integers(-2, 3, (n, 1)).astype(np.float32)
-    rows.reshape(-1)[:: max(2, rows.size // 5)] *= 30
-    return quants.quantize(rows, GGMLQuantizationType[kind]).reshape(-1)
-
-
-def vector(seed, k, scale=1.0):
-    x = (np.random.default_rng(seed + 1).standard_normal(k) * scale).astype(np.float32)
-    x[::19] *= 20
-    return x
 
 
 def test_a_product_worked_by_hand(gpu):

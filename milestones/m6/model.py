@@ -1,0 +1,177 @@
+"""The forward pass in few dispatches, straight from packed weights: m2's Model, its interface, and the same results within rounding.
+
+A token is one step: 6 dispatches a block, recorded once for each cache and length of context, and replayed. What changes from
+step to step, the token's id and its position, lies in a small tensor that the kernels read.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from metal.tensor import UINT32, Gpu, Recorded, Tensor, require
+from milestones.m1.config import LlamaConfig
+from milestones.m2.model import Attend
+from milestones.m2.rope import Rope
+from milestones.m4.cache import KvCache
+from milestones.m5.matvec_q import KINDS
+from milestones.m5.repack import Packed, Repack, packed_size
+from milestones.m6.embed_token import EmbedToken
+from milestones.m6.flash_decode import FlashDecode
+from milestones.m6.gate_up_swiglu import GateUpSwiglu
+from milestones.m6.norm_head import NormHead
+from milestones.m6.prepared import nibbles, prepared_size
+from milestones.m6.project_add import ProjectAdd
+from milestones.m6.qkv_rope_store import Qkv, QkvRopeStore
+
+
+class WeightSource(Protocol):
+    """What the model asks of its weights: m1's `Weights`."""
+
+    config: LlamaConfig
+
+    def tensor(self, name: str) -> Tensor: ...
+
+    def stored(self, name: str) -> tuple[Tensor, str, tuple[int, ...]]: ...
+
+    def kind(self, name: str) -> str: ...
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block's weights."""
+
+    attn_norm: Tensor
+    qkv: Qkv
+    output: Packed
+    ffn_norm: Tensor
+    gate: Packed
+    up: Packed
+    down: Packed
+
+
+def unsupported(weights: WeightSource) -> str | None:
+    """Why a model cannot run on these kernels; None if it can."""
+    c = weights.config
+    for what, n in (("width", c.width), ("ffn", c.ffn), ("q", c.heads * c.head_dim), ("k", c.kv_heads * c.head_dim)):
+        if n % 32:
+            return f"its {what} of {n} is no multiple of 32"
+    groups = [["token_embd"], *([[] if c.tied else ["output"]])]
+    for layer in range(c.blocks):
+        groups += [[f"blk.{layer}.{name}" for name in names] for names in _TOGETHER]
+    for group in groups:
+        kinds = {weights.kind(f"{name}.weight") for name in group}
+        if len(kinds) > 1 or not kinds <= set(KINDS):
+            return f"{group[0]} is {' and '.join(sorted(kinds))}"
+    return None
+
+
+_TOGETHER = (("attn_q", "attn_k", "attn_v"), ("attn_output",), ("ffn_gate", "ffn_up"), ("ffn_down",))
+
+
+class FastModel:
+    """A Llama-type model on the device. `kv_rows` counts the key/value rows computed so far, over all layers."""
+
+    def __init__(self, gpu: Gpu, weights: WeightSource, progress: Callable[[int, int], None] | None = None):
+        self._gpu, self.config, self.kv_rows = gpu, weights.config, 0
+        c, self._weights, self._repack = weights.config, weights, Repack(gpu)
+        self.blocks: list[Block] = []
+        for layer in range(c.blocks):
+            self.blocks.append(self._block(f"blk.{layer}."))
+            if progress:
+                progress(layer + 1, c.blocks)
+        self.norm = weights.tensor("output_norm.weight")
+        self.table = self._packed("token_embd.weight")
+        self.head = self.table if c.tied else self._packed("output.weight")
+        gpu.sync()
+        del self._weights, self._repack
+        self._embed, self._qkv, self._flash = EmbedToken(gpu), QkvRopeStore(gpu), FlashDecode(gpu)
+        self._project, self._hidden, self._logits = ProjectAdd(gpu), GateUpSwiglu(gpu), NormHead(gpu)
+        self._turns = Rope(gpu).table(c.rope_base, c.head_dim)
+        self._state = gpu.tensor(np.zeros(2, np.uint32))
+        self._x, self._q = gpu.empty((c.width,)), gpu.empty((c.heads, c.head_dim))
+        sizes = {"prepared": c.width, "mixed": c.heads * c.head_dim, "hidden": c.ffn}
+        self._room = {name: gpu.empty((prepared_size(n),)) for name, n in sizes.items()}
+        self._out = gpu.empty((1, c.vocabulary))
+        self._steps: weakref.WeakKeyDictionary[KvCache, dict[int, tuple[Recorded, Recorded]]] = weakref.WeakKeyDictionary()
+
+    def _packed(self, name: str) -> Packed:
+        made = self._repack(*self._weights.stored(name))  # type: ignore[arg-type]
+        self._gpu.sync()  # the file's bytes are no longer needed
+        return made
+
+    def _block(self, name: str) -> Block:
+        c, w = self.config, self._weights
+        stored = {n: w.stored(f"{name}{n}.weight") for group in _TOGETHER for n in group}
+        kind = stored["attn_q"][1]
+        parts = [(n, stored[n][2]) for n in _TOGETHER[0]]
+        data = self._gpu.empty((sum(packed_size(kind, shape) for _, shape in parts),), UINT32)  # type: ignore[arg-type]
+        first = 0
+        for n, shape in parts:
+            head = c.head_dim if c.rope_halves and n != "attn_v" else 0
+            first += self._repack(*stored[n], data, first=first, head=head).tiles  # type: ignore[arg-type]
+        qkv = Qkv(data, kind, c.width, c.heads, c.kv_heads, c.head_dim)
+        shape, both = (c.ffn, c.width), stored["ffn_gate"][1]
+        data = self._gpu.empty((2 * packed_size(both, shape),), UINT32)
+        gate, up = (self._repack(*stored[n], data, first=i, step=2) for i, n in enumerate(_TOGETHER[2]))  # type: ignore[arg-type]
+        output, down = (self._repack(*stored[n]) for n in ("attn_output", "ffn_down"))  # type: ignore[arg-type]
+        attn_norm, ffn_norm = (w.tensor(f"{name}{n}.weight") for n in ("attn_norm", "ffn_norm"))
+        self._gpu.sync()  # the file's bytes are no longer needed
+        return Block(attn_norm, qkv, output, ffn_norm, gate, up, down)
+
+    def forward(self, ids: Sequence[int], attend: Attend | None = None, *, start: int = 0) -> Tensor:
+        """Logits (1, vocabulary) of the token after `ids`, which stand at positions start, start + 1, …
+
+        `attend` is a KvCache's own (`cache.attend`): the kernels store to and read from that cache's tensors. Without one the ids are
+        the whole sequence. The result is overwritten by the next call; the last step is not waited for. Raises ValueError for
+        no ids, or for one that is outside the vocabulary, and UserError if the cache is full.
+        """
+        c, tokens = self.config, len(ids)
+        require(tokens > 0, "forward: no token ids were given")
+        require(
+            max(ids) < c.vocabulary and min(ids) >= 0, f"forward: token ids must lie in 0 to {c.vocabulary - 1}, got {max(ids)}"
+        )
+        if attend is None:
+            cache = KvCache(self._gpu, c.blocks, c.kv_heads, c.head_dim, tokens)
+        else:
+            cache = attend.__self__  # type: ignore[attr-defined]
+        cache.claim(tokens)
+        for i, token in enumerate(ids):
+            body, head = self._recorded(cache, start + i)
+            self._gpu.sync()  # the state is read by the step before
+            self._state.numpy()[:] = token, start + i
+            body.replay()
+        head.replay()
+        self.kv_rows += tokens * c.blocks
+        return self._out
+
+    def _recorded(self, cache: KvCache, position: int) -> tuple[Recorded, Recorded]:
+        """The step for this cache, with as many pieces of attention as the position needs, or up to twice as many."""
+        pieces = 1 << (position // self._flash.piece).bit_length()
+        held = self._steps.setdefault(cache, {})
+        if pieces not in held:
+            tensors = [cache.tensors(layer) for layer in range(self.config.blocks)]
+            parts = self._flash.room(*self._q.shape, pieces)
+            held[pieces] = (self._gpu.record(lambda: self._step(tensors, parts)), self._gpu.record(self._last))
+        return held[pieces]
+
+    def _step(self, cache: list[tuple[Tensor, Tensor]], parts: Tensor) -> None:
+        c, x, state, prepared, mixed = self.config, self._x, self._state, self._room["prepared"], self._room["mixed"]
+        hidden = self._room["hidden"]
+        self._embed(self.table, state, self.blocks[0].attn_norm, x, prepared, nibbles=nibbles(self.blocks[0].qkv.kind))
+        for layer, w in enumerate(self.blocks):
+            self._qkv(prepared, w.qkv, self._turns, state, self._q, *cache[layer], eps=c.eps, halves=c.rope_halves)
+            self._flash(self._q, *cache[layer], state, parts, mixed, nibbles=nibbles(w.output.kind))
+            self._project(mixed, w.output, w.ffn_norm, x, prepared, nibbles=nibbles(w.gate.kind))
+            self._hidden(prepared, w.gate, w.up, hidden, eps=c.eps, nibbles=nibbles(w.down.kind))
+            last = layer + 1 == c.blocks
+            norm = self.norm if last else self.blocks[layer + 1].attn_norm
+            kind = self.head.kind if last else self.blocks[layer + 1].qkv.kind
+            self._project(hidden, w.down, norm, x, prepared, nibbles=nibbles(kind))
+
+    def _last(self) -> None:
+        self._logits(self._room["prepared"], self.head, self._out, eps=self.config.eps)

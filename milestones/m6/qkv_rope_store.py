@@ -1,0 +1,65 @@
+"""Host side of qkv_rope_store.metal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from metal.tensor import FLOAT32, UINT32, Gpu, Tensor, require, require_dtype
+from milestones.m4.kv_store import SUFFIX, require_cache_dtype
+from milestones.m5.matvec_q import KINDS
+from milestones.m6.prepared import require_prepared
+from milestones.m6.tuning import tuning
+
+
+@dataclass(frozen=True)
+class Qkv:
+    """q's, k's and v's rows, packed into one tensor: tiles of q, then k's, then v's; q's and k's heads with RoPE's pairs together."""
+
+    data: Tensor
+    kind: str
+    width: int
+    heads: int
+    kv_heads: int
+    d: int
+
+
+class QkvRopeStore:
+    """One token's query, key and value. See reference/qkv_rope_store.py and qkv_rope_store.metal."""
+
+    def __init__(self, gpu: Gpu):
+        self._gpu = gpu
+
+    def __call__(
+        self,
+        x: Tensor,
+        weight: Qkv,
+        turns: Tensor,
+        state: Tensor,
+        q: Tensor,
+        cache_k: Tensor,
+        cache_v: Tensor,
+        *,
+        eps: float,
+        halves: bool = False,
+    ) -> None:
+        """x, prepared → q (heads, d), and row state[1] of cache_k and cache_v (capacity, kv_heads, d), float32 or float16.
+
+        `turns` (d / 2) uint64 as m2's Rope makes it. Queues one kernel. Raises ValueError on a misfit.
+        """
+        w, wide, narrow = weight, weight.heads * weight.d, weight.kv_heads * weight.d
+        require(w.kind in KINDS, f"qkv_rope_store: there is no product for {w.kind}, only for {', '.join(KINDS)}")
+        require_prepared("qkv_rope_store", w.width, x=x)
+        whole = wide % 32 == 0 and narrow % 32 == 0 and w.d % 2 == 0
+        require(whole, f"qkv_rope_store: {w.heads} and {w.kv_heads} heads of {w.d} are not whole tiles of 32 rows")
+        require(turns.shape == (w.d // 2,), f"qkv_rope_store: turns has shape {turns.shape}, heads have {w.d} elements")
+        require(q.shape == (w.heads, w.d), f"qkv_rope_store: q has shape {q.shape}, expected {(w.heads, w.d)}")
+        rows = cache_k.shape[1:] == cache_v.shape[1:] == (w.kv_heads, w.d)
+        require(rows, f"qkv_rope_store: rows of the caches have shapes {cache_k.shape[1:]} and {cache_v.shape[1:]}")
+        require(state.shape == (2,), f"qkv_rope_store: state must have shape (2,), it has {state.shape}")
+        require_dtype("qkv_rope_store", UINT32, state=state)
+        require_dtype("qkv_rope_store", FLOAT32, q=q)
+        require_cache_dtype("qkv_rope_store", cache_k, cache_v)
+        name = f"qkv_rope_store_{w.kind.lower()}{SUFFIX[cache_k.dtype]}"
+        function = self._gpu.kernel("m6", "qkv_rope_store", name, width=tuning(self._gpu).width("qkv_rope_store"))
+        args = self._gpu.constants("IIIIfI", w.width, wide, narrow, w.d, eps, int(halves))
+        self._gpu.run(function, wide + 2 * narrow, x, w.data, turns, state, q, cache_k, cache_v, args)

@@ -1,0 +1,69 @@
+"""The spec of embed_token. Source: the composition of m1's dequantize and m5's prepare."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from gguf import GGMLQuantizationType, quants
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from conftest import WIDTHS, examples
+from milestones.m5.repack import Repack
+from milestones.m6.embed_token import EmbedToken
+from reference.compare import assert_same
+from reference.diagnosis import watched
+from reference.embed_token import embed_token
+from tests.packed import KINDS, assert_left, vector, weight, with_room
+
+
+@watched("embed_token")
+def run(gpu, raw, kind, shape, token, norm, nibbles):
+    """The row and what is left; the memory after them must be as poisoned as before."""
+    width = shape[1]
+    (x, check_x), (out, check) = with_room(gpu, (width,)), with_room(gpu, (width + width // 16,))
+    table, state = Repack(gpu)(gpu.tensor(raw), kind, shape), gpu.tensor(np.uint32([token, 77]))
+    EmbedToken(gpu)(table, state, gpu.tensor(norm), x, out, nibbles=int(nibbles))
+    gpu.sync()
+    check_x()
+    check()
+    return x.numpy(), out.numpy()
+
+
+def test_a_row_worked_by_hand(gpu):
+    """Row 1 of two: half the nibble, less 1, so −0.5 and 6.5; their squares 0.25 and 42.25; times norm's 2, −1 and 13."""
+    raw = np.array([0] * 20 + [0x00, 0x38, 0x00, 0xBC] + [0xF1] * 16, np.uint8)
+    x, out = run(gpu, raw, "Q4_1", (2, 32), 1, np.full(32, 2, np.float32), False)
+    assert x[[0, 15, 16, 31]].tolist() == [-0.5, -0.5, 6.5, 6.5]
+    assert out[[0, 31]].tolist() == [-1, 13] and out[32:].tolist() == [16 * 12, 16 * 42.5]
+
+
+@examples(12)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    kind=st.sampled_from(KINDS),
+    n=st.integers(1, 100),
+    blocks=st.integers(1, 40),
+    nibbles=st.booleans(),
+    width=st.sampled_from(WIDTHS),
+)
+@example(seed=0, kind="Q8_0", n=65, blocks=33, nibbles=True, width=64)
+@example(seed=0, kind="Q4_0", n=65, blocks=3, nibbles=True, width=32)
+def test_equals_what_gguf_makes_of_the_row(gpus, seed, kind, n, blocks, nibbles, width):
+    """The row bit for bit, since a scale times a number is exact and only one operation rounds; the rest within its rounding."""
+    raw, norm, token = weight(seed, kind, n, 32 * blocks), vector(seed, 32 * blocks), seed % n
+    x, out = run(gpus(width), raw, kind, (n, 32 * blocks), token, norm, nibbles)
+    assert_same(x, quants.dequantize(raw.reshape(n, -1), GGMLQuantizationType[kind])[token])
+    exact, _ = embed_token(torch.from_numpy(raw), kind, (n, 32 * blocks), token, torch.from_numpy(norm), nibbles)
+    assert_same(x, exact.numpy())
+    assert_left(out, x.astype(np.float64), 0 * x, norm.astype(np.float64), nibbles)
+
+
+def test_a_misfit_is_named_before_launch(gpus):
+    gpu = gpus(256)
+    table, state = Repack(gpu)(gpu.tensor(np.zeros(40, np.uint8)), "Q4_1", (2, 32)), gpu.tensor(np.uint32([0, 0]))
+    with pytest.raises(ValueError, match=r"rows of table have 32 values, x has shape \(33,\)"):
+        EmbedToken(gpu)(table, state, gpu.empty((32,)), gpu.empty((33,)), gpu.empty((34,)), nibbles=0)
+    with pytest.raises(ValueError, match="state must be uint32"):
+        EmbedToken(gpu)(table, gpu.empty((2,)), gpu.empty((32,)), gpu.empty((32,)), gpu.empty((34,)), nibbles=0)

@@ -1,0 +1,122 @@
+"""The spec of qkv_rope_store. Source: the composition of m2's norm, product and RoPE and m4's store; rounding: Higham, §3.1."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from conftest import WIDTHS, examples
+from milestones.m2.rope import Rope
+from milestones.m5.repack import Repack, packed_size
+from milestones.m6.qkv_rope_store import Qkv, QkvRopeStore
+from reference.compare import assert_close, assert_same
+from reference.diagnosis import watched
+from reference.qkv_rope_store import qkv_rope_store
+from tests.packed import EPS, KINDS, left, normed, weight, with_room
+
+EPSILON, BASE, CAPACITY = 1e-5, 1e4, 7
+
+
+def packed(gpu, raws, kind, width, heads, kv_heads, d, halves):
+    shapes = [(n * d, width) for n in (heads, kv_heads, kv_heads)]
+    data, first = gpu.empty((sum(packed_size(kind, shape) for shape in shapes),), np.uint32), 0
+    for raw, shape, head in zip(raws, shapes, (d, d, 0), strict=True):
+        first += Repack(gpu)(gpu.tensor(raw), kind, shape, data, first=first, head=head if halves else 0).tiles
+    return Qkv(data, kind, width, heads, kv_heads, d)
+
+
+@watched("qkv_rope_store")
+def run(gpu, x, raws, kind, sizes, position, halves, dtype):
+    """q, k and v; every other row of the caches must be as before, the memory after q too."""
+    width, heads, kv_heads, d = sizes
+    q, check = with_room(gpu, (heads, d))
+    caches = [gpu.empty((CAPACITY, kv_heads, d), dtype) for _ in "kv"]
+    before = [cache.numpy().copy() for cache in caches]
+    weights, state = packed(gpu, raws, kind, *sizes, halves), gpu.tensor(np.uint32([5, position]))
+    turns = Rope(gpu).table(BASE, d)
+    QkvRopeStore(gpu)(gpu.tensor(x), weights, turns, state, q, *caches, eps=EPSILON, halves=halves)
+    gpu.sync()
+    check()
+    for old, cache in zip(before, caches, strict=True):
+        old[position] = cache.numpy()[position]
+        assert_same(cache.numpy(), old, what="other rows of the cache")
+    return q.numpy(), *(cache.numpy()[position] for cache in caches)
+
+
+def expected(x, raws, kind, sizes, position, halves, dtype):
+    """A turned value is made of two products of the pair, which err by their own bounds, and 11 ε of their sizes for the angle, its sine
+    and cosine, and the sum (reference/tolerance.py, rope). A half is off by 2⁻¹¹ of itself, or by 2⁻²⁵ if it is tiny.
+    """
+    width, _, _, d = sizes
+    options = {"d": d, "position": position, "base": BASE, "halves": halves, "eps": EPSILON}
+    exact = qkv_rope_store(torch.from_numpy(x), [torch.from_numpy(raw) for raw in raws], kind, width, **options)
+    found = []
+    for n, (y, raw) in enumerate(zip(exact, raws, strict=True)):
+        y = y.numpy()
+        plain, allowed = (a.reshape(-1, d) for a in normed(x, raw, kind, (y.size, width), EPSILON))
+        if n < 2:
+            apart = (0, d // 2) if halves else (0, 1)
+            for first in range(d // 2) if halves else range(0, d, 2):
+                pair = [first + i for i in apart]
+                both = allowed[:, pair].sum(axis=1) + 11 * EPS * np.abs(plain[:, pair]).sum(axis=1)
+                allowed[:, pair] = both[:, None]
+        if n and dtype == np.float16:
+            allowed = allowed + 2.0**-11 * (np.abs(y) + allowed) + 2.0**-25
+        found.append((y, allowed))
+    return found
+
+
+@examples(14)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    kind=st.sampled_from(KINDS),
+    sizes=st.sampled_from([(64, 3, 1, 64), (96, 2, 2, 32), (32, 4, 2, 16), (64, 1, 1, 32)]),
+    position=st.integers(0, CAPACITY - 1),
+    halves=st.booleans(),
+    dtype=st.sampled_from([np.float32, np.float16]),
+    width=st.sampled_from(WIDTHS),
+)
+@example(seed=0, kind="Q4_1", sizes=(64, 3, 1, 64), position=5, halves=False, dtype=np.float32, width=32)
+@example(seed=0, kind="Q4_1", sizes=(32, 4, 2, 16), position=6, halves=True, dtype=np.float16, width=1024)
+@example(seed=0, kind="Q8_0", sizes=(32, 4, 2, 16), position=1, halves=False, dtype=np.float16, width=64)
+@example(seed=0, kind="Q4_0", sizes=(96, 2, 2, 32), position=3, halves=True, dtype=np.float32, width=64)
+def test_equals_the_composition_of_norm_products_rope_and_store(gpus, seed, kind, sizes, position, halves, dtype, width):
+    """Pairs side by side or half a head apart, heads of half a tile and of two, caches of floats and of halves."""
+    k, heads, kv_heads, d = sizes
+    raws = [weight(seed + i, kind, n * d, k) for i, n in enumerate((heads, kv_heads, kv_heads))]
+    case = (left(seed, k, kind), raws, kind, sizes, position, halves, dtype)
+    for name, got, (y, allowed) in zip("qkv", run(gpus(width), *case), expected(*case), strict=True):
+        assert_close(got.astype(np.float32), y.astype(np.float32), allowed, what=name)
+
+
+def test_position_0_turns_nothing_and_position_1_by_one_radian(gpu):
+    """Rows of ones: every product is 32. At position 0 it stays; at 1 the first pair is turned by a radian, the last hardly."""
+    ones = np.array(([0x00, 0x3C] + [1] * 32) * 32, np.uint8)
+    x, sizes = np.float32([1] * 32 + [32, 32]), (32, 1, 1, 32)
+    q, k, v = run(gpu, x, [ones] * 3, "Q8_0", sizes, 0, False, np.float32)
+    assert all(np.allclose(y, 32, rtol=1e-5) for y in (q, k, v))
+    q, k, v = run(gpu, x, [ones] * 3, "Q8_0", sizes, 1, False, np.float32)
+    turned = 32 * np.float32([np.cos(1) - np.sin(1), np.cos(1) + np.sin(1)])
+    assert np.allclose(q[0, :2], turned, rtol=1e-4) and np.allclose(k[0, :2], turned, rtol=1e-4) and np.allclose(v, 32, rtol=1e-5)
+
+
+def test_what_is_too_large_for_a_half_becomes_the_largest_one(gpus):
+    """d = 65504 in every row: products of 2 million. 65504 is stored, not infinity."""
+    rows = np.array(([0xFF, 0x7B] + [1] * 32) * 32, np.uint8)
+    x, sizes = np.float32([1] * 32 + [32, 32]), (32, 1, 1, 32)
+    q, k, v = run(gpus(64), x, [rows] * 3, "Q8_0", sizes, 0, False, np.float16)
+    assert (k == 65504).all() and (v == 65504).all() and np.allclose(q, 32 * 65504, rtol=1e-4)
+
+
+def test_a_misfit_is_named_before_launch(gpus):
+    gpu = gpus(256)
+    state, turns = gpu.tensor(np.uint32([0, 0])), Rope(gpu).table(BASE, 32)
+    weights = Qkv(gpu.empty((10,), np.uint32), "Q4_1", 32, 1, 1, 32)
+    x, q, cache = gpu.empty((34,)), gpu.empty((1, 32)), gpu.empty((7, 1, 32))
+    with pytest.raises(ValueError, match=r"rows of the caches have shapes \(1, 32\) and \(2, 32\)"):
+        QkvRopeStore(gpu)(x, weights, turns, state, q, cache, gpu.empty((7, 2, 32)), eps=EPSILON)
+    with pytest.raises(ValueError, match=r"q has shape \(2, 32\), expected \(1, 32\)"):
+        QkvRopeStore(gpu)(x, weights, turns, state, gpu.empty((2, 32)), cache, cache, eps=EPSILON)
