@@ -109,7 +109,8 @@ class Gpu:
             self._runs.append(function(threads, *buffers))
 
     def record(self, queue: Callable[[], None]) -> Recorded:
-        """What `queue()` would run, written down instead: its `replay()` queues it, as often as one likes, with the same buffers.
+        """What `queue()` would run, written down instead: its `replay()` queues it, as often as one likes, with the same
+        buffers.
 
         One call where the device has recordings; elsewhere the same dispatches one by one. The results are the same to the bit.
         """

@@ -35,14 +35,15 @@ def cli() -> None:
 @sampling(temperature=0.0)
 @click.option("--no-cache", "cached", flag_value=False, default=True, help="Recompute every key and value at every step.")
 @CACHE_TYPE
+@click.option("--naive", is_flag=True, help="Run on the plain kernels of m2 and m4 and on floats, not on m6's.")
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each token, then one with the figures.")
 @click.option("--workbook", is_flag=True, help="Run on your own kernels, wherever their spec has passed.")
 @QUIET
 @SPECIAL
 @MODEL
 def generate(
-    prompt: str, max_tokens: int, stop: tuple[str, ...], cached: bool, cache_type: str, as_json: bool, workbook: bool,
-    quiet: bool, special: bool, model: Path | None, **sampling: Any,
+    prompt: str, max_tokens: int, stop: tuple[str, ...], cached: bool, cache_type: str, naive: bool, as_json: bool,
+    workbook: bool, quiet: bool, special: bool, model: Path | None, **sampling: Any,
 ) -> None:  # fmt: skip
     """Continue PROMPT; `-` reads it from standard input (less one newline at its end).
 
@@ -64,7 +65,8 @@ def generate(
     path = model_path(model, quiet)  # before our own progress bar: fetching has one
     with Progress(quiet) as progress:
         gpu = TimedGpu.telling(progress) if workbook else None
-        engine = Engine(path, gpu=gpu, progress=progress)
+        plain = naive or workbook or not cached  # without a cache the naive kernels take a whole prompt at once
+        engine = Engine(path, gpu=gpu, progress=progress, kernels="naive" if plain else "fast")
         options: dict[str, Any] = {"stop": stop, "settings": settings, "cached": cached, "special": special}
         options["cache_dtype"] = DTYPES[cache_type]
         for token in engine.generate(prompt, max_tokens=max_tokens, **options):
@@ -191,7 +193,7 @@ def logits(prompt: str, top: int, checkpoints: Path | None, special: bool, model
 
     if checkpoints is not None and checkpoints.suffix != ".npz":
         raise UserError(f"--checkpoints writes an .npz file, {str(checkpoints)!r} is named otherwise")
-    engine, ids = _prepare(prompt, special, model)
+    engine, ids = _prepare(prompt, special, model, kernels="naive")  # which show what they do
     if checkpoints is not None:
         save_checkpoints(engine, ids, checkpoints)
     write(next_tokens(engine, ids, top))
@@ -320,14 +322,14 @@ def model_path(given: Path | None, quiet: bool = False) -> Path:
     return given or cached_model() or fetch(progress=not quiet)
 
 
-def _prepare(prompt: str, special: bool, model: Path | None) -> tuple[Any, list[int]]:
+def _prepare(prompt: str, special: bool, model: Path | None, kernels: str = "fast") -> tuple[Any, list[int]]:
     """The engine, and the ids of a prompt that fits it."""
     from milestones.m7.engine import Engine
 
     prompt = read_stdin().removesuffix("\n") if prompt == "-" else prompt
     path = model_path(model)
     with Progress(quiet=False) as progress:
-        engine = Engine(path, progress=progress)
+        engine = Engine(path, progress=progress, kernels=kernels)
     ids = engine.encode(prompt, special=special)
     engine.check_length(ids)
     return engine, ids

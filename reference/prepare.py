@@ -1,7 +1,7 @@
 """x made ready for products with packed weights: blocks of 32 with their sums, values multiplied for their nibble.
 
-The j-th value of a block meets a nibble that stands 4n bits above the bottom of its word, n = 2 (j mod 4) + ⌊j / 16⌋: what is read there
-is 16ⁿ too large, so x[j] becomes 16⁻ⁿ x[j]. The topmost, n = 7, is shifted down when it is read.
+The j-th value of a block meets a nibble that stands 4n bits above the bottom of its word, n = 2 (j mod 4) + ⌊j / 16⌋: what is
+read there is 16ⁿ too large, so x[j] becomes 16⁻ⁿ x[j]. The topmost, n = 7, is shifted down when it is read.
 
 >>> y, sums = prepare(torch.ones(32), nibbles=True)
 >>> (y[[0, 1, 2, 3, 16, 17, 18, 19]]).tolist(), sums.tolist()
@@ -31,7 +31,7 @@ def leave(value: torch.Tensor, norm: torch.Tensor, nibbles: bool) -> torch.Tenso
 
 
 def take(left: torch.Tensor, nibbles: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """What `leave` left (k + k / 16): the vector as it was before it was multiplied for nibbles, float64, and the mean of squares."""
+    """What `leave` left (k + k / 16): the vector, not multiplied for nibbles, float64, and the mean of squares."""
     k = len(left) * 16 // 17
     vector = (left[:k].double().reshape(-1, 32) / scale(nibbles)).flatten()
     return vector, left[k + k // 32 :].double().sum() / k

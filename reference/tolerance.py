@@ -77,10 +77,10 @@ def half_storage(q: Any, k: Any, v: Any, position: int) -> np.ndarray:
 def packed_bound(x: Any, raw: Any, kind: str, shape: tuple[int, int]) -> np.ndarray:
     """Allowed error of a product of x (k) with a packed weight (n, k), whose bytes are `raw`. (n).
 
-    Within a block q·x is summed, then multiplied by d, and m times the sum of x is added: k products and k additions in any order, and
-    per block the products with d and m and two additions. So (k + 4) ε of the sum of |x|(|d·q| + |m|), the last two measured apart,
-    because they may cancel: for Q4_0 m is −8d, for Q8_0 there is none. Multiplying by a power of two is exact; where that leaves float32's
-    range, or a half is subnormal, at most 2^-100 of |x| is lost.
+    Within a block q·x is summed, then multiplied by d, and m times the sum of x is added: k products and k additions in any
+    order, and per block the products with d and m and two additions. So (k + 4) ε of the sum of |x|(|d·q| + |m|), the last
+    two measured apart, because they may cancel: for Q4_0 m is −8d, for Q8_0 there is none. Multiplying by a power of two is
+    exact; where that leaves float32's range, or a half is subnormal, at most 2^-100 of |x| is lost.
     """
     values = {"Q4_0": 18, "Q4_1": 20, "Q8_0": 34}[kind]
     blocks = np.asarray(raw, np.uint8).reshape(*shape[:1], -1, values)

@@ -12,10 +12,20 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def engine(model_path) -> Engine:
-    """The engine on the default model, loaded once."""
+    """The engine on the default model and on the naive kernels, which show what they do, loaded once."""
     from milestones.m7.engine import Engine
 
-    return Engine(model_path)
+    return Engine(model_path, kernels="naive")
+
+
+@pytest.fixture(scope="session")
+def fast(model_path) -> Engine:
+    """The same on m6's kernels."""
+    from milestones.m7.engine import Engine
+
+    made = Engine(model_path)
+    assert made.kernels == "fast"
+    return made
 
 
 @pytest.fixture(scope="session")

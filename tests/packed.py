@@ -39,8 +39,8 @@ def left(seed, k, kind, spread=1.0):
 def normed(x, raw, kind, shape, eps):
     """A norm's factor times a product: its result in float64, and its bound.
 
-    The product errs by packed_bound. The squares are ⌈k / 32⌉ sums, added in any order; mean, ε, root and the product with the factor
-    round too: (k / 64 + 8) ε of the result, which is half of the squares' error, and more than what the rest makes.
+    The product errs by packed_bound. The squares are ⌈k / 32⌉ sums, added in any order; mean, ε, root and the product with
+    the factor round too: (k / 64 + 8) ε of the result, which is half of the squares' error, and more than what the rest makes.
     """
     v, square = take(torch.from_numpy(x), kind != "Q8_0")
     factor = float(1 / (square + eps) ** 0.5)
@@ -51,8 +51,8 @@ def normed(x, raw, kind, shape, eps):
 def assert_left(got, value, error, norm, nibbles, squares=True):
     """What a kernel left, against `value` (float64), of which it may be off by `error`, times norm.
 
-    The product with the norm's weights rounds (ε/2); multiplying for nibbles is exact. A sum of 32 rounds 31 times, by ε/2 of the sum
-    of the sizes; a sum of squares too, each of which doubles its value's relative error.
+    The product with the norm's weights rounds (ε/2); multiplying for nibbles is exact. A sum of 32 rounds 31 times, by ε/2 of
+    the sum of the sizes; a sum of squares too, each of which doubles its value's relative error.
     """
     k, y = len(value), value * norm
     off = np.abs(norm) * error + EPS * np.abs(y) + TINY

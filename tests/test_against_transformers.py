@@ -76,6 +76,17 @@ def test_a_divergence_is_named_by_the_first_checkpoint_that_shows_it(engine, ora
 
 @pytest.mark.parametrize("name", one_in(3, PROMPTS))
 def test_greedy_text_equals_transformers(engine, name):
+    """The naive kernels: see `check_greedy`."""
+    check_greedy(engine, name)
+
+
+@pytest.mark.parametrize("name", PROMPTS)
+def test_greedy_text_of_the_fast_kernels_equals_transformers(fast, name):
+    """m6's kernels, on packed weights, with a recorded step: see `check_greedy`."""
+    check_greedy(fast, name)
+
+
+def check_greedy(engine, name):
     """The same ids up to the first step whose two largest logits are closer than 10⁻³ (golden: gaps are recorded)."""
     golden = load(GOLDEN, "greedy")
     expected, gaps = golden[f"{name}_new"].tolist(), golden[f"{name}_gaps"]

@@ -39,6 +39,15 @@ class WeightSource(Protocol):
     def stored(self, name: str) -> tuple[Tensor, str, tuple[int, ...]]: ...
 
 
+class Forward(Protocol):
+    """What the loop asks of a model: this one's, or m6's, which is fast."""
+
+    config: LlamaConfig
+    kv_rows: int
+
+    def forward(self, ids: Sequence[int], attend: Attend | None = None, *, start: int = 0) -> Tensor: ...
+
+
 class Scratch:
     """The step's intermediate tensors by name, kept between steps of the same size: allocation is not free."""
 

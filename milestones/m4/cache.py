@@ -40,7 +40,7 @@ class KvCache:
         return self._keys[layer], self._values[layer]
 
     def claim(self, tokens: int) -> None:
-        """Such kernels are about to store so many rows in every layer. Raises UserError, as `attend` does, if they do not fit."""
+        """Such kernels are about to store so many rows in every layer. UserError, as from `attend`, if they do not fit."""
         self._require_room(tokens)
         self.rows_stored += tokens * len(self._keys)
 

@@ -8,11 +8,11 @@
 //
 //   matvec_q4_0, matvec_q4_1, matvec_q8_0: one for each kind of weight
 //
-// Idea: a lane owns a row. So nothing is summed across lanes; a lane's neighbours own the next rows, whose words lie next to its own;
-// x is the same for all 32 lanes, loaded once for all of them; and a nibble costs three operations: mask, convert, multiply-add.
-// Prediction, portable device (2 cores of an AMD EPYC, 256-bit vectors, 2 multiply-adds and 4 vector operations a cycle): 8 weights of
-// 3 operations in 0.75 cycles, 28 billion weights a second and core at 2.65 GHz; with the loads of x between them, some 20.
-// Measured there: 21 a core from its own cache; the memory gives both cores together less (README.md).
+// Idea: a lane owns a row. So nothing is summed across lanes; a lane's neighbours own the next rows, whose words lie next to
+// its own; x is the same for all 32 lanes, loaded once for all of them; and a nibble costs three operations: mask, convert,
+// multiply-add. Prediction, portable device (2 cores of an AMD EPYC, 256-bit vectors, 2 multiply-adds and 4 vector operations
+// a cycle): 8 weights of 3 operations in 0.75 cycles, 28 billion weights a second and core at 2.65 GHz; with the loads of x
+// between them, some 20. Measured there: 21 a core from its own cache; the memory gives both cores together less (README.md).
 //
 // One SIMD-group a tile of 32 rows; dispatch ceil(n / 32) * 32 threads.
 //
@@ -45,9 +45,10 @@ kernel void matvec(device const float *x [[buffer(0)]],
     if (row < args.n) y[row] = total;
 }
 
-template [[host_name("matvec_q4_0")]] kernel void matvec<PackedQ4_0>(device const float *, device const float *, device const uint *,
-                                                                     device float *, constant Args &, uint, uint, uint, uint);
-template [[host_name("matvec_q4_1")]] kernel void matvec<PackedQ4_1>(device const float *, device const float *, device const uint *,
-                                                                     device float *, constant Args &, uint, uint, uint, uint);
-template [[host_name("matvec_q8_0")]] kernel void matvec<PackedQ8_0>(device const float *, device const float *, device const uint *,
-                                                                     device float *, constant Args &, uint, uint, uint, uint);
+#define MATVEC(name, Kind)                                                                                        \
+    template [[host_name(name)]] kernel void matvec<Kind>(device const float *, device const float *,            \
+                                                          device const uint *, device float *, constant Args &, \
+                                                          uint, uint, uint, uint);
+MATVEC("matvec_q4_0", PackedQ4_0)
+MATVEC("matvec_q4_1", PackedQ4_1)
+MATVEC("matvec_q8_0", PackedQ8_0)

@@ -10,7 +10,7 @@ KINDS = ("Q4_0", "Q4_1", "Q8_0")  # that there are products for
 
 
 class MatvecQ:
-    """Product of a packed weight with one vector. See reference/matvec_q.py for the formula, matvec_q.metal for the contract."""
+    """A packed weight times one vector. See reference/matvec_q.py for the formula, matvec_q.metal for the contract."""
 
     def __init__(self, gpu: Gpu):
         self._gpu, self._prepare = gpu, Prepare(gpu)

@@ -1,19 +1,20 @@
 // Weights as the fast kernels read them, and the product of one block with x. Used by matvec_q.metal and by m6.
 //
-// A packed tensor is made of tiles: 32 rows of the weight, block by block. A block of a tile holds the 32 rows' blocks, sorted by what
-// they are made of, so that lane l, which has row l, and its neighbours always load what lies side by side:
+// A packed tensor is made of tiles: 32 rows of the weight, block by block. A block of a tile holds the 32 rows' blocks,
+// sorted by what they are made of, so that lane l, which has row l, and its neighbours always load what lies side by side:
 //
 //   Q4_1  640 bytes: half d[32], half m[32], uint nibbles[4][32]     row l is d[l] * q + m[l]
 //   Q4_0  576 bytes: half d[32], uint nibbles[4][32]                 row l is d[l] * (q - 8)
 //   Q8_0  1088 bytes: half d[32], uint bytes[8][32]                  row l is d[l] * q
 //
-// Word w of a row's nibbles is bytes 4w … 4w + 3 of the file's block: byte t has value 4w + t in its low nibble and 16 + 4w + t in its
-// high one. Word w of its bytes is values 4w … 4w + 3. So packing moves halves and words, and changes none (repack.metal).
+// Word w of a row's nibbles is bytes 4w … 4w + 3 of the file's block: byte t has value 4w + t in its low nibble and 16 + 4w +
+// t in its high one. Word w of its bytes is values 4w … 4w + 3. So packing moves halves and words, and changes none
+// (repack.metal).
 //
-// A nibble is not shifted down to the bottom of its word: the word is masked, and what is left, q * 16^n for the n-th nibble, becomes a
-// float, exactly. x is prepared for that (prepare.metal): x[j] is multiplied beforehand by 16^-n, a power of two, so exactly too.
-// Only the last nibble is shifted: in place it would be the sign. In the same way a byte is read at the top of its word, as
-// q * 2^24 with its sign. This saves an operation for each weight, of four.
+// A nibble is not shifted down to the bottom of its word: the word is masked, and what is left, q * 16^n for the n-th nibble,
+// becomes a float, exactly. x is prepared for that (prepare.metal): x[j] is multiplied beforehand by 16^-n, a power of two,
+// so exactly too. Only the last nibble is shifted: in place it would be the sign. In the same way a byte is read at the top
+// of its word, as q * 2^24 with its sign. This saves an operation for each weight, of four.
 #ifndef FIRSTLIGHT_PACKED_H
 #define FIRSTLIGHT_PACKED_H
 
@@ -46,8 +47,8 @@ inline float nibble_of(device const uint *words, uint row, uint j) {
     return float((words[(j & 15u) / 4 * 32 + row] >> (8 * (j & 3u) + 4 * (j >> 4))) & 15u);
 }
 
-// Each kind: `uints` in a block of a tile; `nibbles`, whether x is to be prepared for them; `dot`, the product of lane's row with x, whose
-// sum over the block is `sum`; `value`, number j of row `row`.
+// Each kind: `uints` in a block of a tile; `nibbles`, whether x is to be prepared for them; `dot`, the product of lane's row
+// with x, whose sum over the block is `sum`; `value`, number j of row `row`.
 struct PackedQ4_1 {
     static constexpr uint uints() { return 160; }
     static constexpr bool nibbles() { return true; }

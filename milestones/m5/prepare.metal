@@ -1,5 +1,5 @@
-// x made ready for products with packed weights (packed.h): each block of 32 values with its sum, and each value multiplied by the power
-// of two that belongs to its nibble:
+// x made ready for products with packed weights (packed.h): each block of 32 values with its sum, and each value multiplied
+// by the power of two that belongs to its nibble:
 //     y[b, j] = x[b, j] * 16^-n(j),   sums[b] = sum_j x[b, j],   n(j) = 2 (j mod 4) + j / 16, but 0 where that is 7
 // With args.nibbles = 0, y is x.
 //
@@ -8,7 +8,8 @@
 //   buffer 2  sums  float [blocks]       written, every element
 //   buffer 3  args  Args                 read
 //
-// One SIMD-group a block; dispatch blocks * 32 threads. m6's kernels leave this one out: each prepares what it makes for the next.
+// One SIMD-group a block; dispatch blocks * 32 threads. m6's kernels leave this one out: each prepares what it makes for the
+// next.
 //
 //   pytest milestones/m5/test_prepare.py
 #include <metal_stdlib>

@@ -1,4 +1,5 @@
-// Rows of blocks, as a file holds them, to and from tiles of 32 rows, as packed.h describes them. Bytes are moved, none is changed.
+// Rows of blocks, as a file holds them, to and from tiles of 32 rows, as packed.h describes them. Bytes are moved, none is
+// changed.
 //
 //   repack: buffer 0  raw     ushort [rows, blocks, size]   read, as the file holds it; size = before + 2 words + after
 //           buffer 1  packed  uint [tiles, blocks, 16 size] written: tiles first, first + step, …, every element of them
@@ -7,9 +8,10 @@
 //           buffer 1  raw                                   written, every element
 //           buffer 2  args                                  read
 //
-// A block of a kind has `before` halves, then `words` of 4 bytes, then `after` halves. A tile's block has the same parts, of 32 rows each:
-// half h of row l at number 32 h + l, word w at 32 w + l. Rows that the last tile has too many are zeros.
-// With `head` not 0, each head's rows come in the order 0, head/2, 1, head/2 + 1, …: RoPE's pairs (i, i + head/2) stand side by side.
+// A block of a kind has `before` halves, then `words` of 4 bytes, then `after` halves. A tile's block has the same parts, of
+// 32 rows each: half h of row l at number 32 h + l, word w at 32 w + l. Rows that the last tile has too many are zeros.
+// With `head` not 0, each head's rows come in the order 0, head/2, 1, head/2 + 1, …: RoPE's pairs (i, i + head/2) stand side
+// by side.
 //
 // One SIMD-group a tile's block, a lane a row; dispatch ceil(rows / 32) * blocks * 32 threads. Called once a tensor, at load.
 //

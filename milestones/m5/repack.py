@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +43,7 @@ class Packed:
         return -(-self.shape[0] // ROWS)
 
 
-def packed_size(kind: str, shape: tuple[int, int]) -> int:
+def packed_size(kind: str, shape: Sequence[int]) -> int:
     """How many uint32 the tiles of such a weight take: as many as the file's bytes, if rows is a multiple of 32."""
     values, before, words, after = LAYOUT[kind]
     return -(-shape[0] // ROWS) * (shape[1] // values) * (before + 2 * words + after) * ROWS // 2
@@ -58,7 +59,7 @@ class Repack:
         self,
         raw: Tensor,
         kind: str,
-        shape: tuple[int, int],
+        shape: Sequence[int],
         out: Tensor | None = None,
         *,
         first: int = 0,
@@ -70,7 +71,8 @@ class Repack:
         With `out` (uint32), its tiles become tiles first, first + step, … of that: several weights may share one tensor. With
         `head` each so many rows are paired i with i + head/2. Raises ValueError on a misfit.
         """
-        made = Packed(self._room(kind, shape) if out is None else out, kind, shape, first, step, head)
+        require(len(shape) == 2, f"repack: a weight must have two dimensions (rows, columns), it has shape {tuple(shape)}")
+        made = Packed(self._room(kind, shape) if out is None else out, kind, (shape[0], shape[1]), first, step, head)
         self._check(made, raw)
         self._gpu.run(self._gpu.kernel("m5", "repack"), self._threads(made), raw, made.data, self._args(made))
         return made
@@ -84,7 +86,7 @@ class Repack:
         self._gpu.run(self._gpu.kernel("m5", "repack", "unpack"), self._threads(packed), packed.data, out, self._args(packed))
         return out
 
-    def _room(self, kind: str, shape: tuple[int, int]) -> Tensor:
+    def _room(self, kind: str, shape: Sequence[int]) -> Tensor:
         require(kind in LAYOUT, f"repack: kind must be one of {', '.join(LAYOUT)}, got {kind}")
         return self._gpu.empty((packed_size(kind, shape),), UINT32)
 

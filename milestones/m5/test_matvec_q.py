@@ -32,8 +32,9 @@ def run(gpu, x, raw, kind, shape):
 
 
 def expected(x, raw, kind, shape):
-    """(k + 4) ε of Σ|x|(|d q| + |m|): each of k products and k additions rounds by at most ε/2 in whatever order, and so do the few
-    operations that bring d and m in. d q and m are measured apart, because they may cancel: q is summed before m comes to it.
+    """(k + 4) ε of Σ|x|(|d q| + |m|): each of k products and k additions rounds by at most ε/2 in whatever order, and so do
+    the few operations that bring d and m in. d q and m are measured apart, because they may cancel: q is summed before m
+    comes to it.
     """
     exact = matvec_q(torch.from_numpy(x).double(), torch.from_numpy(raw), kind, shape)
     return exact.numpy().astype(np.float32), packed_bound(x, raw, kind, shape)
@@ -47,7 +48,7 @@ def test_a_product_worked_by_hand(gpu):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_value_of_a_block_meets_its_own_x(gpu, kind):
-    """Wrong nibbles that random sums could hide: x picks out one value at a time, and that value must come out, exactly."""
+    """Wrong nibbles that random sums could hide: x picks out one value at a time, and that one must come out."""
     raw, shape = weight(3, kind, 33, 32), (33, 32)
     values = quants.dequantize(raw.reshape(33, -1), GGMLQuantizationType[kind])
     for j in (0, 1, 2, 3, 15, 16, 19, 30, 31):

@@ -29,7 +29,7 @@ def run(gpu, x, nibbles):
 
 
 def expected(x, nibbles):
-    """A value times a power of two is exact: bit for bit. A sum of 32 rounds 31 times at most, by ε/2 of the sum of the sizes."""
+    """A value times a power of two is exact: bit for bit. A sum of 32 rounds 31 times, by ε/2 of the sizes' sum."""
     y, sums = prepare(torch.from_numpy(x).double(), nibbles)
     allowed = sum_bound("row_sum", 16, np.abs(x.astype(np.float64)).reshape(-1, 32).sum(axis=1))
     return y.numpy().astype(np.float32), sums.numpy().astype(np.float32), allowed
@@ -66,7 +66,7 @@ def test_a_block_worked_by_hand(gpu, nibbles):
 )
 @example(seed=0, blocks=33, nibbles=True, scale=1.0, width=1024)
 def test_equals_the_reference(gpus, seed, blocks, nibbles, scale, width):
-    """Any number of blocks, values of any size: the last threadgroup is filled up with SIMD-groups that must do nothing."""
+    """Any number of blocks, values of any size: the last threadgroup has SIMD-groups that must do nothing."""
     check(gpus(width), values(seed, blocks, scale), nibbles)
 
 

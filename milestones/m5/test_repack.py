@@ -20,7 +20,7 @@ KINDS = st.sampled_from(sorted(LAYOUT))
 
 def some_bytes(seed, kind, rows, blocks):
     """Bytes of a weight of so many rows and blocks: any bytes at all."""
-    values, before, words, after = LAYOUT[kind]
+    _, before, words, after = LAYOUT[kind]
     size = rows * blocks * (2 * before + 4 * words + 2 * after)
     return np.random.default_rng(seed).integers(0, 256, size).astype(np.uint8)
 
@@ -41,7 +41,7 @@ def expected(raw, kind, shape, head=0):
 
 
 def test_a_tile_worked_by_hand(gpu):
-    """Q4_1, one row of one block: d stands first, m after 32 halves, the four words after 64 halves, each 32 words from the last."""
+    """Q4_1, one row of one block: d is first, m after 32 halves, the words after 64 halves, 32 words apart."""
     raw = np.arange(1, 21, dtype=np.uint8)
     (tile,) = run(gpu, raw, "Q4_1", (1, 32))[0]
     found = [tile[at : at + n].tolist() for at, n in ((0, 2), (64, 2), (128, 4), (256, 4), (384, 4), (512, 4))]
@@ -69,7 +69,7 @@ def test_equals_the_reference(gpus, kind):
 )
 @example(seed=0, kind="Q6_K", heads=3, head=6, blocks=2, width=1024)
 def test_what_was_packed_unpacks_to_the_same_bytes(gpus, seed, kind, heads, head, blocks, width):
-    """unpack(repack(x)) = x for every kind, any bytes, any number of rows, in the file's order or with RoPE's pairs together."""
+    """unpack(repack(x)) = x for every kind, any bytes and number of rows, in the file's order or with RoPE's pairs together."""
     gpu, rows = gpus(width), heads * (head or 9)
     raw, shape = some_bytes(seed, kind, rows, blocks), (rows, blocks * LAYOUT[kind][0])
     tiles = run(gpu, raw, kind, shape, head)

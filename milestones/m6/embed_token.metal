@@ -43,12 +43,10 @@ kernel void embed(device const uint *table [[buffer(0)]],
     leave(next, args.width, block, lane, value * weight[i], value * value, args.nibbles != 0);
 }
 
-template [[host_name("embed_token_q4_0")]] kernel void embed<PackedQ4_0>(device const uint *, device const uint *, device const float *,
-                                                                         device float *, device float *, constant Args &, uint, uint,
-                                                                         uint, uint);
-template [[host_name("embed_token_q4_1")]] kernel void embed<PackedQ4_1>(device const uint *, device const uint *, device const float *,
-                                                                         device float *, device float *, constant Args &, uint, uint,
-                                                                         uint, uint);
-template [[host_name("embed_token_q8_0")]] kernel void embed<PackedQ8_0>(device const uint *, device const uint *, device const float *,
-                                                                         device float *, device float *, constant Args &, uint, uint,
-                                                                         uint, uint);
+#define EMBED(name, Kind)                                                                                           \
+    template [[host_name(name)]] kernel void embed<Kind>(device const uint *, device const uint *,                 \
+                                                         device const float *, device float *, device float *,     \
+                                                         constant Args &, uint, uint, uint, uint);
+EMBED("embed_token_q4_0", PackedQ4_0)
+EMBED("embed_token_q4_1", PackedQ4_1)
+EMBED("embed_token_q8_0", PackedQ8_0)

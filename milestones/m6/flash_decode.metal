@@ -1,29 +1,30 @@
 // Attention of one token over a cache, in one pass: for head h, with g = h / (heads / kv_heads) and p the token's position,
-//     y[h] = sum_{s <= p} w[s] * v[s, g] / sum_{s <= p} w[s],   w[s] = exp(score[s] - max score),   score[s] = dot(q[h], k[s, g]) / sqrt(d)
-// The rows are shared out in pieces of args.piece; each piece leaves its largest score, its sum of weights and its weighted sum, and the
-// pieces are put together: with M the largest of all, a piece counts exp(max - M) times.
+//     y[h] = sum_{s <= p} w[s] * v[s, g] / sum_{s <= p} w[s],   w[s] = exp(score[s] - max score),   score[s] = dot(q[h], k[s,
+//     g]) / sqrt(d)
+// The rows are shared out in pieces of args.piece; each piece leaves its largest score, its sum of weights and its weighted
+// sum, and the pieces are put together: with M the largest of all, a piece counts exp(max - M) times.
 //
 //   flash_decode (_f16 for a cache of halves)
 //     buffer 0  q        float [heads, d]               read
 //     buffer 1  cache_k  T [capacity, kv_heads, d]      read, rows 0 … p only
 //     buffer 2  cache_v  T [capacity, kv_heads, d]      read, the same rows
 //     buffer 3  state    uint [2]                       read: token id, position p
-//     buffer 4  parts    float [pieces, heads, d + 2]   written for the pieces that begin at or before p: weighted sum, largest, sum
-//     buffer 5  args     Args                           read
+//     buffer 4  parts    float [pieces, heads, d + 2]   written for the pieces that begin at or before p: weighted sum,
+//     largest, sum buffer 5  args     Args                           read
 //   merge_pieces
 //     buffer 0  parts    as above                       read, the same pieces
 //     buffer 1  state    as above                       read
 //     buffer 2  next     float [heads * d * 17 / 16]    written: x and sums, prepared (prepared.h); the squares are of no use
 //     buffer 3  args     Args                           read
 //
-// Idea: m4's kernel computes each score twice, once to find the largest. Here the largest so far is kept, and what was summed is
-// multiplied by exp(old largest - new largest) when it grows (Milakov & Gimelshein, 2018; FlashAttention). 32 rows at a time:
-// each score is a sum across lanes, and lane s keeps the s-th; one exp for 32 weights; then each weight goes to all lanes.
-// Pieces (Flash-Decoding) are what many cores need when there is one token: 9 heads are 9 SIMD-groups, 4,096 rows in pieces of
-// 256 are 144.
+// Idea: m4's kernel computes each score twice, once to find the largest. Here the largest so far is kept, and what was summed
+// is multiplied by exp(old largest - new largest) when it grows (Milakov & Gimelshein, 2018; FlashAttention). 32 rows at a
+// time: each score is a sum across lanes, and lane s keeps the s-th; one exp for 32 weights; then each weight goes to all
+// lanes. Pieces (Flash-Decoding) are what many cores need when there is one token: 9 heads are 9 SIMD-groups, 4,096 rows in
+// pieces of 256 are 144.
 //
-// One SIMD-group a (piece, head): dispatch pieces * heads * 32 threads; pieces after p do nothing. d <= 256. merge_pieces: a SIMD-group
-// for 32 values, heads * d threads; heads * d is a multiple of 32.
+// One SIMD-group a (piece, head): dispatch pieces * heads * 32 threads; pieces after p do nothing. d <= 256. merge_pieces: a
+// SIMD-group for 32 values, heads * d threads; heads * d is a multiple of 32.
 //
 //   pytest milestones/m6/test_flash_decode.py
 #include <metal_stdlib>
@@ -137,9 +138,9 @@ kernel void merge_pieces(device const float *parts [[buffer(0)]],
     leave(next, args.heads * d, block, lane, sum / weights, 0.0f, args.nibbles != 0);
 }
 
-template [[host_name("flash_decode")]] kernel void flash<float>(device const float *, device const float *, device const float *,
-                                                                device const uint *, device float *, constant Args &, uint, uint, uint,
-                                                                uint);
-template [[host_name("flash_decode_f16")]] kernel void flash<half>(device const float *, device const half *, device const half *,
-                                                                   device const uint *, device float *, constant Args &, uint, uint,
-                                                                   uint, uint);
+#define FLASH(name, T)                                                                                           \
+    template [[host_name(name)]] kernel void flash<T>(device const float *, device const T *, device const T *, \
+                                                      device const uint *, device float *, constant Args &,     \
+                                                      uint, uint, uint, uint);
+FLASH("flash_decode", float)
+FLASH("flash_decode_f16", half)

@@ -25,8 +25,8 @@ class FlashDecode:
     ) -> None:
         """q (heads, d), rows 0 … p = state[1] of cache_k and cache_v (capacity, kv_heads, d) → out (heads · d), prepared.
 
-        `parts` (`room`) holds the pieces on the way; it must have as many as p + 1 rows make, which is not looked at here: p lies
-        on the device. Queues two kernels. Raises ValueError on a misfit.
+        `parts` (`room`) holds the pieces on the way; it must have as many as p + 1 rows make, which is not looked at here: p
+        lies on the device. Queues two kernels. Raises ValueError on a misfit.
         """
         (heads, d), kv_heads = q.shape, cache_k.shape[1]
         require(d <= LARGEST_HEAD, f"flash_decode: heads of q have {d} elements; this kernel holds at most {LARGEST_HEAD}")

@@ -1,4 +1,5 @@
-// The hidden layer of the feed-forward part: y = silu(norm(x) · gateᵀ) * (norm(x) · upᵀ), prepared for the way down (prepared.h)
+// The hidden layer of the feed-forward part: y = silu(norm(x) · gateᵀ) * (norm(x) · upᵀ), prepared for the way down
+// (prepared.h)
 //
 //   buffer 0  x       float [width + width / 16]              read, prepared: multiplied by the norm's weights
 //   buffer 1  weight  uint [2 tiles, width / 32, Kind::uints] read, packed: tile 2t is gate's tile t, 2t + 1 is up's

@@ -1,4 +1,5 @@
-"""The forward pass in few dispatches, straight from packed weights: m2's Model, its interface, and the same results within rounding.
+"""The forward pass in few dispatches, straight from packed weights: m2's Model, its interface, and the same results within
+rounding.
 
 A token is one step: 6 dispatches a block, recorded once for each cache and length of context, and replayed. What changes from
 step to step, the token's id and its position, lies in a small tensor that the kernels read.
@@ -36,7 +37,7 @@ class WeightSource(Protocol):
 
     def tensor(self, name: str) -> Tensor: ...
 
-    def stored(self, name: str) -> tuple[Tensor, str, tuple[int, ...]]: ...
+    def raw(self, name: str) -> tuple[Tensor, str, tuple[int, ...]]: ...
 
     def kind(self, name: str) -> str: ...
 
@@ -57,6 +58,8 @@ class Block:
 def unsupported(weights: WeightSource) -> str | None:
     """Why a model cannot run on these kernels; None if it can."""
     c = weights.config
+    if not hasattr(KvCache, "claim"):
+        return "the cache does not hand out its tensors"
     for what, n in (("width", c.width), ("ffn", c.ffn), ("q", c.heads * c.head_dim), ("k", c.kv_heads * c.head_dim)):
         if n % 32:
             return f"its {what} of {n} is no multiple of 32"
@@ -100,35 +103,37 @@ class FastModel:
         self._steps: weakref.WeakKeyDictionary[KvCache, dict[int, tuple[Recorded, Recorded]]] = weakref.WeakKeyDictionary()
 
     def _packed(self, name: str) -> Packed:
-        made = self._repack(*self._weights.stored(name))  # type: ignore[arg-type]
+        made = self._repack(*self._weights.raw(name))
         self._gpu.sync()  # the file's bytes are no longer needed
         return made
 
     def _block(self, name: str) -> Block:
         c, w = self.config, self._weights
-        stored = {n: w.stored(f"{name}{n}.weight") for group in _TOGETHER for n in group}
-        kind = stored["attn_q"][1]
-        parts = [(n, stored[n][2]) for n in _TOGETHER[0]]
-        data = self._gpu.empty((sum(packed_size(kind, shape) for _, shape in parts),), UINT32)  # type: ignore[arg-type]
+        stored = {n: w.raw(f"{name}{n}.weight") for group in _TOGETHER for n in group}
+        kind, data = self._together([stored[n] for n in _TOGETHER[0]])
         first = 0
-        for n, shape in parts:
+        for n in _TOGETHER[0]:
             head = c.head_dim if c.rope_halves and n != "attn_v" else 0
-            first += self._repack(*stored[n], data, first=first, head=head).tiles  # type: ignore[arg-type]
+            first += self._repack(*stored[n], data, first=first, head=head).tiles
         qkv = Qkv(data, kind, c.width, c.heads, c.kv_heads, c.head_dim)
-        shape, both = (c.ffn, c.width), stored["ffn_gate"][1]
-        data = self._gpu.empty((2 * packed_size(both, shape),), UINT32)
-        gate, up = (self._repack(*stored[n], data, first=i, step=2) for i, n in enumerate(_TOGETHER[2]))  # type: ignore[arg-type]
-        output, down = (self._repack(*stored[n]) for n in ("attn_output", "ffn_down"))  # type: ignore[arg-type]
+        _, data = self._together([stored[n] for n in _TOGETHER[2]])
+        gate, up = (self._repack(*stored[n], data, first=i, step=2) for i, n in enumerate(_TOGETHER[2]))
+        output, down = (self._repack(*stored[n]) for n in ("attn_output", "ffn_down"))
         attn_norm, ffn_norm = (w.tensor(f"{name}{n}.weight") for n in ("attn_norm", "ffn_norm"))
         self._gpu.sync()  # the file's bytes are no longer needed
         return Block(attn_norm, qkv, output, ffn_norm, gate, up, down)
 
+    def _together(self, parts: list[tuple[Tensor, str, tuple[int, ...]]]) -> tuple[str, Tensor]:
+        """The kind of several weights, and room for the tiles of all of them."""
+        kind = parts[0][1]
+        return kind, self._gpu.empty((sum(packed_size(kind, shape) for _, _, shape in parts),), UINT32)
+
     def forward(self, ids: Sequence[int], attend: Attend | None = None, *, start: int = 0) -> Tensor:
         """Logits (1, vocabulary) of the token after `ids`, which stand at positions start, start + 1, …
 
-        `attend` is a KvCache's own (`cache.attend`): the kernels store to and read from that cache's tensors. Without one the ids are
-        the whole sequence. The result is overwritten by the next call; the last step is not waited for. Raises ValueError for
-        no ids, or for one that is outside the vocabulary, and UserError if the cache is full.
+        `attend` is a KvCache's own (`cache.attend`): the kernels store to and read from that cache's tensors. Without one the
+        ids are the whole sequence. The result is overwritten by the next call; the last step is not waited for. Raises
+        ValueError for no ids, or for one that is outside the vocabulary, and UserError if the cache is full.
         """
         c, tokens = self.config, len(ids)
         require(tokens > 0, "forward: no token ids were given")
@@ -155,7 +160,7 @@ class FastModel:
         held = self._steps.setdefault(cache, {})
         if pieces not in held:
             tensors = [cache.tensors(layer) for layer in range(self.config.blocks)]
-            parts = self._flash.room(*self._q.shape, pieces)
+            parts = self._flash.room(self.config.heads, self.config.head_dim, pieces)
             held[pieces] = (self._gpu.record(lambda: self._step(tensors, parts)), self._gpu.record(self._last))
         return held[pieces]
 

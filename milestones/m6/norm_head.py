@@ -15,7 +15,7 @@ class NormHead:
         self._gpu = gpu
 
     def __call__(self, x: Tensor, weight: Packed, logits: Tensor, *, eps: float) -> None:
-        """x, prepared with the norm's weights → logits (1, n) = norm(x) · weightᵀ. Queues one kernel. ValueError on a misfit."""
+        """x, prepared with the norm's weights → logits (1, n) = norm(x) · weightᵀ. One kernel. ValueError on a misfit."""
         n, width = weight.shape
         require_packed("norm_head", "weight", weight, (n, width))
         require_prepared("norm_head", width, x=x)

@@ -1,11 +1,12 @@
 // What one kernel of a fast step leaves for the next, whose weight has k columns: one buffer of floats,
 //
-//   x[k]           the vector, multiplied by the next norm's weights if a norm comes next, and for nibbles (packed.h: "prepared")
-//   sums[k/32]     the sum of each block of 32 of the vector, before it is multiplied for nibbles
+//   x[k]           the vector, multiplied by the next norm's weights if a norm comes next, and for nibbles (packed.h:
+//   "prepared") sums[k/32]     the sum of each block of 32 of the vector, before it is multiplied for nibbles
 //   squares[k/32]  the sum of squares of each block before the norm's weights: the norm's 1/sqrt(mean) is made of these
 //
-// A SIMD-group makes 32 neighbouring values, one a lane: just a block. So whoever makes x prepares it, and no kernel does it apart.
-// The norm's factor is the same for all of x, so it is multiplied to the product's results, not to x: (s x) . w = s (x . w).
+// A SIMD-group makes 32 neighbouring values, one a lane: just a block. So whoever makes x prepares it, and no kernel does it
+// apart. The norm's factor is the same for all of x, so it is multiplied to the product's results, not to x: (s x) . w = s (x
+// . w).
 #ifndef FIRSTLIGHT_PREPARED_H
 #define FIRSTLIGHT_PREPARED_H
 

@@ -28,7 +28,8 @@ def require_prepared(op: str, k: int, **tensors: Tensor) -> None:
     require(k > 0 and k % 32 == 0, f"{op}: vectors of {k} values are not whole blocks of 32")
     for name, tensor in tensors.items():
         require(
-            tensor.shape == (prepared_size(k),), f"{op}: {name} must be a prepared vector of {k} values, it has shape {tensor.shape}"
+            tensor.shape == (prepared_size(k),),
+            f"{op}: {name} must be a prepared vector of {k} values, it has shape {tensor.shape}",
         )
     require_dtype(op, FLOAT32, **tensors)
 

@@ -1,4 +1,5 @@
-// A projection back into the residual stream: x += y · weightᵀ, and x prepared for the norm and product that come next (prepared.h)
+// A projection back into the residual stream: x += y · weightᵀ, and x prepared for the norm and product that come next
+// (prepared.h)
 //
 //   buffer 0  y       float [k + k / 16]              read, prepared
 //   buffer 1  weight  uint [tiles, k / 32, Kind::uints]  read, packed
@@ -9,8 +10,8 @@
 //
 //   project_add_q4_0, project_add_q4_1, project_add_q8_0
 //
-// Called twice a block: attention's output, and the way down from the hidden layer. One SIMD-group a tile of 32 rows; dispatch n threads,
-// n a multiple of 32.
+// Called twice a block: attention's output, and the way down from the hidden layer. One SIMD-group a tile of 32 rows;
+// dispatch n threads, n a multiple of 32.
 //
 //   pytest milestones/m6/test_project_add.py
 #include <metal_stdlib>
@@ -44,9 +45,10 @@ kernel void project(device const float *y [[buffer(0)]],
     leave(next, args.n, tile, lane, value * norm[row], value * value, args.nibbles != 0);
 }
 
-#define PROJECT(name, Kind)                                                                                                    \
-    template [[host_name(name)]] kernel void project<Kind>(device const float *, device const uint *, device const float *,    \
-                                                           device float *, device float *, constant Args &, uint, uint, uint, uint);
+#define PROJECT(name, Kind)                                                                                       \
+    template [[host_name(name)]] kernel void project<Kind>(device const float *, device const uint *,            \
+                                                           device const float *, device float *, device float *, \
+                                                           constant Args &, uint, uint, uint, uint);
 PROJECT("project_add_q4_0", PackedQ4_0)
 PROJECT("project_add_q4_1", PackedQ4_1)
 PROJECT("project_add_q8_0", PackedQ8_0)

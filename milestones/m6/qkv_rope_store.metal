@@ -1,5 +1,6 @@
 // One token's query, key and value, each of them where it is wanted:
-//     [q, k, v] = norm(x) · weightᵀ;  q and k turned by RoPE at the token's position;  k and v stored as row `position` of the cache
+//     [q, k, v] = norm(x) · weightᵀ;  q and k turned by RoPE at the token's position;  k and v stored as row `position` of
+//     the cache
 //
 //   buffer 0  x        float [width + width / 16]               read, prepared (prepared.h): multiplied by the norm's weights
 //   buffer 1  weight   uint [tiles, width / 32, Kind::uints]    read, packed: q's rows, k's, v's; RoPE's pairs are neighbours
@@ -12,9 +13,10 @@
 //
 //   qkv_rope_store_q4_0, _q4_1, _q8_0: T = float;  with _f16 behind it: T = half, the nearest, at most 65504 in size
 //
-// Idea: five kernels' work without a trip through memory between them. A lane has one row; its neighbour has the other one of the pair,
-// so RoPE is one shuffle. With args.halves a pair is (i, i + d/2) of the head, and stands side by side only in the packed weight.
-// Prediction, portable device: 7 dispatches of some 6 us become one, and the norm costs nothing: 1.1 ms of a step of 30 blocks.
+// Idea: five kernels' work without a trip through memory between them. A lane has one row; its neighbour has the other one of
+// the pair, so RoPE is one shuffle. With args.halves a pair is (i, i + d/2) of the head, and stands side by side only in the
+// packed weight. Prediction, portable device: 7 dispatches of some 6 us become one, and the norm costs nothing: 1.1 ms of a
+// step of 30 blocks.
 //
 // One SIMD-group a tile of 32 rows; dispatch the rows' number of threads. wide and narrow are multiples of 32, d is even.
 //
@@ -74,9 +76,10 @@ kernel void qkv(device const float *x [[buffer(0)]],
     else q[element] = turned;
 }
 
-#define QKV(name, Kind, T)                                                                                                      \
-    template [[host_name(name)]] kernel void qkv<Kind, T>(device const float *, device const uint *, device const ulong *,      \
-                                                          device const uint *, device float *, device T *, device T *,          \
+#define QKV(name, Kind, T)                                                                                       \
+    template [[host_name(name)]] kernel void qkv<Kind, T>(device const float *, device const uint *,            \
+                                                          device const ulong *, device const uint *,            \
+                                                          device float *, device T *, device T *,               \
                                                           constant Args &, uint, uint, uint, uint);
 QKV("qkv_rope_store_q4_0", PackedQ4_0, float)
 QKV("qkv_rope_store_q4_1", PackedQ4_1, float)

@@ -13,7 +13,7 @@ from milestones.m6.tuning import tuning
 
 @dataclass(frozen=True)
 class Qkv:
-    """q's, k's and v's rows, packed into one tensor: tiles of q, then k's, then v's; q's and k's heads with RoPE's pairs together."""
+    """q's, k's and v's rows in one tensor, q's tiles first; heads of q and k have RoPE's pairs together."""
 
     data: Tensor
     kind: str

@@ -51,7 +51,7 @@ def test_a_row_worked_by_hand(gpu):
 @example(seed=0, kind="Q8_0", n=65, blocks=33, nibbles=True, width=64)
 @example(seed=0, kind="Q4_0", n=65, blocks=3, nibbles=True, width=32)
 def test_equals_what_gguf_makes_of_the_row(gpus, seed, kind, n, blocks, nibbles, width):
-    """The row bit for bit, since a scale times a number is exact and only one operation rounds; the rest within its rounding."""
+    """The row bit for bit: a scale times a number is exact, and one operation rounds. The rest within its rounding."""
     raw, norm, token = weight(seed, kind, n, 32 * blocks), vector(seed, 32 * blocks), seed % n
     x, out = run(gpus(width), raw, kind, (n, 32 * blocks), token, norm, nibbles)
     assert_same(x, quants.dequantize(raw.reshape(n, -1), GGMLQuantizationType[kind])[token])

@@ -1,4 +1,4 @@
-"""The spec of flash_decode. Sources: Milakov & Gimelshein (2018), the sum in one pass; Flash-Decoding, the pieces; m4's contract."""
+"""The spec of flash_decode. Sources: Milakov & Gimelshein (2018), one pass; Flash-Decoding, the pieces; m4's contract."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.packed import assert_left, with_room
 
 @watched("flash_decode")
 def run(gpu, q, k, v, position, piece=32, nibbles=False, spare=0):
-    """What is left; rows of the caches after `position` are poison, and so is what the spare pieces and the room behind hold."""
+    """What is left; rows of the caches after `position` are poison, and so are the spare pieces and the room behind."""
     heads, d = q.shape
     caches = []
     for rows in (k, v):
@@ -38,10 +38,11 @@ def run(gpu, q, k, v, position, piece=32, nibbles=False, spare=0):
 
 
 def expected(q, k, v, position, piece=32, nibbles=False, spare=0):
-    """As m4's attention: (d + 2) ε of Σ|q·k|/√d for a score, which becomes a relative error of its weight, and exp's own, 3 + 2.5|x| ulp.
+    """As m4's attention: (d + 2) ε of Σ|q·k|/√d for a score, which becomes a relative error of its weight, and exp's own, 3 +
+    2.5|x| ulp.
 
-    A weight is a product of exps whose arguments add up to score − largest: one for itself, one for each time that the largest may
-    have grown (every 32 rows), one for the pieces. Each has 3 ulp, and the product rounds: 4 ε for each.
+    A weight is a product of exps whose arguments add up to score − largest: one for itself, one for each time that the
+    largest may have grown (every 32 rows), one for the pieces. Each has 3 ulp, and the product rounds: 4 ε for each.
     """
     q64, k64, v64 = (torch.from_numpy(np.asarray(a, np.float64)) for a in (q, k, v))
     y = decode_attention(q64[None], k64, v64, position)[0].numpy()
@@ -114,7 +115,7 @@ def test_equals_the_reference(gpus, seed, position, kv_heads, group, d, piece, h
 
 
 def test_scores_of_hundreds_neither_overflow_nor_vanish(gpus):
-    """The largest so far is subtracted before exp: rising scores of hundreds, in the row, in the round and in the piece after."""
+    """The largest so far is subtracted before exp: scores of hundreds that rise from round to round."""
     q, k, v = inputs(5, 90, 2, 1, 32)
     q *= 60
     value, error = expected(q, k, v, 90)

@@ -33,12 +33,16 @@ def run(gpu, x, gate, up, kind, shape, nibbles):
 
 
 def expected(x, gate, up, kind, shape, nibbles):
-    """silu changes by at most 1.1 times what its argument changes by: 1.1 · gate's error · |up| + |silu| · up's, and SwiGLU's own
-    roundings (reference/tolerance.py)."""
+    """silu changes by at most 1.1 times what its argument changes by: 1.1 · gate's error · |up| + |silu| · up's, and SwiGLU's
+    own roundings (reference/tolerance.py)."""
     (g, off_g), (u, off_u) = (normed(x, raw, kind, shape, EPSILON) for raw in (gate, up))
     value = swiglu(torch.from_numpy(g), torch.from_numpy(u)).numpy()
     silu = np.abs(swiglu(torch.from_numpy(g), torch.ones(len(g), dtype=torch.float64)).numpy())
-    error = 1.1 * off_g * (np.abs(u) + off_u) + silu * off_u + (EXTRA["swiglu"] + 2.5 * np.abs(g).clip(max=88)) * EPS * np.abs(value)
+    error = (
+        1.1 * off_g * (np.abs(u) + off_u)
+        + silu * off_u
+        + (EXTRA["swiglu"] + 2.5 * np.abs(g).clip(max=88)) * EPS * np.abs(value)
+    )
     return value, error + TINY
 
 

@@ -1,4 +1,4 @@
-"""The spec of norm_head. Source: the composition of m2's and m5's references; rounding: Higham, Accuracy and Stability, §3.1."""
+"""The spec of norm_head. Source: the composition of m2's and m5's references; rounding: Higham, §3.1."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def run(gpu, x, raw, kind, shape):
 
 
 def expected(x, raw, kind, shape):
-    """The product's bound, (k + 4) ε of Σ|x|(|d q| + |m|), times the norm's factor, and (k / 64 + 8) ε of the result for the factor."""
+    """The product's bound, (k + 4) ε of Σ|x|(|d q| + |m|), times the norm's factor; (k / 64 + 8) ε of the result for that."""
     y, allowed = normed(x, raw, kind, shape, EPSILON)
     return y.astype(np.float32), allowed
 

@@ -31,7 +31,7 @@ def packed(gpu, raws, kind, width, heads, kv_heads, d, halves):
 @watched("qkv_rope_store")
 def run(gpu, x, raws, kind, sizes, position, halves, dtype):
     """q, k and v; every other row of the caches must be as before, the memory after q too."""
-    width, heads, kv_heads, d = sizes
+    _, heads, kv_heads, d = sizes
     q, check = with_room(gpu, (heads, d))
     caches = [gpu.empty((CAPACITY, kv_heads, d), dtype) for _ in "kv"]
     before = [cache.numpy().copy() for cache in caches]
@@ -47,8 +47,9 @@ def run(gpu, x, raws, kind, sizes, position, halves, dtype):
 
 
 def expected(x, raws, kind, sizes, position, halves, dtype):
-    """A turned value is made of two products of the pair, which err by their own bounds, and 11 ε of their sizes for the angle, its sine
-    and cosine, and the sum (reference/tolerance.py, rope). A half is off by 2⁻¹¹ of itself, or by 2⁻²⁵ if it is tiny.
+    """A turned value is made of two products of the pair, which err by their own bounds, and 11 ε of their sizes for the
+    angle, its sine and cosine, and the sum (reference/tolerance.py, rope). A half is off by 2⁻¹¹ of itself, or by 2⁻²⁵ if it
+    is tiny.
     """
     width, _, _, d = sizes
     options = {"d": d, "position": position, "base": BASE, "halves": halves, "eps": EPSILON}
@@ -100,7 +101,9 @@ def test_position_0_turns_nothing_and_position_1_by_one_radian(gpu):
     assert all(np.allclose(y, 32, rtol=1e-5) for y in (q, k, v))
     q, k, v = run(gpu, x, [ones] * 3, "Q8_0", sizes, 1, False, np.float32)
     turned = 32 * np.float32([np.cos(1) - np.sin(1), np.cos(1) + np.sin(1)])
-    assert np.allclose(q[0, :2], turned, rtol=1e-4) and np.allclose(k[0, :2], turned, rtol=1e-4) and np.allclose(v, 32, rtol=1e-5)
+    assert (
+        np.allclose(q[0, :2], turned, rtol=1e-4) and np.allclose(k[0, :2], turned, rtol=1e-4) and np.allclose(v, 32, rtol=1e-5)
+    )
 
 
 def test_what_is_too_large_for_a_half_becomes_the_largest_one(gpus):

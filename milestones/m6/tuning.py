@@ -1,7 +1,7 @@
 """Shapes of work that a GPU and the portable device want otherwise: the one place where they are chosen.
 
-A kernel is right at any of them; specs run at others. A GPU has thousands of lanes to fill and wants many small threadgroups. The
-portable device has a few cores: a threadgroup is one core's work, and each costs some 0.1 µs more than its kernel.
+A kernel is right at any of them; specs run at others. A GPU has thousands of lanes to fill and wants many small threadgroups.
+The portable device has a few cores: a threadgroup is one core's work, and each costs some 0.1 µs more than its kernel.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ class Tuning:
 
 
 GPU = Tuning(piece=64, other=64)
-PORTABLE = Tuning(piece=256, other=32, widths={"norm_head": 512, "gate_up_swiglu": 96, "qkv_rope_store": 96, "embed_token": 1024})
+PORTABLE = Tuning(
+    piece=256, other=32, widths={"norm_head": 512, "gate_up_swiglu": 96, "qkv_rope_store": 96, "embed_token": 1024}
+)
 
 
 def tuning(gpu: Gpu) -> Tuning:

@@ -12,9 +12,10 @@ from milestones.errors import UserError
 from milestones.m0.tokenizer import StreamDecoder, Tokenizer
 from milestones.m1.fetch import default_model
 from milestones.m1.model_file import open_model
-from milestones.m2.model import Model
+from milestones.m2.model import Forward, Model
 from milestones.m3.sampler import GREEDY, Settings
 from milestones.m5.weights import Weights
+from milestones.m6.model import FastModel, unsupported
 from milestones.m7.loop import Loop
 from milestones.m7.stream import StopText
 
@@ -60,7 +61,17 @@ class Figures:
 class Engine:
     """A model, its tokenizer and its weights on the device. Raises UserError for files that cannot be used."""
 
-    def __init__(self, path: Path | str | None = None, *, gpu: Gpu | None = None, progress: Progress | None = None):
+    def __init__(
+        self,
+        path: Path | str | None = None,
+        *,
+        gpu: Gpu | None = None,
+        progress: Progress | None = None,
+        kernels: str = "fast",
+    ):
+        """`kernels` is "fast" (m6's, on packed weights, where they can run the model) or "naive" (m2's, m4's, on floats)."""
+        if kernels not in ("fast", "naive"):
+            raise UserError(f"kernels must be fast or naive, got {kernels!r}")
         self.path = Path(path) if path is not None else default_model()
         self._progress = progress or (lambda what, done, total: None)
         self.gpu = gpu or Gpu(
@@ -70,7 +81,9 @@ class Engine:
         self.tokenizer = Tokenizer(self.gpu, self.file.vocabulary())
         weights = Weights(self.gpu, self.file)
         weights.check()
-        self.model = Model(self.gpu, weights, lambda done, total: self._progress("loading", done, total))
+        self.kernels = "naive" if kernels == "naive" or unsupported(weights) else "fast"
+        model = FastModel if self.kernels == "fast" else Model
+        self.model: Forward = model(self.gpu, weights, lambda done, total: self._progress("loading", done, total))
         self.figures = Figures()
 
     @property

@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from rich.console import Console
@@ -15,6 +15,7 @@ from rich.text import Text
 
 from milestones.errors import UserError
 from milestones.m0.show import piece
+from milestones.m2.model import Model
 from milestones.m3.sampler import Sampler, Settings, Stages
 from milestones.m7.engine import Engine
 from milestones.m7.loop import Loop
@@ -40,7 +41,7 @@ def save_checkpoints(engine: Engine, ids: Sequence[int], path: Path) -> None:
     `logits` (1, vocabulary) of the last token. Whole or not at all: raises UserError where the file cannot be written.
     """
     seen: dict[str, Any] = {"ids": np.asarray(ids, np.uint32)}
-    engine.model.forward(ids, watch=seen.__setitem__)
+    cast(Model, engine.model).forward(ids, watch=seen.__setitem__)
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
             try:
