@@ -42,7 +42,7 @@ class KvCache:
     def claim(self, tokens: int) -> None:
         """Such kernels are about to store so many rows in every layer. UserError, as from `attend`, if they do not fit."""
         self._require_room(tokens)
-        self.rows_stored += tokens * len(self._keys)
+        self.rows_stored += len(self._keys) * tokens
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, out: Tensor | None = None) -> Tensor:
         """Store k and v (tokens, kv_heads, d) of this step's tokens, then attend q (tokens, heads, d) over all rows so far.
