@@ -75,7 +75,12 @@ class Gpu:
         self._files: dict[int, str] = {}  # of each kernel function, by its id()
         self._constants: dict[bytes, Any] = {}
         self._runs: deque[Any] = deque()
-        self._recording: Recorded | None = None
+        self._recording: Recorded | None = None  # being made
+
+    @property
+    def replays(self) -> bool:
+        """Whether recordings are replayed whole; else one by one."""
+        return True
 
     @property
     def portable(self) -> bool:
@@ -170,7 +175,7 @@ class Recorded:
 
     def replay(self) -> None:
         """Queue them all; `Gpu.sync` waits for them."""
-        if self._recording is not None:
+        if self._recording is not None and self._gpu.replays:
             self._gpu._runs.append(self._recording.replay())
         else:
             self.one_by_one()

@@ -27,13 +27,17 @@ class TimedGpu(Gpu):
         return cls(compiling=lambda done: progress("preparing kernels", done, 0), waiting=lambda: progress("", 0, 0))
 
     def run(self, function: Any, threads: int, *arguments: Any) -> None:
-        if not self.timing:
+        if not self.timing or self._recording is not None:
             return super().run(function, threads, *arguments)
         began = time.perf_counter()
         super().run(function, threads, *arguments)
         self.sync()
         self.calls.append((self.named(function), time.perf_counter() - began))
         return None
+
+    @property
+    def replays(self) -> bool:
+        return not self.timing
 
     @property
     def seconds(self) -> dict[str, float]:

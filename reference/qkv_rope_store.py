@@ -1,8 +1,8 @@
 """One token's query, key and value: of a normed vector three products, two of them turned by RoPE at the token's position.
 
 >>> x = leave(torch.ones(32), torch.ones(32), nibbles=False)
->>> ones = torch.tensor(([0x00, 0x3C] + [1] * 32) * 2, dtype=torch.uint8)  # 2 rows of ones: (32, 32), turned by 1 radian at
-position 1 >>> q, k, v = qkv_rope_store(x, [ones, ones, ones], "Q8_0", 32, d=2, position=1, base=1e4, halves=False, eps=0.0)
+>>> ones = torch.tensor(([0x00, 0x3C] + [1] * 32) * 2, dtype=torch.uint8)  # 2 rows of ones: (32, 32), turned by a radian
+>>> q, k, v = qkv_rope_store(x, [ones, ones, ones], "Q8_0", 32, d=2, position=1, base=1e4, halves=False, eps=0.0)
 >>> q.round(decimals=2).tolist(), v.tolist()
 ([[-9.64, 44.22]], [[32.0, 32.0]])
 """
