@@ -1,5 +1,4 @@
-"""The last norm and the output head, from a vector that was left by the kernel before: multiplied by the norm's weights
-already.
+"""The last norm and the output head, of a vector as the kernel before left it: times the norm's weights already.
 
     logits = (x · weightᵀ) / sqrt(mean square + eps)
 

@@ -2,8 +2,8 @@
 
 A block of a kind is `before` halves (2 bytes), then `words` (4 bytes), then `after` halves. Nothing is changed but the order.
 
->>> raw = torch.arange(2 * 4, dtype=torch.uint8)  # 2 rows, one block each, of one half and half a word more: 0 1 | 2 3 and 4
-5 | 6 7 >>> repack(raw, (2, 1), before=2, words=0, after=0)[0, 0].reshape(2, 32, 2)[:, :2].tolist()
+>>> raw = torch.arange(2 * 4, dtype=torch.uint8)  # 2 rows of one block of two halves: 0 1 | 2 3 and 4 5 | 6 7
+>>> repack(raw, (2, 1), before=2, words=0, after=0)[0, 0].reshape(2, 32, 2)[:, :2].tolist()
 [[[0, 1], [4, 5]], [[2, 3], [6, 7]]]
 """
 
