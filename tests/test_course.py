@@ -216,7 +216,7 @@ def test_what_nobody_has_written_is_not_read_as_a_kernel(home):
     refused(firstlight("solution", "m2", "add", "--spoil"), "add.metal is larger than 1 MB")
     source.use(lambda milestone, file: True)
     try:
-        with pytest.raises(metal.error, match="workbook/m2/add.metal is larger than 1 MB"):
+        with pytest.raises(metal.error, match=r"workbook/m2/add\.metal is larger than 1 MB"):
             source.read("m2", "add")
     finally:
         source.use(None)
