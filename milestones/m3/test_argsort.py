@@ -96,6 +96,12 @@ def test_equals_the_golden_fixture(gpu):
     assert_same(run(gpu, golden["logits"]), golden["order"])
 
 
+def test_every_nan_comes_last_whatever_its_bits(gpus):
+    """A NaN is all exponent bits and any other: the lowest bit alone, the highest alone, all of them, of both signs."""
+    bits = np.uint32([0x7F800001, 0x3F800000, 0xFF800001, 0x7FC00000, 0xC0000000, 0x7FFFFFFF, 0xFFFFFFFF, 0x7F800000])
+    assert_same(run(gpus(32), bits.view(np.float32)[None]), np.uint32([[1, 4, 0, 2, 3, 5, 6, 7]]))
+
+
 @examples(40)
 @given(
     row=st.lists(st.floats(width=32, allow_nan=True, allow_infinity=True, allow_subnormal=True), min_size=1, max_size=90),

@@ -309,6 +309,14 @@ def test_a_sum_that_equals_u_times_total_does_not_exceed_it(gpu, step, u, p, dra
     assert weights[drawn] > 0
 
 
+def test_the_largest_subnormal_counts_as_nothing_and_the_smallest_normal_as_itself(gpu):
+    """At u = 0 whatever has a weight is drawn first: of these two the second, whether a device flushes subnormals or not."""
+    p = np.uint32([0x007FFFFF, 0x00800000]).view(np.float32)
+    ids, weights, _ = run(gpu, np.append(p, np.float32(0.5)), step=14883995)
+    assert_same(ids, np.uint32([1]), what="ids")
+    assert_same(weights.view(np.uint32)[:2], np.uint32([0, 0x00800000]), what="weights")
+
+
 def p_value(counts, p, draws):
     """Of Pearson's χ² test: the chance that a right sampler strays so far or farther."""
     expected = p[p > 0].astype(np.float64) / p.sum(dtype=np.float64) * draws
