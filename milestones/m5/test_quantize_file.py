@@ -12,6 +12,7 @@ import torch
 from gguf import GGMLQuantizationType, quants
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
+from metal.health import spec_gpu
 from metal.tensor import Gpu
 from milestones.errors import UserError
 from milestones.m0.tokenizer import Tokenizer as OurTokenizer
@@ -63,7 +64,7 @@ def test_every_tensor_is_what_gguf_makes_of_it(tied, tmp_path, kind):
 
 @pytest.mark.parametrize("own_head", [False, True], ids=["tied-head", "own-head"])
 @pytest.mark.parametrize("kind", ["Q4_0", "Q5_1"])
-def test_the_model_computes_what_its_dequantized_weights_compute_in_transformers(gpus, tmp_path, kind, own_head):
+def test_the_model_computes_what_its_dequantized_weights_compute_in_transformers(tmp_path, kind, own_head):
     """The whole way round: floats to blocks to a file, and what the engine makes of it equals an engine nobody here wrote."""
     model = random_model(5, tied=not own_head, **SIZES)
     quantize_file(write_gguf(model, tmp_path / "floats.gguf"), tmp_path / "out.gguf", kind)
@@ -79,7 +80,7 @@ def test_the_model_computes_what_its_dequantized_weights_compute_in_transformers
         theirs.copy_(torch.from_numpy(values.copy()))
     with torch.no_grad():
         expected = model(torch.tensor([IDS])).logits[0].numpy()
-    gpu = gpus(256)
+    gpu = spec_gpu(256, checks="off")  # every kernel has a spec of its own
     weights = Weights(gpu, open_model(tmp_path / "out.gguf"))
     weights.check()
     logits = Model(gpu, weights).forward(IDS, all_rows=True)
@@ -105,7 +106,7 @@ def write_folder(folder):
     return model
 
 
-def test_a_hugging_face_folder_becomes_a_file_that_says_the_same(gpus, tmp_path):
+def test_a_hugging_face_folder_becomes_a_file_that_says_the_same(tmp_path):
     """Sizes, tokenizer, template and weights: whatever the engine asks of a model, file and folder answer alike."""
     folder = tmp_path / "Tiny-1"
     folder.mkdir()
