@@ -103,13 +103,13 @@ def tokenize(text: str, ids_only: bool, as_json: bool, special: bool, model: Pat
     """
     from metal.tensor import Gpu
     from milestones.m0.show import as_json_line, coloured, table
-    from milestones.m0.tokenizer import Tokenizer
     from milestones.m1.model_file import open_model
+    from milestones.m6.tokenizer import FastTokenizer
 
     if ids_only and as_json:
         raise UserError("--ids and --json exclude each other: give one of them")
     text = read_stdin() if text == "-" else text
-    tokenizer = Tokenizer(Gpu(), open_model(model_path(model)).vocabulary())
+    tokenizer = FastTokenizer(Gpu(), open_model(model_path(model)).vocabulary())
     ids = tokenizer.encode(text, special=special)
     if ids_only:
         write(" ".join(map(str, ids)) + "\n")

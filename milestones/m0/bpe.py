@@ -40,12 +40,12 @@ class Bpe:
 
     def as_written(self, pieces: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(offsets, ids, counts): where each piece begins, and the kernel's two outputs as it leaves them."""
-        require(all(pieces), "bpe: a piece must hold at least one byte")
-        lengths = np.fromiter(map(len, pieces), np.int64, len(pieces))
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        packed = Packed.of(pieces)
+        require(bool(packed.lengths.all()), "bpe: a piece must hold at least one byte")
+        offsets = packed.offsets
         require(int(offsets[-1]) < NONE, f"bpe: {int(offsets[-1])} bytes are too many at once, at most {NONE - 1}")
         gpu, size = self._gpu, int(offsets[-1])
-        text = gpu.tensor(np.frombuffer(b"".join(pieces), np.uint8))
+        text = gpu.tensor(packed.data)
         ids, starts, ranks = (gpu.empty((size,), np.uint32) for _ in range(3))
         counts = gpu.empty((len(pieces),), np.uint32)
         args = gpu.constants("IIII", len(pieces), *self._numbers)

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from metal.tensor import Gpu
 from milestones.errors import UserError
-from milestones.m0.tokenizer import StreamDecoder, Tokenizer
+from milestones.m0.tokenizer import StreamDecoder
 from milestones.m1.fetch import default_model
 from milestones.m1.model_file import open_model
 from milestones.m2.model import Forward, Model
 from milestones.m3.sampler import GREEDY, Settings
 from milestones.m5.weights import Weights
 from milestones.m6.model import FastModel, unsupported
+from milestones.m6.tokenizer import FastTokenizer
 from milestones.m7.loop import Loop
 from milestones.m7.stream import StopText
 
@@ -78,7 +79,7 @@ class Engine:
             compiling=lambda done: self._progress("preparing kernels", done, 0), waiting=lambda: self._progress("", 0, 0)
         )
         self.file = open_model(self.path)
-        self.tokenizer = Tokenizer(self.gpu, self.file.vocabulary())
+        self.tokenizer = FastTokenizer(self.gpu, self.file.vocabulary())
         weights = Weights(self.gpu, self.file)
         weights.check()
         self.kernels = "naive" if kernels == "naive" or unsupported(weights) else "fast"

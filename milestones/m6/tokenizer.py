@@ -1,0 +1,71 @@
+"""m0's tokenizer, faster for long texts: cut on the device, and each different piece merged once.
+
+The ids are m0's. Short texts, and pre-tokenizers other than GPT-2's and SmolLM's, go m0's way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
+
+import numpy as np
+
+from metal.tensor import Gpu
+from milestones.m0.packed import Packed
+from milestones.m0.tokenizer import Tokenizer
+from milestones.m0.vocabulary import Vocabulary
+from milestones.m6.distinct import Distinct
+from milestones.m6.pretokenize import KINDS, Pretokenize
+
+LEAST = 1 << 14  # bytes of text from which it pays to make the table of Unicode's classes
+
+
+class FastTokenizer(Tokenizer):
+    """A Tokenizer whose `encode` and `encode_all` have no work for each piece on the host."""
+
+    def __init__(self, gpu: Gpu, vocabulary: Vocabulary, *, least: int = LEAST):
+        """Texts of fewer than `least` bytes together go m0's way."""
+        super().__init__(gpu, vocabulary)
+        self._gpu, self._least = gpu, least
+        self._kernels: tuple[Pretokenize, Distinct] | None = None
+
+    def encode_all(self, texts: Iterable[str | bytes], *, special: bool = True, errors: str = "strict") -> list[list[int]]:
+        texts = list(texts)
+        kind = self.vocabulary.pre_tokenizer
+        if kind not in KINDS or errors == "drop" or sum(map(len, texts)) < self._least:
+            return super().encode_all(texts, special=special, errors=errors)
+        segments: list[bytes] = []
+        plans: list[list[int | None]] = []  # of each text: a special token's id, or None for the next segment's ids
+        for text in texts:
+            plans.append([])
+            for part, marked in self._parts(text, special, errors):
+                if marked:
+                    plans[-1].append(self.vocabulary.special[part])
+                elif part:
+                    segments.append(part.encode("utf-8", "surrogateescape"))
+                    plans[-1].append(None)
+        found = iter(self._segments(segments, KINDS[kind]) if segments else [])
+        return [list(chain.from_iterable(next(found) if one is None else [one] for one in plan)) for plan in plans]
+
+    def _segments(self, segments: list[bytes], digits: bool) -> list[list[int]]:
+        """The ids of each segment."""
+        cut, distinct = self._kernels = self._kernels or (Pretokenize(self._gpu), Distinct(self._gpu))
+        lengths = np.fromiter(map(len, segments), np.int64, len(segments))
+        text, starts = cut.held(np.frombuffer(b"".join(segments), np.uint8), lengths, digits=digits)
+        offsets = np.append(np.flatnonzero(starts.numpy()), starts.size)
+        same = distinct(text, self._gpu.tensor(offsets, np.uint32))
+        self._gpu.sync()
+        standing = same.numpy()
+        chosen = np.flatnonzero(standing == np.arange(len(standing), dtype=np.uint32))
+        chosen = chosen[
+            np.argsort(offsets[chosen] - offsets[chosen + 1])
+        ]  # the longest first: a SIMD-group waits for its longest
+        begin, ids, counts = self._bpe.as_written(Packed.cut(text.numpy(), offsets[chosen], offsets[chosen + 1]))
+        number = np.empty(len(standing), np.int32)  # of the piece that stands for it among those chosen
+        number[chosen] = np.arange(len(chosen), dtype=np.int32)
+        of_piece = number[standing]
+        many = counts[of_piece]
+        before = np.concatenate([np.zeros(1, np.int64), np.cumsum(many, dtype=np.int64)])
+        every = ids[np.arange(before[-1]) + np.repeat(begin[:-1][of_piece] - before[:-1], many)]
+        ends = before[np.searchsorted(offsets, np.cumsum(lengths))].tolist()
+        return [every[a:b].tolist() for a, b in zip([0, *ends[:-1]], ends, strict=True)]
