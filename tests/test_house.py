@@ -46,7 +46,8 @@ def test_imports_follow_the_arrows(path):
         assert not foreign
     elif not is_spec(path):
         assert not {i for i in foreign if i.startswith("reference")}, "the engine must not need references (or torch)"
-        assert not imports(path) & {"torch", "transformers", "gguf", "tokenizers", "hypothesis"}
+        others = path.parts[-2:] == ("speed", "others.py")  # engines to be measured beside ours, where they are installed
+        assert others or not imports(path) & {"torch", "transformers", "gguf", "tokenizers", "hypothesis"}
     number = re.search(r"milestones/m(\d)/", path.as_posix())
     if number and not is_spec(path):  # a spec may read the model file through m1
         later = {i for i in ours if (m := re.match(r"milestones\.m(\d)", i)) and int(m.group(1)) > int(number.group(1))}

@@ -35,11 +35,12 @@ def bench(
     from milestones.cli import model_path
     from milestones.m7.engine import Engine
     from milestones.speed import chart, frontiers
+    from milestones.speed.others import OTHERS, others
 
     names = [name.strip() for name in against.split(",")] if against else []
-    unknown = [name for name in names if name not in frontiers.OTHERS]
+    unknown = [name for name in names if name not in OTHERS]
     if unknown:
-        raise UserError(f"--against knows {' and '.join(frontiers.OTHERS)}, not {unknown[0]!r}")
+        raise UserError(f"--against knows {' and '.join(OTHERS)}, not {unknown[0]!r}")
     for file in (csv_file, plot):
         if file is not None and not file.absolute().parent.is_dir():
             raise UserError(f"{str(file)!r} cannot be written: there is no folder {str(file.absolute().parent)!r}")
@@ -51,7 +52,7 @@ def bench(
         capacity = chosen[-1] + new
         runners: list[frontiers.Runner] = [frontiers.Ours(engine, capacity)]
         missing = []
-        for other in frontiers.others(names, path, capacity):
+        for other in others(names, path, capacity):
             if isinstance(other, str):
                 missing.append(other)
             else:

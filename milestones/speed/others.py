@@ -1,0 +1,76 @@
+"""Engines that `firstlight bench --against` measures beside ours, where they are installed; imported only on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from milestones.speed.frontiers import THREADS, Runner
+
+
+class LlamaCpp:
+    """llama.cpp through llama-cpp-python, on as many threads as the machine has processors."""
+
+    def __init__(self, path: Path, capacity: int):
+        from llama_cpp import Llama
+
+        self.name = f"llama.cpp ({metadata.version('llama-cpp-python')})"
+        self._llama = Llama(str(path), n_ctx=capacity, n_threads=THREADS, n_threads_batch=THREADS, verbose=False)
+
+    def feed(self, ids: Sequence[int]) -> int:
+        self._llama.eval(list(ids))
+        return int(np.argmax(self._llama.scores[self._llama.n_tokens - 1]))
+
+    def rewind(self, length: int) -> None:
+        self._llama.n_tokens = length
+
+    def sizes(self, length: int) -> tuple[int, int]:
+        return 0, 0
+
+
+class Transformers:
+    """transformers in float32, on as many threads as the machine has processors."""
+
+    def __init__(self, path: Path):
+        import torch
+        from transformers import AutoModelForCausalLM, DynamicCache
+
+        torch.set_num_threads(THREADS)
+        file = {"gguf_file": path.name} if path.is_file() else {}
+        folder = path.parent if path.is_file() else path
+        self.name = f"transformers float32 ({metadata.version('transformers')})"
+        self._torch = torch
+        self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **file).eval()
+        self._past = DynamicCache()
+
+    def feed(self, ids: Sequence[int]) -> int:
+        with self._torch.no_grad():
+            out = self._model(self._torch.tensor([list(ids)]), past_key_values=self._past, use_cache=True, logits_to_keep=1)
+        return int(out.logits[0, -1].argmax())
+
+    def rewind(self, length: int) -> None:
+        self._past.crop(length)
+
+    def sizes(self, length: int) -> tuple[int, int]:
+        return 0, 0
+
+
+OTHERS: dict[str, tuple[str, Callable[[Path, int], Runner]]] = {
+    "llama.cpp": ("llama_cpp", LlamaCpp),
+    "transformers": ("transformers", lambda path, capacity: Transformers(path)),
+}
+
+
+def others(names: Sequence[str], path: Path, capacity: int) -> Iterator[Runner | str]:
+    """Each other engine by name, or why it is not run here."""
+    for name in names:
+        package, make = OTHERS[name]
+        try:
+            yield make(path, capacity)
+        except ImportError:
+            yield f"{name}: not run here: the package {package} is not installed"
+        except (OSError, ValueError, RuntimeError) as problem:
+            yield f"{name}: not run here: {str(problem).splitlines()[0] if str(problem) else type(problem).__name__}"
