@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from metal.tensor import FLOAT32, UINT32, Gpu, Tensor, require, require_dtype
-from milestones.m4.decode_attention import LARGEST_HEAD
 from milestones.m4.kv_store import SUFFIX, require_cache_dtype
 from milestones.m6.prepared import require_prepared
 from milestones.m6.tuning import tuning
+
+LARGEST_HEAD = 128
 
 
 class FlashDecode:
@@ -26,10 +27,13 @@ class FlashDecode:
         """q (heads, d), rows 0 … p = state[1] of cache_k and cache_v (capacity, kv_heads, d) → out (heads · d), prepared.
 
         `parts` (`room`) holds the pieces on the way; it must have as many as p + 1 rows make, which is not looked at here: p
-        lies on the device. Queues two kernels. Raises ValueError on a misfit.
+        lies on the device. Queues one kernel, two for several pieces. Raises ValueError on a misfit.
         """
         (heads, d), kv_heads = q.shape, cache_k.shape[1]
-        require(d <= LARGEST_HEAD, f"flash_decode: heads of q have {d} elements; this kernel holds at most {LARGEST_HEAD}")
+        require(
+            d % 32 == 0 and d <= LARGEST_HEAD,
+            f"flash_decode: heads of q have {d} elements; this kernel takes multiples of 32 up to {LARGEST_HEAD}",
+        )
         require(heads % kv_heads == 0, f"flash_decode: the cache has {kv_heads} heads, q has {heads}: no multiple of them")
         same = cache_k.shape[1:] == cache_v.shape[1:] == (kv_heads, d)
         require(same, f"flash_decode: rows of the caches have shapes {cache_k.shape[1:]} and {cache_v.shape[1:]}, q {q.shape}")
@@ -40,7 +44,9 @@ class FlashDecode:
         require_dtype("flash_decode", FLOAT32, q=q, parts=parts)
         require_cache_dtype("flash_decode", cache_k, cache_v)
         run, width = self._gpu.run, tuning(self._gpu).width("flash_decode")
-        args = self._gpu.constants("IIIfII", heads, kv_heads, d, d**-0.5, self.piece, nibbles)
-        split = self._gpu.kernel("m6", "flash_decode", f"flash_decode{SUFFIX[cache_k.dtype]}", width=width)
-        run(split, parts.shape[0] * heads * 32, q, cache_k, cache_v, state, parts, args)
-        run(self._gpu.kernel("m6", "flash_decode", "merge_pieces", width=1024), heads * d, parts, state, out, args)
+        pieces = parts.shape[0]
+        args = self._gpu.constants("IIIfIII", heads, kv_heads, d, d**-0.5, pieces, self.piece, nibbles)
+        function = self._gpu.kernel("m6", "flash_decode", f"flash_decode{SUFFIX[cache_k.dtype]}", width=width)
+        run(function, pieces * heads * 32, q, cache_k, cache_v, state, parts, out, args)
+        if pieces > 1:
+            run(self._gpu.kernel("m6", "flash_decode", "merge_pieces", width=width), heads * d, parts, state, out, args)

@@ -22,7 +22,7 @@ from milestones.m4.cache import KvCache
 from milestones.m5.matvec_q import KINDS
 from milestones.m5.repack import Packed, Repack, packed_size
 from milestones.m6.embed_token import EmbedToken
-from milestones.m6.flash_decode import FlashDecode
+from milestones.m6.flash_decode import LARGEST_HEAD, FlashDecode
 from milestones.m6.gate_up_swiglu import GateUpSwiglu
 from milestones.m6.norm_head import NormHead
 from milestones.m6.prepared import nibbles, prepared_size
@@ -63,6 +63,8 @@ def unsupported(weights: WeightSource) -> str | None:
     for what, n in (("width", c.width), ("ffn", c.ffn), ("q", c.heads * c.head_dim), ("k", c.kv_heads * c.head_dim)):
         if n % 32:
             return f"its {what} of {n} is no multiple of 32"
+    if c.head_dim % 32 or c.head_dim > LARGEST_HEAD:
+        return f"its heads have {c.head_dim} elements, no multiple of 32 up to {LARGEST_HEAD}"
     groups = [["token_embd"], *([[] if c.tied else ["output"]])]
     for layer in range(c.blocks):
         groups += [[f"blk.{layer}.{name}" for name in names] for names in _TOGETHER]
