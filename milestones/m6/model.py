@@ -25,6 +25,7 @@ from milestones.m6.embed_token import EmbedToken
 from milestones.m6.flash_decode import LARGEST_HEAD, FlashDecode
 from milestones.m6.gate_up_swiglu import GateUpSwiglu
 from milestones.m6.norm_head import NormHead
+from milestones.m6.prefill import FEWEST, MOST, Prefill
 from milestones.m6.prepared import nibbles, prepared_size
 from milestones.m6.project_add import ProjectAdd
 from milestones.m6.qkv_rope_store import Qkv, QkvRopeStore
@@ -97,6 +98,7 @@ class FastModel:
         self._embed, self._qkv, self._flash = EmbedToken(gpu), QkvRopeStore(gpu), FlashDecode(gpu)
         self._project, self._hidden, self._logits = ProjectAdd(gpu), GateUpSwiglu(gpu), NormHead(gpu)
         self._turns = Rope(gpu).table(c.rope_base, c.head_dim)
+        self._prefill = Prefill(gpu, self, self._turns)
         self._state = gpu.tensor(np.zeros(2, np.uint32))
         self._x, self._q = gpu.empty((c.width,)), gpu.empty((c.heads, c.head_dim))
         sizes = {"prepared": c.width, "mixed": c.heads * c.head_dim, "hidden": c.ffn}
@@ -147,12 +149,17 @@ class FastModel:
         else:
             cache = attend.__self__  # type: ignore[attr-defined]
         cache.claim(tokens)
-        for i, token in enumerate(ids):
+        fed = 0 if tokens < FEWEST else tokens
+        for first in range(0, fed, MOST):
+            chunk = ids[first : first + MOST]
+            self._prefill(chunk, cache, start + first, self._out if first + len(chunk) == tokens else None)
+        for i, token in enumerate(ids[fed:]):
             body, head = self._recorded(cache, start + i)
             self._gpu.sync()  # the state is read by the step before
             self._state.numpy()[:] = token, start + i
             body.replay()
-        head.replay()
+        if not fed:
+            head.replay()
         self.kv_rows += tokens * c.blocks
         return self._out
 

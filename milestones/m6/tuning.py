@@ -13,10 +13,12 @@ from metal.tensor import Gpu
 
 @dataclass(frozen=True)
 class Tuning:
-    """Threadgroup widths by kernel file (`other` for the rest), and how many rows of the cache make a piece in flash_decode."""
+    """Threadgroup widths by kernel file (`other` for the rest), and how many rows of the cache make a piece in
+    flash_decode, how many tokens of a prompt are one SIMD-group's work in matmul_q."""
 
     piece: int
     other: int
+    tokens: int = 32
     widths: dict[str, int] = field(default_factory=dict)
 
     def width(self, file: str) -> int:
@@ -25,7 +27,7 @@ class Tuning:
 
 GPU = Tuning(piece=64, other=64)
 PORTABLE = Tuning(
-    piece=256, other=32, widths={"norm_head": 512, "gate_up_swiglu": 96, "qkv_rope_store": 96, "embed_token": 1024}
+    piece=256, other=32, tokens=128, widths={"norm_head": 512, "gate_up_swiglu": 96, "qkv_rope_store": 96, "embed_token": 1024}
 )
 
 

@@ -1,0 +1,74 @@
+"""A chunk of a prompt through the model, many tokens at once: the weights are read once for all of them.
+
+The same blocks as the decode step's, in other kernels: a prompt is bound by multiply-adds, a single token by bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from metal.tensor import Gpu, Tensor
+from milestones.m1.get_rows import GetRows
+from milestones.m2.model import Scratch
+from milestones.m2.rms_norm import RmsNorm
+from milestones.m2.swiglu import SwiGlu
+from milestones.m4.cache import KvCache
+from milestones.m4.decode_attention import DecodeAttention
+from milestones.m5.matvec_q import MatvecQ
+from milestones.m5.repack import Packed
+from milestones.m6.embed_rows import EmbedRows
+from milestones.m6.flash_prefill import LARGEST_HEAD, FlashPrefill
+from milestones.m6.matmul_q import MatmulQ
+from milestones.m6.rope_store import RopeStore
+
+if TYPE_CHECKING:
+    from milestones.m6.model import Block, FastModel
+
+FEWEST = 4  # tokens; fewer are cheaper one by one
+MOST = 512  # tokens at once: more would not read the weights more cheaply, only take more memory
+
+
+class Prefill:
+    """Feeds chunks of tokens to a FastModel, whose weights it shares."""
+
+    def __init__(self, gpu: Gpu, model: FastModel, turns: Tensor):
+        self._gpu, self._model, self._turns, self._scratch = gpu, model, turns, Scratch(gpu)
+        self._embed, self._norm, self._matmul, self._rope_store = EmbedRows(gpu), RmsNorm(gpu), MatmulQ(gpu), RopeStore(gpu)
+        self._swiglu, self._matvec, self._get_rows = SwiGlu(gpu), MatvecQ(gpu), GetRows(gpu)
+        small = model.config.head_dim <= LARGEST_HEAD
+        self._attention: FlashPrefill | DecodeAttention = FlashPrefill(gpu) if small else DecodeAttention(gpu)
+
+    def __call__(self, ids: Sequence[int], cache: KvCache, start: int, logits: Tensor | None) -> None:
+        """Store the keys and values of `ids`, which stand at start, start + 1, …, in every layer of the cache.
+
+        With `logits` (1, vocabulary), those of the token after the last one are written there. Queues its kernels; a long
+        chunk is waited for layer by layer.
+        """
+        c, s, tokens = self._model.config, self._scratch, len(ids)
+        x = s("x", tokens, c.width)
+        self._embed(self._model.table, ids, x)
+        for layer, w in enumerate(self._model.blocks):
+            self._block(w, x, cache.tensors(layer), start)
+            if tokens * (start + tokens) > 1 << 16:
+                self._gpu.sync()  # Ctrl-C need not wait for all of a long chunk
+        if logits is not None:
+            last = self._get_rows(x, self._gpu.tensor([tokens - 1], np.uint32), s("last", 1, c.width))
+            row = self._norm(last, self._model.norm, s("normed", 1, c.width), eps=c.eps)
+            self._matvec(row.reshape(c.width), self._model.head, logits.reshape(c.vocabulary))
+
+    def _block(self, w: Block, x: Tensor, cache: tuple[Tensor, Tensor], start: int) -> None:
+        c, s, tokens = self._model.config, self._scratch, x.shape[0]
+        wide, narrow = c.heads * c.head_dim, c.kv_heads * c.head_dim
+        h = self._norm(x, w.attn_norm, s("h", tokens, c.width), eps=c.eps)
+        all_three = Packed(w.qkv.data, w.qkv.kind, (wide + 2 * narrow, c.width))
+        qkv = self._matmul(h, all_three, s("qkv", tokens, wide + 2 * narrow))
+        q, mixed = (s(name, tokens, c.heads, c.head_dim) for name in ("q", "mixed"))
+        self._rope_store(qkv, self._turns, q, *cache, position=start, halves=c.rope_halves)
+        self._attention(q, *cache, mixed, position=start)
+        self._matmul(mixed.reshape(tokens, wide), w.output, x, add=True)
+        h = self._norm(x, w.ffn_norm, h, eps=c.eps)
+        gate, up = (self._matmul(h, half, s(n, tokens, c.ffn)) for n, half in (("gate", w.gate), ("up", w.up)))
+        self._matmul(self._swiglu(gate, up, gate), w.down, x, add=True)
