@@ -13,8 +13,8 @@
 // paid once for args.tokens tokens. Nothing is summed across lanes, no lane waits for another, and a store is 32 neighbours.
 // Prediction, portable device (256-bit vectors, 2 multiply-adds and 2 loads a cycle, 16 vector registers): 8 multiply-adds, 4 loads of
 // weights, 2 of x for two tokens: 4 cycles, bound by the multiply-adds. Three tokens would need 17 registers and spill.
-// Measured there: README.md, "Prefill". Two tokens: as torch's float product; three: two thirds of it. The products straight from the
-// nibbles, as in matvec_q, without floats in between: five sixths.
+// Measured there: README.md, "Prefill". Two tokens: as torch's float product. Straight from the nibbles, as in matvec_q, without
+// floats in between: five sixths of it; three tokens in that shape: two thirds of two.
 //
 // One SIMD-group a (tile, args.tokens tokens), tiles first, so that neighbours share x; dispatch ceil(m / tokens) * ceil(n / 32) * 32.
 //
