@@ -19,6 +19,10 @@ MILESTONES = exercises.milestones()
 OPS = [op for milestone in MILESTONES for op in exercises.ops(milestone)]
 
 
+# Kernels that a chapter shows and has no exercise for yet.
+READ = {"m5": {"matvec_q.metal", "prepare.metal", "repack.metal"}}
+
+
 @pytest.fixture
 def home(tmp_path, monkeypatch) -> Path:
     """An empty workbook."""
@@ -56,7 +60,8 @@ def test_an_exercise_is_whole(op):
 @pytest.mark.parametrize("milestone", MILESTONES)
 def test_every_kernel_of_a_milestone_is_an_exercise_and_every_stub_is_listed(milestone):
     listed = {name for op in exercises.ops(milestone) for name in op.files}
-    assert listed >= {path.name for path in (SOLUTION / milestone).glob("*.metal")}
+    kernels = {path.name for path in (SOLUTION / milestone).glob("*.metal")}
+    assert kernels - listed == READ.get(milestone, set()), "an exercise, or a kernel that is only read so far"
     stubs = {p.name for p in exercises.folder(milestone).iterdir() if p.suffix in (".metal", ".h", ".py")}
     assert listed == stubs
 

@@ -1,7 +1,8 @@
 """The KV cache's bookkeeping: which rows are valid, what fits, one step's store and attention, copies that go their own way.
 
-Given: what a cache is made of (`__init__`, `nbytes`) and `_bits`, which `fork` needs. To be written, in this order: `attend`,
-`advance`, `rewind`, `fork`. Nothing here computes; the two kernels' host sides do, and they are there already:
+Given: what a cache is made of (`__init__`, `nbytes`), what m6's kernels ask of it (`tensors`, `claim`), the refusal of more rows
+than fit (`_require_room`), and `_bits`, which `fork` needs. To be written, in this order: `attend`, `advance`, `rewind`, `fork`.
+Nothing here computes; the two kernels' host sides do, and they are there already:
 
     self._store(k, v, cache_k, cache_v, position=p)          rows of k and v → rows p, p + 1, … of the two cache tensors
     self._attention(q, cache_k, cache_v, out, position=p)    the answers of queries that stand at p, p + 1, …; returns `out`
@@ -47,6 +48,15 @@ class KvCache:
         """Bytes of device memory that the cache occupies."""
         return sum(tensor.nbytes for tensor in (*self._keys, *self._values))
 
+    def tensors(self, layer: int) -> tuple[Tensor, Tensor]:
+        """A layer's keys and values, for kernels that store and attend themselves (m6)."""
+        return self._keys[layer], self._values[layer]
+
+    def claim(self, tokens: int) -> None:
+        """Such kernels are about to store so many rows in every layer. UserError, as from `attend`, if they do not fit."""
+        self._require_room(tokens)
+        self.rows_stored += len(self._keys) * tokens
+
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, out: Tensor | None = None) -> Tensor:
         """Store k and v (tokens, kv_heads, d) of this step's tokens, then attend q (tokens, heads, d) over all rows so far.
 
@@ -55,6 +65,12 @@ class KvCache:
         UserError if they do not fit: "the KV cache is full: it holds 24 tokens, 20 are used, 5 more do not fit".
         """
         raise NotImplementedError("your task: store this step's rows, then answer its queries over all rows so far")
+
+    def _require_room(self, tokens: int) -> None:
+        if self.length + tokens > self.capacity:
+            raise UserError(
+                f"the KV cache is full: it holds {self.capacity} tokens, {self.length} are used, {tokens} more do not fit"
+            )
 
     def advance(self, tokens: int) -> None:
         """This step's tokens are stored in every layer: count them.

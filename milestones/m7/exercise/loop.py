@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from metal.tensor import Gpu, Tensor, require
 from milestones.errors import UserError
-from milestones.m2.model import Model
+from milestones.m2.model import Forward
 from milestones.m3.sampler import GREEDY, Choice, Sampler, Settings
 from milestones.m4.cache import KvCache
 
@@ -40,7 +40,7 @@ class Loop:
     def __init__(
         self,
         gpu: Gpu,
-        model: Model,
+        model: Forward,
         *,
         settings: Settings = GREEDY,
         cached: bool = True,
