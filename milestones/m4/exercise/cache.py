@@ -1,8 +1,8 @@
 """The KV cache's bookkeeping: which rows are valid, what fits, one step's store and attention, copies that go their own way.
 
-Given: what a cache is made of (`__init__`, `nbytes`), what m6's kernels ask of it (`tensors`, `claim`), the refusal of more rows
-than fit (`_require_room`), and `_bits`, which `fork` needs. To be written, in this order: `attend`, `advance`, `rewind`, `fork`.
-Nothing here computes; the two kernels' host sides do, and they are there already:
+Given: what a cache is made of (`__init__`, `nbytes`), what m6's kernels ask of it (`tensors`, `claim`), the refusal of more
+rows than fit (`_require_room`), and `_bits`, which `fork` needs. To be written: `attend`, `advance`, `rewind`, `fork`, in this
+order. Nothing here computes; the two kernels' host sides do, and they are there already:
 
     self._store(k, v, cache_k, cache_v, position=p)          rows of k and v → rows p, p + 1, … of the two cache tensors
     self._attention(q, cache_k, cache_v, out, position=p)    the answers of queries that stand at p, p + 1, …; returns `out`
