@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -54,8 +54,8 @@ def missing_device() -> str | None:
 
 
 def pytest_addoption(parser) -> None:
-    words = "what the portable device looks for in kernels: default, all, off, or names of checks"
-    parser.addoption("--checks", default=health.spec_checks, help=words)
+    words = "what the portable device looks for in kernels: default, all, off, or names of checks (not given: default, m6 off)"
+    parser.addoption("--checks", help=words)
     words = "the threadgroup widths to test at, as 32,256 (a quick look: tests that are given another one run at the first)"
     parser.addoption("--widths", type=_widths, default=WIDTHS, help=words)
 
@@ -68,22 +68,27 @@ def _widths(text: str) -> tuple[int, ...]:
 
 
 def pytest_configure(config) -> None:
-    health.spec_checks = config.getoption("checks")
+    health.spec_checks = config.getoption("checks") or health.spec_checks
 
 
 @pytest.fixture(scope="session")
 def gpus(pytestconfig):
     """width → Gpu with poisoned outputs and checked kernels; they are compiled once a session for each width."""
+    return gpus_by_width(pytestconfig)
+
+
+def gpus_by_width(config: pytest.Config, checks: str | None = None) -> Callable[[int], Gpu]:
+    """width → its device, made once; at the first of `--widths` for one that is not among them."""
     reason = missing_device()
     if reason:
         pytest.skip(f"not run here: {reason}")
     made: dict[int, Gpu] = {}
-    widths = pytestconfig.getoption("widths")
+    widths = config.getoption("widths")
 
     def get(width: int) -> Gpu:
         width = width if width in widths else widths[0]
         if width not in made:
-            made[width] = health.spec_gpu(width)
+            made[width] = health.spec_gpu(width, checks)
         return made[width]
 
     return get
