@@ -17,6 +17,11 @@ PROMPT_TOKENS, NEW_TOKENS, LONG_PROMPT = 16, 64, 512
 PROMPT = "The history of the city begins with a river, a bridge and a market square where "
 
 
+@pytest.fixture(scope="module", params=["fast", "naive"])
+def ours(request, model_path) -> Engine:
+    return Engine(model_path, kernels=request.param)
+
+
 @pytest.fixture(scope="module")
 def engine(model_path) -> Engine:
     return Engine(model_path)
@@ -32,8 +37,8 @@ def prompt_of(engine: Engine, tokens: int) -> list[int]:
     return (ids * (tokens // len(ids) + 1))[:tokens]
 
 
-def test_decode_ours(benchmark, engine):
-    ids = prompt_of(engine, PROMPT_TOKENS)
+def test_decode_ours(benchmark, ours):
+    engine, ids = ours, prompt_of(ours, PROMPT_TOKENS)
     expected: list[list[int]] = []
 
     def ready():
@@ -70,8 +75,8 @@ def test_decode_transformers(benchmark, engine, oracle):
     benchmark.pedantic(decode, setup=ready, rounds=5, warmup_rounds=1)
 
 
-def test_prefill_ours(benchmark, engine):
-    ids = prompt_of(engine, LONG_PROMPT)
+def test_prefill_ours(benchmark, ours):
+    engine, ids = ours, prompt_of(ours, LONG_PROMPT)
     benchmark.extra_info["tokens"] = LONG_PROMPT
     benchmark.pedantic(
         lambda loop: loop.prefill(ids), setup=lambda: ((Loop(engine.gpu, engine.model, capacity=LONG_PROMPT),), {}), rounds=3
