@@ -52,7 +52,7 @@ def argv(command: str) -> list[str]:
 
 def run(command: list[str], tmp_path: Path) -> subprocess.CompletedProcess:
     env = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},  # of a process beside others
         "FIRSTLIGHT_WORKBOOK": str(tmp_path / "workbook"),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }

@@ -69,8 +69,10 @@ class Recording:
         if len(self._checked) == len(self._kept):
             return Run(None, self)
         with self._run.lock:
-            event = self._list.replay()
-        return Run(event, self)
+            self._run.starting = self  # an interrupt between queueing and keeping must not free what runs
+            run = Run(self._list.replay(), self)
+            self._run.starting = None
+        return run
 
 
 class Commands(NamedTuple):
