@@ -34,6 +34,8 @@ from tests.strength.trial import users_of
 LIE = "LISTED AS EQUIVALENT, but"
 FILES = [path for path in sorted(SOLUTION.glob("m*/*")) if path.suffix in (".metal", ".h")]
 
+JUDGED = [path.parent.parent for path in SOLUTION.glob("m*/mutants/equivalent.toml")]
+
 
 def all_mutants(milestone: str = "m*", stem: str = "*") -> list[Generic]:
     """The mutants of a milestone's kernels and headers; of one, named without its ending."""
@@ -51,8 +53,8 @@ def equivalents() -> dict[str, str]:
 
 
 def sample(size: int, seed: int, chosen: Sequence[Generic] | None = None) -> list[Generic]:
-    """So many of these mutants (of all), the same for the same seed."""
-    chosen = all_mutants() if chosen is None else chosen
+    """So many of these mutants, the same for the same seed; by default of those milestones whose mutants have all been judged."""
+    chosen = [m for m in all_mutants() if (SOLUTION / m.file).parent in JUDGED] if chosen is None else chosen
     return random.Random(seed).sample(chosen, min(size, len(chosen)))
 
 
