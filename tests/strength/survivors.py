@@ -53,7 +53,7 @@ def equivalents() -> dict[str, str]:
 
 
 def sample(size: int, seed: int, chosen: Sequence[Generic] | None = None) -> list[Generic]:
-    """So many of these mutants, the same for the same seed; by default of those milestones whose mutants have all been judged."""
+    """So many of these mutants, the same for the same seed; by default of the milestones whose mutants were all judged."""
     chosen = [m for m in all_mutants() if (SOLUTION / m.file).parent in JUDGED] if chosen is None else chosen
     return random.Random(seed).sample(chosen, min(size, len(chosen)))
 
