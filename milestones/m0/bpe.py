@@ -21,7 +21,8 @@ class Bpe:
         tokens = Packed.of(vocabulary.tokens)
         known = Known(tokens, vocabulary.special.values())
         self.bytes_held = known.bytes_held
-        table = vocabulary_table(tokens.take(known.ids), known.ids)
+        entered = known.ids[::-1]  # the last first, as reference/mistakes/bpe.py and the README's slots have it
+        table = vocabulary_table(tokens.take(entered), entered)
         merges = merge_table(*_carried_out(vocabulary, known))
         self.token_bytes = gpu.tensor(tokens.data if tokens.data.size else np.zeros(1, np.uint8))
         self.token_offsets = gpu.tensor(tokens.offsets, np.uint32)
