@@ -108,7 +108,10 @@ class Function:
         run, entry = self._run, self._plain  # written out, not through _queue: this is every kernel's way
         with run.lock:
             entry.give(bound, _NONE)
-            return Run(self._enqueue(run.queue, entry.kernel, (size,), self._group), bound)
+            run.starting = bound
+            made = Run(self._enqueue(run.queue, entry.kernel, (size,), self._group), bound)
+            run.starting = None
+        return made
 
     def dispatch(
         self,
@@ -137,9 +140,12 @@ class Function:
         run, event = self._run, None
         with run.lock:
             entry, found = self._ready(what)
+            run.starting = what.bound
             for offset, size, group in found:
                 event = self._enqueue(run.queue, entry.kernel, size, group, offset)
-        return Run(event, what.bound)
+            made = Run(event, what.bound)
+            run.starting = None
+        return made
 
     def _ready(self, what: Prepared) -> tuple[Entry, tuple[Launch, ...]]:
         """The OpenCL kernel with its arguments set, and its launches. Called, and used, under the runtime's lock."""

@@ -43,7 +43,7 @@ class Runtime:
         self.context = cl.Context([self.device])
         self.queue = cl.CommandQueue(self.context)
         self.lock = threading.RLock()
-        self.starting: Any = None  # what is being queued, and in nobody's hands yet
+        self.starting: Any = None  # what is being queued: an interrupt before a Run holds it must not free what runs
         self.forked = False  # whether this is a child of the process that opened it
         # Sources that differ in what is no part of the program, a threadgroup's width for one, are built once.
         self._built: dict[tuple[str, str], Any] = {}

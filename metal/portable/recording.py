@@ -69,7 +69,7 @@ class Recording:
         if len(self._checked) == len(self._kept):
             return Run(None, self)
         with self._run.lock:
-            self._run.starting = self  # an interrupt between queueing and keeping must not free what runs
+            self._run.starting = self
             run = Run(self._list.replay(), self)
             self._run.starting = None
         return run
