@@ -53,6 +53,13 @@ def missing_device() -> str | None:
     return health.missing_device()
 
 
+def need_device() -> None:
+    """To be called by a fixture: without a device, what asks for it is not run here."""
+    reason = missing_device()
+    if reason:
+        pytest.skip(f"not run here: {reason}")
+
+
 def pytest_addoption(parser) -> None:
     words = "what the portable device looks for in kernels: default, all, off, or names of checks (not given: default, m6 off)"
     parser.addoption("--checks", help=words)
@@ -79,9 +86,7 @@ def gpus(pytestconfig):
 
 def gpus_by_width(config: pytest.Config, checks: str | None = None) -> Callable[[int], Gpu]:
     """width → its device, made once; at the first of `--widths` for one that is not among them."""
-    reason = missing_device()
-    if reason:
-        pytest.skip(f"not run here: {reason}")
+    need_device()
     made: dict[int, Gpu] = {}
     widths = config.getoption("widths")
 
@@ -97,9 +102,7 @@ def gpus_by_width(config: pytest.Config, checks: str | None = None) -> Callable[
 @pytest.fixture(scope="session")
 def whole_gpu() -> Gpu:
     """The device for specs of more than a kernel, of a tokenizer or a model: each kernel is checked in its own spec."""
-    reason = missing_device()
-    if reason:
-        pytest.skip(f"not run here: {reason}")
+    need_device()
     return health.spec_gpu(256, checks="off")
 
 

@@ -67,13 +67,18 @@ def read(milestone: str, name: str, width: int | None = None) -> str:
     return _expand(find(milestone, f"{name}.metal"), f"{milestone}/{name}.metal", width, ())
 
 
+def too_large(shown: str) -> str:
+    """What is wrong with a file of more than LARGEST bytes."""
+    return f"{shown} is larger than {LARGEST >> 20} MB: it is no file that somebody has written"
+
+
 def _expand(path: Path, label: str, width: int | None, above: tuple[Path, ...]) -> str:
     if path in above:
         raise ValueError(f"{label}: #include goes round in a circle: {' → '.join(p.name for p in (*above, path))}")
     shown = label if path.is_relative_to(SOLUTION) else f"workbook/{label}"
     out = [f'#line 1 "{shown}"']
     if path.stat().st_size > LARGEST:
-        raise metal.error(f"{shown} is larger than {LARGEST >> 20} MB: it is no file that somebody has written")
+        raise metal.error(too_large(shown))
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as problem:

@@ -14,7 +14,7 @@ import click
 from milestones.course import commands, teacher
 from milestones.endings import end
 from milestones.errors import UserError
-from milestones.options import CACHE_TYPE, DTYPES, MODEL, QUIET, SPECIAL, sampling
+from milestones.options import CACHE_TYPE, DTYPES, MODEL, QUIET, SPECIAL, model_path, sampling
 from milestones.speed import commands as speed
 from milestones.terminal import Progress, check_interrupt, errors_are_seen, read_stdin, read_text, tables, write
 
@@ -313,13 +313,6 @@ def _settings(seed: int | None = None, **others: Any) -> Settings:
     from milestones.m3.sampler import Settings
 
     return Settings(seed=secrets.randbits(32) if seed is None else seed, **others)
-
-
-def model_path(given: Path | None, quiet: bool = False) -> Path:
-    """The model file to use: the one given, or the default one, fetched on first use."""
-    from milestones.m1.fetch import cached_model, fetch
-
-    return given or cached_model() or fetch(progress=not quiet)
 
 
 def _prepare(prompt: str, special: bool, model: Path | None, kernels: str = "fast") -> tuple[Any, list[int]]:

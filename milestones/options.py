@@ -39,3 +39,10 @@ def sampling(temperature: float, *, draws: bool = True) -> Callable[[Any], Any]:
         return command
 
     return decorate
+
+
+def model_path(given: Path | None, quiet: bool = False) -> Path:
+    """The model file to use: the one given, or the default one, fetched on first use."""
+    from milestones.m1.fetch import cached_model, fetch
+
+    return given or cached_model() or fetch(progress=not quiet)

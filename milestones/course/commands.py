@@ -103,7 +103,7 @@ def hint(milestone: str, op: str | None, step: int) -> None:
 @click.option("--spoil", is_flag=True, help="Show it even though your spec has not passed.")
 def solution(milestone: str, op: str, spoil: bool) -> None:
     """What would have to change in your file to make it ours; once its spec has passed, or with --spoil."""
-    from metal.source import LARGEST, SOLUTION
+    from metal.source import LARGEST, SOLUTION, too_large
     from milestones.course import exercises, results, workbook
 
     one = exercises.op(milestone, op)
@@ -112,7 +112,7 @@ def solution(milestone: str, op: str, spoil: bool) -> None:
     for name in one.files:
         mine, ours = workbook.path_of(one, name), SOLUTION / milestone / name
         if mine.is_file() and mine.stat().st_size > LARGEST:
-            raise UserError(f"{shown(mine)} is larger than {LARGEST >> 20} MB: it is no file that somebody has written")
+            raise UserError(too_large(shown(mine)))
         before = mine.read_text(encoding="utf-8", errors="replace") if mine.is_file() else ""
         lines = difflib.unified_diff(
             _without_header(before), _without_header(ours.read_text(encoding="utf-8")),

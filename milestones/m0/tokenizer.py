@@ -6,6 +6,7 @@ import codecs
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from metal.tensor import Gpu
 from milestones.errors import UserError
@@ -39,26 +40,27 @@ class Tokenizer:
 
     def encode_all(self, texts: Iterable[str | bytes], *, special: bool = True, errors: str = "strict") -> list[list[int]]:
         """`encode` for many texts, with one dispatch for all of them."""
-        pieces: list[bytes] = []
-        plans: list[list[int | None]] = []  # of each text: a special token's id, or None for the next piece's ids
+        segments: list[str] = []
+        plans: list[list[int | None]] = []  # of each text: a special token's id, or None for the next segment's ids
         for text in texts:
             plans.append([])
             for part, marked in self._parts(text, special, errors):
                 if marked:
                     plans[-1].append(self.vocabulary.special[part])
-                    continue
-                for piece in pretokenize(part, self.vocabulary.pre_tokenizer):
-                    held = piece.encode("utf-8", "surrogateescape").translate(None, self._lacking)
-                    if held:
-                        pieces.append(held)
-                        plans[-1].append(None)
-        merged = iter(self._bpe(pieces))
-        found: list[list[int]] = []
-        for plan in plans:
-            found.append([])
-            for one in plan:
-                found[-1] += next(merged).tolist() if one is None else [one]
-        return found
+                elif part:
+                    segments.append(part)
+                    plans[-1].append(None)
+        found = iter(self._segments(segments))
+        return [list(chain.from_iterable(next(found) if one is None else [one] for one in plan)) for plan in plans]
+
+    def _segments(self, segments: Sequence[str]) -> Iterable[list[int]]:
+        """The ids of each segment, a text without special tokens; bytes that the vocabulary lacks are left out."""
+        cut: list[list[bytes]] = []
+        for segment in segments:
+            pieces = (piece.encode("utf-8", "surrogateescape") for piece in pretokenize(segment, self.vocabulary.pre_tokenizer))
+            cut.append([held for piece in pieces if (held := piece.translate(None, self._lacking))])
+        merged = iter(self._bpe(list(chain.from_iterable(cut))))
+        return [[i for _ in pieces for i in next(merged).tolist()] for pieces in cut]
 
     def _parts(self, text: str | bytes, special: bool, errors: str) -> Iterator[tuple[str, bool]]:
         """The text between special tokens, and those; a special token's bytes need not be in the vocabulary."""

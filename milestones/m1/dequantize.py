@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from metal.tensor import Gpu, Tensor, require
 
@@ -39,11 +39,11 @@ class Dequantize:
         return out
 
 
-def require_stored(op: str, raw: Tensor, kind: str, shape: Sequence[int]) -> int:
-    """The number of values. Raises ValueError unless `raw` is the bytes of a tensor of such a kind and shape."""
+def require_stored(op: str, raw: Tensor, kind: str, shape: Sequence[int], kinds: Mapping[str, tuple[int, int]] = KINDS) -> int:
+    """The number of values. Raises ValueError unless `raw` is the bytes of such a tensor of a kind among `kinds`."""
     shape = tuple(shape)
-    require(kind in KINDS, f"{op}: kind must be one of {', '.join(KINDS)}, got {kind}")
-    block, size = KINDS[kind]
+    require(kind in kinds, f"{op}: kind must be one of {', '.join(kinds)}, got {kind}")
+    block, size = kinds[kind]
     count = math.prod(shape)
     require(count > 0 and min(shape, default=1) > 0, f"{op}: shape {shape} has no elements")
     require((shape or (1,))[-1] % block == 0, f"{op}: rows of shape {shape} are not whole {kind} blocks of {block}")

@@ -48,6 +48,12 @@ class Forward(Protocol):
     def forward(self, ids: Sequence[int], attend: Attend | None = None, *, start: int = 0) -> Tensor: ...
 
 
+def require_ids(ids: Sequence[int], vocabulary: int) -> None:
+    """Raises ValueError for no ids, or for one that is outside the vocabulary."""
+    require(len(ids) > 0, "forward: no token ids were given")
+    require(max(ids) < vocabulary and min(ids) >= 0, f"forward: token ids must lie in 0 to {vocabulary - 1}, got {max(ids)}")
+
+
 class Scratch:
     """The step's intermediate tensors by name, kept between steps of the same size: allocation is not free."""
 
@@ -108,10 +114,7 @@ class Model:
         outside the vocabulary.
         """
         c, s, tokens = self.config, self._scratch, len(ids)
-        require(tokens > 0, "forward: no token ids were given")
-        require(
-            max(ids) < c.vocabulary and min(ids) >= 0, f"forward: token ids must lie in 0 to {c.vocabulary - 1}, got {max(ids)}"
-        )
+        require_ids(ids, c.vocabulary)
         attend = attend or self.attend_uncached
         x = self._embed(self._gpu.tensor(np.asarray(ids, np.uint32)), out=s("x", tokens, c.width))
         self._show(watch, "embedding", x)

@@ -10,12 +10,12 @@ import math
 import mmap
 import os
 import struct
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from milestones import files
 from milestones.errors import UserError
 from milestones.m1.gguf_file import TYPES
 from milestones.m1.gguf_values import ARRAY, BOOL, STRING, Cursor, quoted
@@ -80,45 +80,19 @@ def _text(text: str) -> bytes:
 
 @contextmanager
 def whole_file(path: Path, *, force: bool) -> Iterator[IO[bytes]]:
-    """A file to write to, which gets its name when all is written; where anything goes wrong, Ctrl-C too, nothing stays behind.
+    """A file to write to, whole or not at all, as files.whole_file.
 
     Raises UserError if there is a file of that name already and not `force`, or if it cannot be written.
     """
+    taken = f"{quoted(path)} is there already: give another name, or --force to replace it"
     if path.is_dir():
         raise UserError(f"{quoted(path)} is a folder: give the name of a file to write")
     if not force and os.path.lexists(path):
-        raise UserError(f"{quoted(path)} is there already: give another name, or --force to replace it")
-    temporary = None
+        raise UserError(taken)
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".part", delete=False) as file:
-            temporary = Path(file.name)
+        with files.whole_file(path, replace=force) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        if force:
-            os.replace(temporary, path)
-        else:
-            _name(temporary, path)
+    except FileExistsError:
+        raise UserError(taken) from None
     except OSError as problem:
         raise UserError(f"{quoted(path)} cannot be written: {problem.strerror or problem}") from None
-    finally:
-        if temporary is not None:
-            with suppress(OSError):
-                temporary.unlink()
-
-
-def _name(temporary: Path, path: Path) -> None:
-    """Give the file its name unless somebody else has taken it meanwhile."""
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        raise UserError(f"{quoted(path)} is there already: give another name, or --force to replace it") from None
-    except OSError:  # a file system without links
-        os.replace(temporary, path)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -24,7 +24,7 @@ from metal.tensor import Gpu
 from milestones.errors import UserError
 from milestones.m0.tokenizer import Tokenizer
 from milestones.m1.gguf_values import quoted
-from milestones.m1.model_file import open_model
+from milestones.m1.model_file import ModelFile, open_model
 from milestones.m2.model import Model
 from milestones.m5.weights import Weights
 
@@ -79,6 +79,12 @@ def _same_tokens(a: Tokenizer, b: Tokenizer) -> bool:
     return a.size == b.size and all(x == y or not x or not y for x, y in pairs)
 
 
+def bits_a_weight(file: ModelFile) -> float:
+    """Of all tensors together."""
+    tensors = file.tensors.values()
+    return 8 * sum(info.nbytes for info in tensors) / sum(math.prod(info.shape) for info in tensors)
+
+
 class Predictor:
     """A model that predicts each token of a window. Raises UserError for a file that cannot be used."""
 
@@ -86,8 +92,7 @@ class Predictor:
         self.path, self._gpu, file = path, gpu, open_model(path)
         weights = Weights(gpu, file)
         weights.check()
-        count = sum(math.prod(info.shape) for info in file.tensors.values())
-        self.bits = 8 * sum(info.nbytes for info in file.tensors.values()) / count  # a weight
+        self.bits = bits_a_weight(file)
         self._model = Model(gpu, weights, lambda done, total: progress(f"loading {path.name}", done, total))
         self.tokens = Tokenizer(gpu, file.vocabulary())
 

@@ -13,9 +13,9 @@ import torch
 
 from milestones.errors import UserError
 from milestones.m5.perplexity import compare, lines, log_softmax, measure, prose, summary
-from milestones.m5.plot import scatter
 from milestones.m5.quantize_file import quantize_file
 from milestones.m5.test_quantize_file import write_folder
+from milestones.speed.chart import scatter
 from tests.command import firstlight, refused
 
 TEXT = "abc abab bcab, and then some: é ünd, more " * 3

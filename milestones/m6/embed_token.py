@@ -5,7 +5,7 @@ from __future__ import annotations
 from metal.tensor import FLOAT32, UINT32, Gpu, Tensor, require, require_dtype
 from milestones.m5.repack import Packed
 from milestones.m6.prepared import require_packed, require_prepared
-from milestones.m6.tuning import tuning
+from milestones.m6.tuning import tuned
 
 
 class EmbedToken:
@@ -28,5 +28,5 @@ class EmbedToken:
         require_dtype("embed_token", UINT32, state=state)
         require_dtype("embed_token", FLOAT32, norm=norm, x=x)
         name = f"embed_token_{table.kind.lower()}"
-        function = self._gpu.kernel("m6", "embed_token", name, width=tuning(self._gpu).width("embed_token"))
+        function = tuned(self._gpu, "embed_token", name)
         self._gpu.run(function, width, table.data, state, norm, x, out, self._gpu.constants("II", width, nibbles))

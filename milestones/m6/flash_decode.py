@@ -5,7 +5,7 @@ from __future__ import annotations
 from metal.tensor import FLOAT32, UINT32, Gpu, Tensor, require, require_dtype
 from milestones.m4.kv_store import SUFFIX, require_cache_dtype
 from milestones.m6.prepared import require_prepared
-from milestones.m6.tuning import tuning
+from milestones.m6.tuning import tuned, tuning
 
 LARGEST_HEAD = 128
 
@@ -43,10 +43,9 @@ class FlashDecode:
         require_dtype("flash_decode", UINT32, state=state)
         require_dtype("flash_decode", FLOAT32, q=q, parts=parts)
         require_cache_dtype("flash_decode", cache_k, cache_v)
-        run, width = self._gpu.run, tuning(self._gpu).width("flash_decode")
-        pieces = parts.shape[0]
+        run, pieces = self._gpu.run, parts.shape[0]
         args = self._gpu.constants("IIIfIII", heads, kv_heads, d, d**-0.5, pieces, self.piece, nibbles)
-        function = self._gpu.kernel("m6", "flash_decode", f"flash_decode{SUFFIX[cache_k.dtype]}", width=width)
+        function = tuned(self._gpu, "flash_decode", f"flash_decode{SUFFIX[cache_k.dtype]}")
         run(function, pieces * heads * 32, q, cache_k, cache_v, state, parts, out, args)
         if pieces > 1:
-            run(self._gpu.kernel("m6", "flash_decode", "merge_pieces", width=width), heads * d, parts, state, out, args)
+            run(tuned(self._gpu, "flash_decode", "merge_pieces"), heads * d, parts, state, out, args)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from metal.tensor import FLOAT32, Gpu, Tensor, require, require_dtype
 from milestones.m4.kv_store import SUFFIX, require_cache_dtype
-from milestones.m6.tuning import tuning
+from milestones.m6.tuning import tuned
 
 LARGEST_HEAD = 128
 
@@ -44,5 +44,5 @@ class FlashPrefill:
         require(out.buffer is not q.buffer, "flash_prefill: out must not be q: it is written while that is read")
         args = self._gpu.constants("IIIIfI", tokens, heads, kv_heads, d, d**-0.5, position)
         name = f"flash_prefill{SUFFIX[cache_k.dtype]}"
-        function = self._gpu.kernel("m6", "flash_prefill", name, width=tuning(self._gpu).width("flash_prefill"))
+        function = tuned(self._gpu, "flash_prefill", name)
         self._gpu.run(function, -(-tokens // 32) * heads * 32, q, cache_k, cache_v, out, args)

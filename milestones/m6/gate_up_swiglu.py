@@ -5,7 +5,7 @@ from __future__ import annotations
 from metal.tensor import Gpu, Tensor, require
 from milestones.m5.repack import Packed
 from milestones.m6.prepared import require_packed, require_prepared
-from milestones.m6.tuning import tuning
+from milestones.m6.tuning import tuned
 
 
 class GateUpSwiglu:
@@ -28,5 +28,5 @@ class GateUpSwiglu:
         require_prepared("gate_up_swiglu", ffn, out=out)
         require(out.buffer is not x.buffer, "gate_up_swiglu: out must not be x: it is written while that is read")
         name = f"gate_up_swiglu_{gate.kind.lower()}"
-        function = self._gpu.kernel("m6", "gate_up_swiglu", name, width=tuning(self._gpu).width("gate_up_swiglu"))
+        function = tuned(self._gpu, "gate_up_swiglu", name)
         self._gpu.run(function, ffn, x, gate.data, out, self._gpu.constants("IIfI", width, ffn, eps, nibbles))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from metal.tensor import FLOAT32, Gpu, Tensor, require, require_dtype
 from milestones.m5.matvec_q import KINDS
 from milestones.m5.repack import Packed
-from milestones.m6.tuning import tuning
+from milestones.m6.tuning import tuned, tuning
 
 
 class MatmulQ:
@@ -32,10 +32,9 @@ class MatmulQ:
         require(out.shape == (x.shape[0], n), f"matmul_q: out has shape {out.shape}, the product has {(x.shape[0], n)}")
         require_dtype("matmul_q", FLOAT32, x=x, out=out)
         require(out.buffer is not x.buffer, "matmul_q: out must not be x: it is written while that is read")
-        tuned = tuning(self._gpu)
-        tokens = tuned.tokens if tokens is None else tokens
+        tokens = tuning(self._gpu).tokens if tokens is None else tokens
         require(tokens > 0, f"matmul_q: a SIMD-group must have at least one token, got {tokens}")
-        function = self._gpu.kernel("m6", "matmul_q", f"matmul_{weight.kind.lower()}", width=tuned.width("matmul_q"))
+        function = tuned(self._gpu, "matmul_q", f"matmul_{weight.kind.lower()}")
         args = self._gpu.constants("IIIIIII", x.shape[0], n, k // 32, weight.first, weight.step, tokens, int(add))
         self._gpu.run(function, -(-x.shape[0] // tokens) * weight.tiles * 32, x, weight.data, out, args)
         return out

@@ -14,9 +14,9 @@ from typing import Protocol
 
 import numpy as np
 
-from metal.tensor import UINT32, Gpu, Recorded, Tensor, require
+from metal.tensor import UINT32, Gpu, Recorded, Tensor
 from milestones.m1.config import LlamaConfig
-from milestones.m2.model import Attend
+from milestones.m2.model import Attend, require_ids
 from milestones.m2.rope import Rope
 from milestones.m4.cache import KvCache
 from milestones.m5.matvec_q import KINDS
@@ -26,7 +26,7 @@ from milestones.m6.flash_decode import LARGEST_HEAD, FlashDecode
 from milestones.m6.gate_up_swiglu import GateUpSwiglu
 from milestones.m6.norm_head import NormHead
 from milestones.m6.prefill import FEWEST, MOST, Prefill
-from milestones.m6.prepared import nibbles, prepared_size
+from milestones.m6.prepared import nibbles, room
 from milestones.m6.project_add import ProjectAdd
 from milestones.m6.qkv_rope_store import Qkv, QkvRopeStore
 
@@ -102,7 +102,7 @@ class FastModel:
         self._state = gpu.tensor(np.zeros(2, np.uint32))
         self._x, self._q = gpu.empty((c.width,)), gpu.empty((c.heads, c.head_dim))
         sizes = {"prepared": c.width, "mixed": c.heads * c.head_dim, "hidden": c.ffn}
-        self._room = {name: gpu.empty((prepared_size(n),)) for name, n in sizes.items()}
+        self._room = {name: room(gpu, n) for name, n in sizes.items()}
         self._out = gpu.empty((1, c.vocabulary))
         self._steps: weakref.WeakKeyDictionary[KvCache, dict[int, tuple[Recorded, Recorded]]] = weakref.WeakKeyDictionary()
 
@@ -140,10 +140,7 @@ class FastModel:
         ValueError for no ids, or for one that is outside the vocabulary, and UserError if the cache is full.
         """
         c, tokens = self.config, len(ids)
-        require(tokens > 0, "forward: no token ids were given")
-        require(
-            max(ids) < c.vocabulary and min(ids) >= 0, f"forward: token ids must lie in 0 to {c.vocabulary - 1}, got {max(ids)}"
-        )
+        require_ids(ids, c.vocabulary)
         if attend is None:
             cache = KvCache(self._gpu, c.blocks, c.kv_heads, c.head_dim, tokens)
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from metal.tensor import FLOAT32, Gpu, Tensor, require, require_dtype
 from milestones.m5.repack import Packed
 from milestones.m6.prepared import require_packed, require_prepared
-from milestones.m6.tuning import tuning
+from milestones.m6.tuning import tuned
 
 
 class NormHead:
@@ -22,5 +22,5 @@ class NormHead:
         require(logits.shape == (1, n), f"norm_head: logits have shape {logits.shape}, the weight has {n} rows")
         require_dtype("norm_head", FLOAT32, logits=logits)
         name = f"norm_head_{weight.kind.lower()}"
-        function = self._gpu.kernel("m6", "norm_head", name, width=tuning(self._gpu).width("norm_head"))
+        function = tuned(self._gpu, "norm_head", name)
         self._gpu.run(function, weight.tiles * 32, x, weight.data, logits, self._gpu.constants("IIf", width, n, eps))

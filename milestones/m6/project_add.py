@@ -5,7 +5,7 @@ from __future__ import annotations
 from metal.tensor import FLOAT32, Gpu, Tensor, require, require_dtype
 from milestones.m5.repack import Packed
 from milestones.m6.prepared import require_packed, require_prepared
-from milestones.m6.tuning import tuning
+from milestones.m6.tuning import tuned
 
 
 class ProjectAdd:
@@ -27,5 +27,5 @@ class ProjectAdd:
         require_dtype("project_add", FLOAT32, norm=norm, x=x)
         require(out.buffer is not y.buffer, "project_add: out must not be y: it is written while that is read")
         name = f"project_add_{weight.kind.lower()}"
-        function = self._gpu.kernel("m6", "project_add", name, width=tuning(self._gpu).width("project_add"))
+        function = tuned(self._gpu, "project_add", name)
         self._gpu.run(function, n, y, weight.data, norm, x, out, self._gpu.constants("III", n, k // 32, nibbles))

@@ -8,7 +8,7 @@ from metal.tensor import FLOAT32, UINT32, Gpu, Tensor, require, require_dtype
 from milestones.m4.kv_store import SUFFIX, require_cache_dtype
 from milestones.m5.matvec_q import KINDS
 from milestones.m6.prepared import require_prepared
-from milestones.m6.tuning import tuning
+from milestones.m6.tuning import tuned
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,6 @@ class QkvRopeStore:
         require_dtype("qkv_rope_store", FLOAT32, q=q)
         require_cache_dtype("qkv_rope_store", cache_k, cache_v)
         name = f"qkv_rope_store_{w.kind.lower()}{SUFFIX[cache_k.dtype]}"
-        function = self._gpu.kernel("m6", "qkv_rope_store", name, width=tuning(self._gpu).width("qkv_rope_store"))
+        function = tuned(self._gpu, "qkv_rope_store", name)
         args = self._gpu.constants("IIIIfI", w.width, wide, narrow, w.d, eps, int(halves))
         self._gpu.run(function, wide + 2 * narrow, x, w.data, turns, state, q, cache_k, cache_v, args)

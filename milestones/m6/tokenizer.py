@@ -5,8 +5,7 @@ The ids are m0's. Short texts, and pre-tokenizers other than GPT-2's and SmolLM'
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import chain
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -21,7 +20,7 @@ LEAST = 1 << 14  # bytes of text from which it pays to make the table of Unicode
 
 
 class FastTokenizer(Tokenizer):
-    """A Tokenizer whose `encode` and `encode_all` have no work for each piece on the host."""
+    """A Tokenizer that has no work for each piece on the host."""
 
     def __init__(self, gpu: Gpu, vocabulary: Vocabulary, *, least: int = LEAST):
         """Texts of fewer than `least` bytes together go m0's way."""
@@ -29,29 +28,14 @@ class FastTokenizer(Tokenizer):
         self._gpu, self._least = gpu, least
         self._kernels: tuple[Pretokenize, Distinct] | None = None
 
-    def encode_all(self, texts: Iterable[str | bytes], *, special: bool = True, errors: str = "strict") -> list[list[int]]:
-        texts = list(texts)
-        kind = self.vocabulary.pre_tokenizer
-        if kind not in KINDS or errors == "drop" or sum(map(len, texts)) < self._least:
-            return super().encode_all(texts, special=special, errors=errors)
-        segments: list[bytes] = []
-        plans: list[list[int | None]] = []  # of each text: a special token's id, or None for the next segment's ids
-        for text in texts:
-            plans.append([])
-            for part, marked in self._parts(text, special, errors):
-                if marked:
-                    plans[-1].append(self.vocabulary.special[part])
-                elif part:
-                    segments.append(part.encode("utf-8", "surrogateescape"))
-                    plans[-1].append(None)
-        found = iter(self._segments(segments, KINDS[kind]) if segments else [])
-        return [list(chain.from_iterable(next(found) if one is None else [one] for one in plan)) for plan in plans]
-
-    def _segments(self, segments: list[bytes], digits: bool) -> list[list[int]]:
-        """The ids of each segment."""
+    def _segments(self, segments: Sequence[str]) -> Iterable[list[int]]:
+        kind, texts = self.vocabulary.pre_tokenizer, [segment.encode("utf-8", "surrogateescape") for segment in segments]
+        whole = b"".join(texts)
+        if kind not in KINDS or not whole or len(whole) < self._least or len(whole.translate(None, self._lacking)) < len(whole):
+            return super()._segments(segments)
         cut, distinct = self._kernels = self._kernels or (Pretokenize(self._gpu), Distinct(self._gpu))
-        lengths = np.fromiter(map(len, segments), np.int64, len(segments))
-        text, starts = cut.held(np.frombuffer(b"".join(segments), np.uint8), lengths, digits=digits)
+        lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+        text, starts = cut.held(np.frombuffer(whole, np.uint8), lengths, digits=KINDS[kind])
         offsets = np.append(np.flatnonzero(starts.numpy()), starts.size)
         same = distinct(text, self._gpu.tensor(offsets, np.uint32))
         self._gpu.sync()

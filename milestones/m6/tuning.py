@@ -7,6 +7,7 @@ The portable device has a few cores: a threadgroup is one core's work, and each 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from metal.tensor import Gpu
 
@@ -34,3 +35,8 @@ PORTABLE = Tuning(
 def tuning(gpu: Gpu) -> Tuning:
     """What this device wants."""
     return PORTABLE if gpu.portable else GPU
+
+
+def tuned(gpu: Gpu, file: str, name: str | None = None) -> Any:
+    """The kernel function `name` of m6's `file`, at the width that this device wants."""
+    return gpu.kernel("m6", file, name, width=tuning(gpu).width(file))

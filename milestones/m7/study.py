@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from milestones.errors import UserError
+from milestones.files import whole_file
 from milestones.m0.show import piece
 from milestones.m2.model import Model
 from milestones.m3.sampler import Sampler, Settings, Stages
@@ -43,23 +42,10 @@ def save_checkpoints(engine: Engine, ids: Sequence[int], path: Path) -> None:
     seen: dict[str, Any] = {"ids": np.asarray(ids, np.uint32)}
     cast(Model, engine.model).forward(ids, watch=seen.__setitem__)
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
-            try:
-                np.savez(file, **seen)
-                file.flush()
-                os.chmod(file.name, 0o666 & ~_umask())
-                os.replace(file.name, path)
-            except BaseException:
-                os.unlink(file.name)
-                raise
+        with whole_file(path) as file:
+            np.savez(file, **seen)
     except OSError as problem:
         raise UserError(f"{str(path)!r} cannot be written ({problem.strerror}): name another file") from None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def show_stages(engine: Engine, ids: Sequence[int], settings: Settings, top: int, console: Console) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from milestones.errors import UserError
-from milestones.options import MODEL, QUIET
+from milestones.options import MODEL, QUIET, model_path
 from milestones.terminal import Progress, check_interrupt, read_stdin, tables, write
 
 NAIVE = click.option("--naive", is_flag=True, help="Run on m2's and m4's kernels, which the fast ones are proved against.")
@@ -32,7 +32,6 @@ def bench(
 
     Medians of several rounds; engines take turns. Compare within one run only. On Linux the device is the portable one.
     """
-    from milestones.cli import model_path
     from milestones.m7.engine import Engine
     from milestones.speed import chart, frontiers
     from milestones.speed.others import OTHERS, others
@@ -41,9 +40,7 @@ def bench(
     unknown = [name for name in names if name not in OTHERS]
     if unknown:
         raise UserError(f"--against knows {' and '.join(OTHERS)}, not {unknown[0]!r}")
-    for file in (csv_file, plot):
-        if file is not None and not file.absolute().parent.is_dir():
-            raise UserError(f"{str(file)!r} cannot be written: there is no folder {str(file.absolute().parent)!r}")
+    _need_folder(csv_file, plot)
     path = model_path(model, quiet)
 
     with Progress(quiet) as progress:
@@ -85,6 +82,13 @@ def bench(
         plot.write_text(chart.lines(series, "context, tokens", "tokens a second", log_x=True), encoding="utf-8")
 
 
+def _need_folder(*files: Path | None) -> None:
+    """Before anything is measured: a file that cannot be written for want of a folder is a UserError."""
+    for file in files:
+        if file is not None and not file.absolute().parent.is_dir():
+            raise UserError(f"{str(file)!r} cannot be written: there is no folder {str(file.absolute().parent)!r}")
+
+
 def _show(console, rows) -> None:
     from rich.table import Table
 
@@ -107,12 +111,10 @@ def profile(prompt: str, svg: Path | None, as_json: bool, naive: bool, quiet: bo
 
     Every kernel is waited for, by turns with steps as the engine does them; medians. On Linux the device is the portable one.
     """
-    from milestones.cli import model_path
     from milestones.speed import flame
     from milestones.speed.profile import measure
 
-    if svg is not None and not svg.absolute().parent.is_dir():
-        raise UserError(f"{str(svg)!r} cannot be written: there is no folder {str(svg.absolute().parent)!r}")
+    _need_folder(svg)
     prompt = read_stdin().removesuffix("\n") if prompt == "-" else prompt
     path = model_path(model, quiet)
     with Progress(quiet) as progress:

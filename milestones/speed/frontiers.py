@@ -86,8 +86,8 @@ def run(runners: Sequence[Runner], ids: Sequence[int], contexts: Sequence[int], 
         runner.rewind(0)
     before = 0
     for at, context in enumerate(contexts):
-        for runner in runners:
-            progress("measuring", at * len(runners) + runners.index(runner), len(contexts) * len(runners))
+        for number, runner in enumerate(runners):
+            progress("measuring", at * len(runners) + number, len(contexts) * len(runners))
             began = time.perf_counter()
             first = runner.feed(ids[before:context])
             prefill = (context - before) / (time.perf_counter() - began)

@@ -10,7 +10,6 @@ and takes longer.
 from __future__ import annotations
 
 import json
-import math
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -28,11 +27,11 @@ from milestones.m1.gguf_model import GgufModel
 from milestones.m1.model_file import TensorInfo, open_model
 from milestones.m1.test_hf_model import their_name
 from milestones.m5.gguf_writer import header, nbytes, stored_keys, whole_file
-from milestones.m5.perplexity import WINDOW, Cost, compare, log_softmax, prose, summary
-from milestones.m5.plot import scatter
+from milestones.m5.perplexity import WINDOW, Cost, bits_a_weight, compare, log_softmax, prose, summary
 from milestones.m5.quantize import BYTES
 from milestones.m5.quantize_file import quantize_file
 from milestones.m7.golden.make import load_oracle
+from milestones.speed.chart import scatter
 
 WINDOWS = 5  # of the text; all of it takes more than twice as long
 # name → the type of the matrices, and others by name
@@ -107,10 +106,8 @@ def study(source: Path, folder: Path) -> dict[str, Cost]:
 
 
 def _compared(mine: Iterable[np.ndarray], floats: list[np.ndarray], windows: list[list[int]], path: Path) -> Cost:
-    tensors = open_model(path).tensors.values()
-    bits = 8 * sum(info.nbytes for info in tensors) / sum(math.prod(info.shape) for info in tensors)
     rows = [compare(p, np.asarray(w[1:]), q.astype(np.float64)) for p, q, w in zip(mine, floats, windows, strict=True)]
-    return summary(rows, WINDOW, bits)
+    return summary(rows, WINDOW, bits_a_weight(open_model(path)))
 
 
 def _row(name: str, cost: Cost) -> str:
