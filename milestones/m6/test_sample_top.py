@@ -1,0 +1,160 @@
+"""The spec of sample_top: the k largest logits without a sort of them all, and the draw of m3's sampler, bit for bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from conftest import examples
+from metal import health
+from milestones.errors import UserError
+from milestones.m3.sampler import Sampler, Settings
+from milestones.m6.sample_top import SampleTop
+from milestones.m6.sampler import FastSampler
+from reference.compare import assert_close, assert_same
+from reference.diagnosis import watched
+from reference.mistakes.sample_top import MISTAKES
+from reference.philox import uniform
+from reference.sample import draw, keep
+from reference.sample_top import sample_top
+from reference.softmax import softmax
+from reference.tolerance import softmax_bound
+
+SETTINGS: list[dict] = [
+    {},
+    {"temperature": 1.0, "top_k": 500},
+    {"temperature": 0.8, "repeat_penalty": 1.3, "top_k": 40, "top_p": 0.9, "min_p": 0.01, "seed": 7},
+]
+
+
+@pytest.fixture(scope="module")
+def wide(whole_gpu):
+    """A device at width 1024, the order of sums in which m3's softmax and this one are the same to the bit."""
+    return health.spec_gpu(1024, checks="off")
+
+
+@watched("sample_top")
+def run(gpu, logits, top_k, temperature=0.8):
+    """The k largest columns in order, uint32 (k)."""
+    return chosen(gpu, logits, top_k=top_k, temperature=temperature)[1]
+
+
+def chosen(gpu, logits, **settings):
+    """(id, the k largest columns in order, their probabilities)."""
+    got = SampleTop(gpu)(gpu.tensor(logits), **settings)
+    gpu.sync()
+    assert got.fits, "the candidates must fit here"
+    count = min(settings["top_k"], logits.shape[1])
+    return got.id, got.order.numpy()[:count].copy(), got.p.numpy()[:count].copy()
+
+
+def expected(logits, top_k, temperature=0.8):
+    """None: which logits are the largest is no matter of rounding."""
+    return sample_top(torch.from_numpy(logits), top_k)[0].numpy().astype(np.uint32)
+
+
+def drawn(n, seed=0):
+    """Normal logits rounded to eighths: many are equal, at the cutoff too; zeros of both signs among them."""
+    rows = np.round(np.random.default_rng(n + seed).standard_normal((1, n)) * 24) / 8
+    return rows.astype(np.float32)
+
+
+def test_a_row_worked_by_hand(gpu):
+    """Of two that are equal the lower column comes first; the third place goes to it too."""
+    logits = np.float32([[1, 3, -2, 3, 0.5, 1]])
+    assert run(gpu, logits, 3).tolist() == [1, 3, 0]
+    p = chosen(gpu, logits, top_k=2, temperature=1.0)[2]
+    assert p == pytest.approx([0.4238, 0.4238], abs=1e-4)
+
+
+@pytest.mark.parametrize("n", [1, 31, 33, 1023, 1025, 5000])
+def test_the_largest_are_those_of_a_whole_sort(gpus, n):
+    """Rows shorter than there are threads, and longer; more asked for than there are."""
+    for k in (1, 2, 40, 512):
+        assert_same(run(gpus(64), drawn(n), k), expected(drawn(n), k))
+
+
+def test_zeros_of_both_signs_are_equal(gpus):
+    """-0 and +0 are one value, so the lower column counts, as in m3's argsort."""
+    logits = np.float32([[-1, 0.0, -0.0, 0.0, -0.0, -3]])
+    assert run(gpus(32), logits, 4).tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 2.0])
+def test_probabilities_are_those_of_the_whole_row(gpus, temperature):
+    """Not renormalised over the k: top-p and min-p do not need it, and the draw takes its own sum."""
+    logits = drawn(3000)
+    p = chosen(gpus(256), logits, top_k=50, temperature=temperature)[2]
+    order, want = (part.numpy() for part in sample_top(torch.from_numpy(logits), 50, temperature))
+    whole = softmax(torch.from_numpy(logits), temperature).numpy()
+    assert_close(p, want, softmax_bound(logits, whole, temperature)[0, order])
+
+
+@examples(20)
+@given(
+    n=st.sampled_from([1, 5, 300, 2000]),
+    seed=st.integers(0, 99),
+    top_k=st.integers(1, 60),
+    top_p=st.sampled_from([1.0, 0.9, 0.5, 1e-6]),
+    min_p=st.sampled_from([0.0, 0.1, 1.0]),
+    step=st.sampled_from([0, 1, 2**32 - 1, 2**40]),
+)
+@example(n=300, seed=0, top_k=60, top_p=0.9, min_p=0.0, step=5)
+def test_the_draw_is_the_references_for_any_settings(gpus, n, seed, top_k, top_p, min_p, step):
+    """Cuts in their order, float32 sums in ascending id, the first that exceeds: from the very probabilities of the kernel."""
+    logits = drawn(n, seed)
+    cuts = {"top_k": top_k, "top_p": top_p, "min_p": min_p}
+    id_, order, p = chosen(gpus(64), logits, temperature=0.7, seed=seed, step=step, **cuts)
+    row = np.zeros(n, np.float32)
+    row[order] = p
+    weights = keep(row, order.tolist(), len(order), top_p, min_p)
+    assert id_ == draw(weights, uniform(seed, step))
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=["greedy", "top-k", "penalty and all cuts"])
+def test_the_fast_sampler_chooses_as_m3s_does(wide, settings):
+    """The same ids and the same log-probabilities, step after step: greedy, with a penalty, with all cuts."""
+    fast, plain = (kind(wide, 5000, Settings(**settings)) for kind in (FastSampler, Sampler))
+    found = []
+    for step in range(8):
+        logits = wide.tensor(drawn(5000, step))
+        found.append(fast.choose(logits, [1, 5, 4999], step))
+        assert found[-1] == plain.choose(logits, [1, 5, 4999], step)
+    assert len({choice.id for choice in found}) > 2
+
+
+def test_a_row_of_one_value_goes_m3s_way(wide):
+    """Every column is then a candidate for the k largest, more than there is room for: the choice is right all the same."""
+    logits = wide.tensor(np.full((1, 5000), 2.0, np.float32))
+    settings = Settings(temperature=1.0, top_k=3, seed=1)
+    fast, plain = (kind(wide, 5000, settings) for kind in (FastSampler, Sampler))
+    assert [fast.choose(logits, [], step).id for step in range(5)] == [plain.choose(logits, [], step).id for step in range(5)]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_logit_that_is_no_number_is_refused(gpus, value):
+    """A damaged model must not look like text."""
+    logits = drawn(2000)
+    logits[0, 1234] = value
+    gpu = gpus(64)
+    with pytest.raises(UserError, match="1 logits of 2000 that are NaN or infinite"):
+        FastSampler(gpu, 2000, Settings(temperature=1.0, top_k=5)).choose(gpu.tensor(logits), [], 0)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_known_mistakes_show_on_these_inputs(mistake):
+    """What a spec's inputs cannot tell apart, it cannot refuse."""
+    assert (MISTAKES[mistake](drawn(3000), 40) != expected(drawn(3000), 40)).any()
+
+
+def test_what_cannot_be_run_is_refused_in_words(gpus):
+    """More than 512 would leave too many candidates."""
+    gpu = gpus(64)
+    for top_k in (0, 513):
+        with pytest.raises(ValueError, match="sample_top: top_k must be from 1 to 512"):
+            SampleTop(gpu)(gpu.tensor(drawn(5)), top_k=top_k, temperature=1.0)
+    with pytest.raises(ValueError, match="sample_top: logits must have shape"):
+        SampleTop(gpu)(gpu.tensor(drawn(5)[0]), top_k=1, temperature=1.0)
