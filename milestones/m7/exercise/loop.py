@@ -48,7 +48,8 @@ class Loop:
         cache_dtype: str = "float32",
     ):
         c = model.config
-        self._gpu, self._model, self._sampler = gpu, model, Sampler(gpu, c.vocabulary, settings)
+        sampler = getattr(model, "sampler", Sampler)  # fast kernels come with a fast sampler
+        self._gpu, self._model, self._sampler = gpu, model, sampler(gpu, c.vocabulary, settings)
         self.capacity = min(capacity or c.context, c.context)
         sizes = (c.blocks, c.kv_heads, c.head_dim, self.capacity)
         self.cache = KvCache(gpu, *sizes, cache_dtype) if cached else None
