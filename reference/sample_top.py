@@ -2,7 +2,7 @@
 
 >>> order, p = sample_top(torch.tensor([[1.0, 3.0, -2.0, 3.0]]), 2)
 >>> order.tolist(), [round(x, 4) for x in p.tolist()]
-([1, 3], [0.4674, 0.4674])
+([1, 3], [0.4668, 0.4668])
 """
 
 import torch
