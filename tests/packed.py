@@ -65,6 +65,13 @@ def assert_left(got, value, error, norm, nibbles, squares=True):
         assert_close(got[k + k // 32 :], blocks(value**2).astype(np.float32), blocks(off) + TINY, what="squares")
 
 
+def tiled(rows):
+    """Rows (capacity, heads, d) as m6 keeps keys: (tiles, heads, d, 32), missing rows of the last tile as in a new cache."""
+    room = np.full((-(-len(rows) // 32) * 32, *rows.shape[1:]), np.nan, rows.dtype)
+    room[: len(rows)] = rows
+    return np.ascontiguousarray(room.reshape(-1, 32, *rows.shape[1:]).transpose(0, 2, 3, 1))
+
+
 def with_room(gpu, shape, dtype=np.float32):
     """A tensor, and the function that says whether the memory behind it is as poisoned as before."""
     size = int(np.prod(shape))

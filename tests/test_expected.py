@@ -1,7 +1,8 @@
 """No spec computes what it expects with the code under test: a rule over the specs' own text, and proof that it can fail.
 
 In a spec, what comes from `gpu`, `gpus` or a device made there is the kernel's; all else is known without it. Two results of
-the kernel may be compared (causality, one dispatch against many) only where one of them is compared with what is not.
+the kernel may be compared (causality, one dispatch against many) only where one of them, or what it was made of, is compared
+with what is not.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Test:
 
     def __init__(self, node: ast.FunctionDef):
         self.theirs = set(DEVICE)
+        self._made_of: dict[str, set[str]] = {}
         self._synced = min((n.lineno for n in ast.walk(node) if isinstance(n, ast.Attribute) and n.attr == "sync"), default=0)
         for _ in range(3):  # in a loop, a name may be used above the line where it is bound
             for statement in ast.walk(node):
@@ -51,7 +53,15 @@ class Test:
             if isinstance(target, ast.Tuple) and len(target.elts) == len(parts):
                 pairs += zip(target.elts, parts, strict=True)
             elif self.is_theirs(value):
-                self.theirs |= {n.id for n in ast.walk(target) if isinstance(n, ast.Name)}
+                bound = {n.id for n in ast.walk(target) if isinstance(n, ast.Name)}
+                self.theirs |= bound
+                for name in bound:
+                    self._made_of[name] = self._made_of.get(name, set()) | self._outputs(value)
+
+    def _outputs(self, node: ast.AST) -> set[str]:
+        """The names of the kernel's results in it, and of what those were computed from."""
+        found = names(node) & self.theirs - DEVICE
+        return found.union(*(self._made_of.get(name, set()) for name in found))
 
     def _compared(self, node: ast.AST) -> Iterator[tuple[int, ast.expr, ast.expr]]:
         """Line and two sides of every comparison for equality."""
@@ -64,7 +74,7 @@ class Test:
 
     def circular(self) -> Iterator[int]:
         """The lines that compare the kernel with itself, where no other line says that either side is right."""
-        of = lambda side: (names(side) & self.theirs - DEVICE) | {ast.unparse(side)}  # noqa: E731
+        of = lambda side: self._outputs(side) | {ast.unparse(side)}  # noqa: E731
         both = [self.is_theirs(left) and self.is_theirs(right) for _, left, right in self.compared]
         proved = {x for (_, a, b), own in zip(self.compared, both, strict=True) if not own for x in of(a) | of(b)}
         yield from (line for (line, a, b), own in zip(self.compared, both, strict=True) if own and not (of(a) | of(b)) & proved)
@@ -107,6 +117,7 @@ def test_a_spec_knows_what_it_expects_without_the_kernel(path):
         "def test_a(gpu):\n    for got, want in zip(run(gpu, x), op(gpu)(x)):\n        assert got == want",
         "def check():\n    d = health.spec_gpu(64)\n    y = run(d, x)\n    assert y.tolist() == (run(d, x) * 1).tolist()",
         "def test_a(gpu):\n    y = op(gpu)(x)\n    gpu.sync()\n    z = y.numpy().copy()\n    assert_same(run(gpu, x), z)",
+        "def test_a(gpu):\n    p, id_ = run(gpu, x)\n    w = keep(p)\n    assert id_ == draw(w)",
         "def expected(x):\n    return run(make(), x)",
         "def expected(x):\n    return Softmax(spec_gpu(64))(x).numpy(), 1e-6",
     ],
@@ -123,6 +134,7 @@ def test_the_rule_finds_one_that_asks_the_kernel(text):
         "def test_a(gpu):\n    room = gpu.empty((4,))\n    old = room.numpy().copy()\n    op(gpu)(room)\n    gpu.sync()\n"
         "    assert_same(room.numpy()[2:], old[2:])",
         "def test_a(gpu):\n    got, want = (abs(v) for v in (run(gpu, x), x))\n    assert_same(got, want)",
+        "def test_a(gpu):\n    p, y = run(gpu, x)\n    assert_close(p, *expected(x))\n    w = keep(p)\n    assert y == draw(w)",
     ],
 )
 def test_the_rule_leaves_properties_alone(text):

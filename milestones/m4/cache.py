@@ -24,11 +24,16 @@ class KvCache:
         self.dtype = np.dtype(dtype)
         require(self.dtype in SUFFIX, f"KvCache: dtype must be float32 or float16, got {self.dtype}")
         self._gpu, self._store, self._attention = gpu, KvStore(gpu), DecodeAttention(gpu)
-        self._keys = [gpu.empty((capacity, kv_heads, head_dim), self.dtype) for _ in range(layers)]
-        self._values = [gpu.empty((capacity, kv_heads, head_dim), self.dtype) for _ in range(layers)]
+        self._keys, self._values = ([self._rows(capacity, kv_heads, head_dim) for _ in range(layers)] for _ in "kv")
+        self._tiled = False  # whether keys are kept 32 rows together, as m6's kernels do
         self.capacity, self.length, self.rows_stored = capacity, 0, 0
         for name in ("kv_store", "decode_attention"):  # compiled now, not in the first step's time
             gpu.kernel("m4", name, name + SUFFIX[self.dtype])
+
+    def _rows(self, capacity: int, kv_heads: int, head_dim: int) -> Tensor:
+        """A tensor of so many rows, with room behind them up to a multiple of 32."""
+        room = self._gpu.empty((_whole(capacity), kv_heads, head_dim), self.dtype)
+        return Tensor(room.buffer, (capacity, kv_heads, head_dim), self.dtype)
 
     @property
     def nbytes(self) -> int:
@@ -36,12 +41,17 @@ class KvCache:
         return sum(tensor.nbytes for tensor in (*self._keys, *self._values))
 
     def tensors(self, layer: int) -> tuple[Tensor, Tensor]:
-        """A layer's keys and values, for kernels that store and attend themselves (m6)."""
+        """A layer's keys and values, for kernels that store and attend themselves (m6), after `claim`.
+
+        Such kernels keep the keys transposed, 32 rows together: number j of head g of row r at place
+        ((⌊r / 32⌋ · kv_heads + g) · d + j) · 32 + r mod 32. There is room for whole 32s of rows.
+        """
         return self._keys[layer], self._values[layer]
 
     def claim(self, tokens: int) -> None:
         """Such kernels are about to store so many rows in every layer. UserError, as from `attend`, if they do not fit."""
         self._require_room(tokens)
+        self._keep_keys(tiled=True)
         self.rows_stored += len(self._keys) * tokens
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, out: Tensor | None = None) -> Tensor:
@@ -53,9 +63,20 @@ class KvCache:
         tokens = k.shape[0]
         require(q.shape[0] == tokens, f"KvCache: q has {q.shape[0]} tokens, k has {tokens}: each token asks and is kept")
         self._require_room(tokens)
+        self._keep_keys(tiled=False)
         self._store(k, v, self._keys[layer], self._values[layer], position=self.length)
         self.rows_stored += tokens
         return self._attention(q, self._keys[layer], self._values[layer], out, position=self.length)
+
+    def _keep_keys(self, *, tiled: bool) -> None:
+        """From here on keys are kept so. What is held already must be."""
+        require(
+            self._tiled == tiled or not self.length,
+            "KvCache: its keys were stored by the fast kernels, transposed, and cannot be read by the plain ones"
+            if self._tiled
+            else "KvCache: its keys were stored by the plain kernels, row by row, and cannot be read by the fast ones",
+        )
+        self._tiled = tiled
 
     def _require_room(self, tokens: int) -> None:
         if self.length + tokens > self.capacity:
@@ -86,9 +107,11 @@ class KvCache:
         made = KvCache(self._gpu, len(self._keys), heads, head_dim, capacity, self.dtype)
         made.length = self.length
         if self.length:
+            rows = _whole(self.length) if self._tiled else self.length
+            made._tiled = self._tiled
             for old_k, old_v, new_k, new_v in zip(self._keys, self._values, made._keys, made._values, strict=True):
                 self._store(
-                    *(self._bits(t, self.length) for t in (old_k, old_v)), *(self._bits(t) for t in (new_k, new_v)), position=0
+                    *(self._bits(t, rows) for t in (old_k, old_v)), *(self._bits(t) for t in (new_k, new_v)), position=0
                 )
         return made
 
@@ -97,4 +120,9 @@ class KvCache:
         capacity, heads, head_dim = tensor.shape
         per_float = FLOAT32.itemsize // self.dtype.itemsize
         require(heads * head_dim % per_float == 0, f"KvCache: rows of {heads * head_dim} halves cannot be copied in pairs")
-        return Tensor(tensor.buffer, (capacity if rows is None else rows, 1, heads * head_dim // per_float), FLOAT32)
+        return Tensor(tensor.buffer, (_whole(capacity) if rows is None else rows, 1, heads * head_dim // per_float), FLOAT32)
+
+
+def _whole(rows: int) -> int:
+    """So many rows, rounded up to a multiple of 32."""
+    return -(-rows // 32) * 32

@@ -6,8 +6,8 @@
 //
 //   flash_decode (_f16 for a cache of halves)
 //     buffer 0  q        float [heads, d]               read
-//     buffer 1  cache_k  T [capacity, kv_heads, d]      read, rows 0 … p only
-//     buffer 2  cache_v  T [capacity, kv_heads, d]      read, the same rows
+//     buffer 1  cache_k  T [tiles, kv_heads, d, 32]     read: row s is number s % 32 of tile s / 32; rows 0 … p only
+//     buffer 2  cache_v  T [capacity, kv_heads, d]      read, rows 0 … p only
 //     buffer 3  state    uint [2]                       read: token id, position p
 //     buffer 4  parts    float [pieces, heads, d + 2]   written for the pieces that begin at or before p: the sum, the largest
 //                                                       score, the weights; with args.pieces = 1 not at all
@@ -21,10 +21,12 @@
 //     buffer 3  args     Args                           read
 //
 // Idea: m4's kernel computes each score twice, once to find the largest. Here the largest so far is kept, and what was summed
-// is multiplied by exp(old largest - new largest) when it grows (Milakov & Gimelshein, 2018; FlashAttention). 32 rows at a
-// time: each score is a sum across lanes, and lane s keeps the s-th; one exp for 32 weights; then each weight goes to all lanes.
+// is multiplied by exp(old largest - new largest) when it grows (Milakov & Gimelshein, 2018; FlashAttention). The keys lie
+// transposed, 32 rows together: so a lane has a row, its neighbours' keys lie beside its own, and no score is summed across lanes.
+// Then the 32 weights are laid down where all lanes can read them, and a lane sums its elements of the values.
 // Pieces (Flash-Decoding) are what many cores need when there is one token: 9 heads are 9 SIMD-groups, 4,096 rows in pieces
-// of 256 are 144.
+// of 256 are 144. Prediction, portable device: a first version with a sum across lanes for each score took 91 ns a row and
+// head; without it 2 d multiply-adds at 16 a cycle are 8 cycles, some 4 ns with the rest. Measured: README.md.
 //
 // One SIMD-group a (piece, head): dispatch pieces * heads * 32 threads; pieces after p do nothing. d is a multiple of 32 up to
 // 128. merge_pieces: a SIMD-group for 32 values, heads * d threads.
@@ -60,45 +62,47 @@ kernel void flash(device const float *q [[buffer(0)]],
                   uint simdgroups [[simdgroups_per_threadgroup]],
                   uint simdgroup [[simdgroup_index_in_threadgroup]],
                   uint lane [[thread_index_in_simdgroup]]) {
+    threadgroup float shared[32 * 32];  // 32 weights for each SIMD-group
     const uint index = group * simdgroups + simdgroup, d = args.d;
     const uint piece = index / args.heads, head = index % args.heads, seen = state[1] + 1;
     const uint begin = piece * args.piece;
     if (piece >= args.pieces || begin >= seen) return;
     const uint rows = args.pieces == 1 ? seen : min(args.piece, seen - begin);
-    const ulong stride = ulong(args.kv_heads) * d, from = begin * stride + head / (args.heads / args.kv_heads) * d;
-    device const T *keys = cache_k + from;
-    device const T *values = cache_v + from;
+    const uint kv_head = head / (args.heads / args.kv_heads), narrow = args.kv_heads * d;
+    device const float *query = q + head * d;
+    device const T *keys = cache_k + (ulong(begin) * args.kv_heads + kv_head * 32) * d;
+    device const T *values = cache_v + ulong(begin) * narrow + kv_head * d;
+    threadgroup float *weights = shared + simdgroup * 32;
 
-    float query[SHARES], sums[SHARES];
-    for (uint p = 0; p < SHARES; p++) {
-        sums[p] = 0.0f;
-        query[p] = p * 32 < d ? (q + head * d + p * 32)[lane] * args.scale : 0.0f;
-    }
-    float largest = -3.0e38f, weights = 0.0f;  // the weights of this lane's rows
+    float sums[SHARES];
+    for (uint p = 0; p < SHARES; p++) sums[p] = 0.0f;
+    float largest = -3.0e38f, mine = 0.0f;  // mine: the weights of this lane's rows
     for (uint first = 0; first < rows; first += 32) {
         const uint n = min(rows - first, 32u);
-        float score = -3.0e38f;
-        for (uint s = 0; s < n; s++) {
-            device const T *k = keys + (first + s) * stride;
-            float sum = 0.0f;
-            for (uint p = 0; p < SHARES; p++)
-                if (p * 32 < d) sum += query[p] * float((k + p * 32)[lane]);
-            sum = simd_sum(sum);
-            score = lane == s ? sum : score;
-        }
+        float score = 0.0f;
+        if (n == 32)
+            for (uint j = 0; j < d; j++) score += query[j] * float((keys + j * 32)[lane]);
+        else if (lane < n)
+            for (uint j = 0; j < d; j++) score += query[j] * float((keys + j * 32)[lane]);
+        score = lane < n ? score * args.scale : -3.0e38f;
         const float now = max(largest, simd_max(score)), shrink = exp(max(largest - now, -128.0f));
         const float weight = lane < n ? exp(max(score - now, -128.0f)) : 0.0f;
         largest = now;
-        weights = weights * shrink + weight;
-        for (uint p = 0; p < SHARES; p++) sums[p] *= shrink;
-        for (uint s = 0; s < n; s++) {
-            device const T *v = values + (first + s) * stride;
-            const float w = simd_broadcast(weight, ushort(s));
-            for (uint p = 0; p < SHARES; p++)
-                if (p * 32 < d) sums[p] += w * float((v + p * 32)[lane]);
+        mine = mine * shrink + weight;
+        weights[lane] = weight;
+        simdgroup_barrier(mem_flags::mem_threadgroup);
+        for (uint p = 0; p < SHARES; p++) {
+            if (p * 32 >= d) break;
+            float sum = sums[p] * shrink;
+            device const T *v = values + p * 32;
+            for (uint s = 0; s < n; s++) sum += weights[s] * float((v + s * narrow)[lane]);
+            sums[p] = sum;
         }
+        simdgroup_barrier(mem_flags::mem_threadgroup);
+        keys += 32 * narrow;
+        values += 32 * narrow;
     }
-    const float total = simd_sum(weights);
+    const float total = simd_sum(mine);
     if (args.pieces == 1) {
         for (uint p = 0; p < SHARES; p++)
             if (p * 32 < d) leave(next, args.heads * d, head * (d / 32) + p, lane, sums[p] / total, 0.0f, args.nibbles != 0);

@@ -26,6 +26,8 @@ class FlashDecode:
     ) -> None:
         """q (heads, d), rows 0 … p = state[1] of cache_k and cache_v (capacity, kv_heads, d) → out (heads · d), prepared.
 
+        The keys lie transposed, 32 rows together (`KvCache.tensors`).
+
         `parts` (`room`) holds the pieces on the way; it must have as many as p + 1 rows make, which is not looked at here: p
         lies on the device. Queues one kernel, two for several pieces. Raises ValueError on a misfit.
         """

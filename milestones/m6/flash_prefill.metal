@@ -3,7 +3,7 @@
 //     score[s] = dot(q[t, h], k[s, g]) / sqrt(d)
 //
 //   buffer 0  q        float [tokens, heads, d]      read
-//   buffer 1  cache_k  T [capacity, kv_heads, d]     read, rows 0 … p + tokens - 1 only
+//   buffer 1  cache_k  T [tiles, kv_heads, d, 32]    read, rows 0 … p + tokens - 1 only: row s is number s % 32 of tile s / 32
 //   buffer 2  cache_v  T [capacity, kv_heads, d]     read, the same rows
 //   buffer 3  y        float [tokens, heads, d]      written, every element; must not overlap the others
 //   buffer 4  args     Args                          read
@@ -34,13 +34,13 @@ struct Args {
 
 constant float LEAST = -3.0e38f;  // of what is not seen; finite, as fast math knows no infinity
 
-// The scores of two keys for lane's query.
+// The scores of two keys of a tile for lane's query.
 template <typename T>
 inline float2 scores_of(thread const float *q, device const T *k, device const T *l, uint d) {
     float a = 0.0f, b = 0.0f;
     for (uint e = 0; e < d; e++) {
-        a += q[e] * float(k[e]);
-        b += q[e] * float(l[e]);
+        a += q[e] * float(k[e * 32]);
+        b += q[e] * float(l[e * 32]);
     }
     return float2(a, b);
 }
@@ -78,7 +78,7 @@ inline void attend(device const float *q,
         float now = largest;
         for (uint s = 0; s < n; s += 2) {
             const uint other = min(s + 1, n - 1);
-            const float2 both = scores_of(query, k + s * stride, k + other * stride, d);
+            const float2 both = scores_of(query, k + s, k + other, d);
             w[s] = first + s < own ? both.x : LEAST;
             if (other != s) w[other] = first + other < own ? both.y : LEAST;
             now = max(now, max(w[s], w[other]));
@@ -117,8 +117,8 @@ kernel void flash(device const float *q [[buffer(0)]],
     const ulong at = (ulong(mine) * args.heads + head) * args.d;
     const uint key = head / (args.heads / args.kv_heads) * args.d, own = args.position + mine + 1, seen = args.position + last;
     const bool filled = token < args.tokens;
-    if (args.d <= 64) attend<T, 64>(q + at, cache_k + key, cache_v + key, y + at, own, seen, filled, args);
-    else attend<T, 128>(q + at, cache_k + key, cache_v + key, y + at, own, seen, filled, args);
+    if (args.d <= 64) attend<T, 64>(q + at, cache_k + key * 32, cache_v + key, y + at, own, seen, filled, args);
+    else attend<T, 128>(q + at, cache_k + key * 32, cache_v + key, y + at, own, seen, filled, args);
 }
 
 template [[host_name("flash_prefill")]] kernel void flash<float>(device const float *, device const float *, device const float *,

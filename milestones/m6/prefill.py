@@ -16,11 +16,10 @@ from milestones.m2.model import Scratch
 from milestones.m2.rms_norm import RmsNorm
 from milestones.m2.swiglu import SwiGlu
 from milestones.m4.cache import KvCache
-from milestones.m4.decode_attention import DecodeAttention
 from milestones.m5.matvec_q import MatvecQ
 from milestones.m5.repack import Packed
 from milestones.m6.embed_rows import EmbedRows
-from milestones.m6.flash_prefill import LARGEST_HEAD, FlashPrefill
+from milestones.m6.flash_prefill import FlashPrefill
 from milestones.m6.matmul_q import MatmulQ
 from milestones.m6.rope_store import RopeStore
 
@@ -38,8 +37,7 @@ class Prefill:
         self._gpu, self._model, self._turns, self._scratch = gpu, model, turns, Scratch(gpu)
         self._embed, self._norm, self._matmul, self._rope_store = EmbedRows(gpu), RmsNorm(gpu), MatmulQ(gpu), RopeStore(gpu)
         self._swiglu, self._matvec, self._get_rows = SwiGlu(gpu), MatvecQ(gpu), GetRows(gpu)
-        small = model.config.head_dim <= LARGEST_HEAD
-        self._attention: FlashPrefill | DecodeAttention = FlashPrefill(gpu) if small else DecodeAttention(gpu)
+        self._attention = FlashPrefill(gpu)
 
     def __call__(self, ids: Sequence[int], cache: KvCache, start: int, logits: Tensor | None) -> None:
         """Store the keys and values of `ids`, which stand at start, start + 1, …, in every layer of the cache.

@@ -7,7 +7,7 @@
 //   buffer 2  turns    ulong [d / 2]                            read, as m2's rope.metal has them
 //   buffer 3  state    uint [2]                                 read: token id, position
 //   buffer 4  q        float [heads, d]                         written, every element
-//   buffer 5  cache_k  T [capacity, kv_heads, d]                written, row `position` only
+//   buffer 5  cache_k  T [tiles, kv_heads, d, 32]               written, row `position` only: number position % 32 of its tile
 //   buffer 6  cache_v  T [capacity, kv_heads, d]                written, row `position` only
 //   buffer 7  args     Args                                     read
 //
@@ -61,9 +61,8 @@ kernel void qkv(device const float *x [[buffer(0)]],
     const float total = factor * row_times<Kind>(weight + ulong(tile) * blocks * Kind::uints(), x, blocks, lane);
 
     const uint row = tile * 32 + lane;
-    const ulong first = ulong(position) * narrow;  // of the cache's row
     if (tile * 32 >= wide + narrow) {
-        keep(cache_v + first + (row - wide - narrow), total);
+        keep(cache_v + ulong(position) * narrow + (row - wide - narrow), total);
         return;
     }
     const uint of = tile * 32 >= wide ? row - wide : row, pair = of % d / 2, odd = lane & 1u;
@@ -72,7 +71,7 @@ kernel void qkv(device const float *x [[buffer(0)]],
     const float other = simd_shuffle_xor(total, 1);
     const float turned = total * precise::cos(angle) + (odd != 0 ? other : -other) * precise::sin(angle);
     const uint element = args.halves != 0 ? of - of % d + pair + odd * (d / 2) : of;
-    if (tile * 32 >= wide) keep(cache_k + first + element, turned);
+    if (tile * 32 >= wide) keep(cache_k + (ulong(position / 32) * narrow + element) * 32 + position % 32, turned);
     else q[element] = turned;
 }
 

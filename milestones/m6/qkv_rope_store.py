@@ -44,6 +44,7 @@ class QkvRopeStore:
     ) -> None:
         """x, prepared → q (heads, d), and row state[1] of cache_k and cache_v (capacity, kv_heads, d), float32 or float16.
 
+        The keys lie transposed, 32 rows together (`KvCache.tensors`).
         `turns` (d / 2) uint64 as m2's Rope makes it. Queues one kernel. Raises ValueError on a misfit.
         """
         w, wide, narrow = weight, weight.heads * weight.d, weight.kv_heads * weight.d

@@ -4,7 +4,8 @@
 //   buffer 0  qkv      float [tokens, wide + 2 narrow]  read: q, k, v of each token; RoPE's pairs are neighbours
 //   buffer 1  turns    ulong [d / 2]                    read, as m2's rope.metal has them
 //   buffer 2  q        float [tokens, heads, d]         written, every element
-//   buffer 3  cache_k  T [capacity, kv_heads, d]        written, rows position … position + tokens - 1 only
+//   buffer 3  cache_k  T [tiles, kv_heads, d, 32]       written, rows position … position + tokens - 1 only: row s is number
+//                                                       s % 32 of tile s / 32
 //   buffer 4  cache_v  T [capacity, kv_heads, d]        written, the same rows
 //   buffer 5  args     Args                             read
 //
@@ -44,21 +45,22 @@ kernel void turn_and_store(device const float *qkv [[buffer(0)]],
     if (pair >= args.tokens * pairs) return;  // the rounded-up tail
     const uint token = pair / pairs, column = pair % pairs * 2;
     const float a = qkv[2 * ulong(pair)], b = qkv[2 * ulong(pair) + 1];
-    const ulong row = ulong(args.position + token) * narrow;
+    const uint row = args.position + token;
     if (column >= wide + narrow) {
-        device T *at = cache_v + row + (column - wide - narrow);
+        device T *at = cache_v + ulong(row) * narrow + (column - wide - narrow);
         keep(at, a);
         keep(at + 1, b);
         return;
     }
     const uint of = column >= wide ? column - wide : column, i = of % d / 2;
-    const ulong phase = ulong(args.position + token) * turns[i];
+    const ulong phase = ulong(row) * turns[i];
     const float angle = float(as_type<int>(uint(phase >> 32))) * RADIANS;
     const float c = precise::cos(angle), s = precise::sin(angle);
     const uint first = args.halves != 0 ? of - of % d + i : of, second = first + (args.halves != 0 ? d / 2 : 1);
     if (column >= wide) {
-        keep(cache_k + row + first, a * c - b * s);
-        keep(cache_k + row + second, a * s + b * c);
+        device T *tile = cache_k + ulong(row / 32) * narrow * 32 + row % 32;
+        keep(tile + first * 32, a * c - b * s);
+        keep(tile + second * 32, a * s + b * c);
     } else {
         device float *at = q + ulong(token) * wide;
         at[first] = a * c - b * s;

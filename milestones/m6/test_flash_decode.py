@@ -15,7 +15,7 @@ from reference.decode_attention import decode_attention
 from reference.diagnosis import watched
 from reference.prepare import scale
 from reference.tolerance import EPSILON, EXTRA, TINY
-from tests.packed import assert_left, with_room
+from tests.packed import assert_left, tiled, with_room
 
 
 @watched("flash_decode")
@@ -23,9 +23,10 @@ def run(gpu, q, k, v, position, piece=32, nibbles=False, spare=0):
     """What is left; rows of the caches after `position` are poison, and so are the spare pieces and the room behind."""
     heads, d = q.shape
     caches = []
-    for rows in (k, v):
-        cache = gpu.empty((position + 6, *rows.shape[1:]), rows.dtype)
-        cache.numpy()[: position + 1] = rows[: position + 1]
+    for n, rows in enumerate((k, v)):
+        cache = gpu.empty((position + 38, *rows.shape[1:]), rows.dtype)
+        seen = tiled(rows[: position + 1]) if n == 0 else rows[: position + 1]
+        cache.numpy().reshape(-1)[: seen.size] = seen.reshape(-1)
         caches.append(cache)
     flash = FlashDecode(gpu, piece)
     out, check = with_room(gpu, (heads * d + heads * d // 16,))

@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from conftest import WIDTHS, examples
+from metal.tensor import Tensor
 from milestones.m4.test_decode_attention import expected as bounded
 from milestones.m4.test_decode_attention import inputs
 from milestones.m6.flash_prefill import FlashPrefill
@@ -17,16 +18,18 @@ from reference.diagnosis import watched
 from reference.flash_prefill import flash_prefill
 from reference.mistakes.flash_prefill import MISTAKES
 from reference.tolerance import EPSILON
-from tests.packed import with_room
+from tests.packed import tiled, with_room
 
 
 @watched("flash_prefill")
 def run(gpu, q, k, v, position, capacity=None):
     """The cache has the dtype of k. Its rows after the last query's are poison; so must be what is after the answer."""
     seen, capacity = position + len(q), capacity or position + len(q) + 5
-    caches = [gpu.empty((capacity, *rows.shape[1:]), k.dtype) for rows in (k, v)]
-    for cache, rows in zip(caches, (k, v), strict=True):
-        cache.numpy()[:seen] = rows[:seen]
+    room = gpu.empty((-(-capacity // 32) * 32, *k.shape[1:]), k.dtype)  # keys come 32 rows together
+    keys = tiled(k[:seen]).reshape(-1)
+    room.numpy().reshape(-1)[: keys.size] = keys
+    caches = [Tensor(room.buffer, (capacity, *k.shape[1:]), k.dtype), gpu.empty((capacity, *v.shape[1:]), v.dtype)]
+    caches[1].numpy()[:seen] = v[:seen]
     y, check = with_room(gpu, q.shape)
     FlashPrefill(gpu)(gpu.tensor(q), *caches, y, position=position)
     gpu.sync()

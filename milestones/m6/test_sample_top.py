@@ -56,6 +56,12 @@ def expected(logits, top_k, temperature=0.8):
     return sample_top(torch.from_numpy(logits), top_k)[0].numpy().astype(np.uint32)
 
 
+def assert_probabilities(p, order, logits, temperature):
+    """The whole row's softmax at these columns, within its bound."""
+    whole = softmax(torch.from_numpy(logits), temperature).numpy()
+    assert_close(p, whole[0, order], softmax_bound(logits, whole, temperature)[0, order])
+
+
 def drawn(n, seed=0):
     """Normal logits rounded to eighths: many are equal, at the cutoff too; zeros of both signs among them."""
     rows = np.round(np.random.default_rng(n + seed).standard_normal((1, n)) * 24) / 8
@@ -88,9 +94,7 @@ def test_probabilities_are_those_of_the_whole_row(gpus, temperature):
     """Not renormalised over the k: top-p and min-p do not need it, and the draw takes its own sum."""
     logits = drawn(3000)
     p = chosen(gpus(256), logits, top_k=50, temperature=temperature)[2]
-    order, want = (part.numpy() for part in sample_top(torch.from_numpy(logits), 50, temperature))
-    whole = softmax(torch.from_numpy(logits), temperature).numpy()
-    assert_close(p, want, softmax_bound(logits, whole, temperature)[0, order])
+    assert_probabilities(p, expected(logits, 50), logits, temperature)
 
 
 @examples(20)
@@ -104,10 +108,13 @@ def test_probabilities_are_those_of_the_whole_row(gpus, temperature):
 )
 @example(n=300, seed=0, top_k=60, top_p=0.9, min_p=0.0, step=5)
 def test_the_draw_is_the_references_for_any_settings(gpus, n, seed, top_k, top_p, min_p, step):
-    """Cuts in their order, float32 sums in ascending id, the first that exceeds: from the very probabilities of the kernel."""
+    """Cuts in their order, float32 sums in ascending id, the first that exceeds: from the very probabilities of the kernel,
+    which are the reference's within their bound."""
     logits = drawn(n, seed)
     cuts = {"top_k": top_k, "top_p": top_p, "min_p": min_p}
     id_, order, p = chosen(gpus(64), logits, temperature=0.7, seed=seed, step=step, **cuts)
+    assert_same(order, expected(logits, top_k))
+    assert_probabilities(p, order, logits, 0.7)
     row = np.zeros(n, np.float32)
     row[order] = p
     weights = keep(row, order.tolist(), len(order), top_p, min_p)

@@ -28,7 +28,10 @@ class Tuning:
 
 GPU = Tuning(piece=64, other=64)
 PORTABLE = Tuning(
-    piece=256, other=32, tokens=128, widths={"norm_head": 512, "gate_up_swiglu": 96, "qkv_rope_store": 96, "embed_token": 1024}
+    piece=256,
+    other=32,
+    tokens=128,
+    widths={"norm_head": 512, "gate_up_swiglu": 96, "qkv_rope_store": 96, "flash_decode": 96, "embed_token": 1024},
 )
 
 

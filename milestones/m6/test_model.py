@@ -1,0 +1,134 @@
+"""The whole fast model against the naive one on the same numbers, its recorded step against its dispatches one by one."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from gguf import GGMLQuantizationType, quants
+
+from metal.health import spec_gpu
+from milestones.m1.config import LlamaConfig, implied_tensors
+from milestones.m2.model import Model
+from milestones.m4.cache import KvCache
+from milestones.m6.model import FastModel, unsupported
+from reference.compare import assert_close, assert_same
+
+CONFIG = LlamaConfig(
+    blocks=2, width=64, ffn=96, heads=4, kv_heads=2, head_dim=32, rope_base=1e4, eps=1e-5, context=300, vocabulary=75
+)
+IDS = [5, 17, 74, 3, 3, 42, 8, 0, 33]
+
+
+class Source:
+    """Random weights of `kind`, the embedding Q8_0: as packed bytes, and as the floats that `gguf` makes of them."""
+
+    def __init__(self, gpu, config, kind):
+        self._gpu, self.config, self._kind = gpu, config, kind
+        rng = np.random.default_rng(3)
+        self._rows = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in implied_tensors(config)}
+        for name in self._rows:  # keep the stream's size about 1
+            if not name.endswith("norm.weight"):
+                self._rows[name] *= np.float32(0.4 if name == "token_embd.weight" else self._rows[name].shape[1] ** -0.5)
+
+    def kind(self, name):
+        return "F32" if name.endswith("norm.weight") else "Q8_0" if name == "token_embd.weight" else self._kind
+
+    def _packed(self, name):
+        return quants.quantize(self._rows[name], GGMLQuantizationType[self.kind(name)])
+
+    def raw(self, name):
+        return self._gpu.tensor(self._packed(name).reshape(-1)), self.kind(name), self._rows[name].shape
+
+    stored = raw
+
+    def tensor(self, name):
+        if self.kind(name) == "F32":
+            return self._gpu.tensor(self._rows[name])
+        return self._gpu.tensor(quants.dequantize(self._packed(name), GGMLQuantizationType[self.kind(name)]))
+
+
+def cache_of(gpu, config, dtype="float32"):
+    return KvCache(gpu, config.blocks, config.kv_heads, config.head_dim, 70, dtype)
+
+
+def fed(gpu, model, cache, ids, chunks):
+    """The logits after each chunk of `ids`."""
+    found, start = [], cache.length
+    for n in chunks:
+        logits = model.forward(ids[:n], cache.attend, start=start)
+        cache.advance(n)
+        gpu.sync()
+        found.append(logits.numpy()[0].copy())
+        ids, start = ids[n:], start + n
+    return np.array(found)
+
+
+@pytest.mark.parametrize("halves", [False, True], ids=["neighbours", "halves"])
+@pytest.mark.parametrize(
+    ("kind", "tied"), [("Q4_1", True), ("Q4_0", True), ("Q8_0", False)], ids=["Q4_1", "Q4_0", "Q8_0-own-head"]
+)
+def test_gives_the_logits_of_the_naive_model(kind, tied, halves):
+    """Token by token, and many at once, then one. Two float32 models of 2 blocks agree to 10⁻⁴."""
+    gpu, config = spec_gpu(checks="off"), dataclasses.replace(CONFIG, tied=tied, rope_halves=halves)
+    source = Source(gpu, config, kind)
+    assert unsupported(source) is None
+    model = FastModel(gpu, source)
+    wanted = fed(gpu, Model(gpu, source), cache_of(gpu, config), IDS, [1] * len(IDS))
+    assert wanted.std() > 0.1, "the expected logits must not be trivial"
+    assert_close(fed(gpu, model, cache_of(gpu, config), IDS, [1] * len(IDS)), wanted, 1e-4)
+    assert_close(fed(gpu, model, cache_of(gpu, config), IDS, [6, 1, 1, 1]), wanted[5:], 1e-4)
+
+
+def test_a_replayed_step_is_the_same_to_the_bit_as_its_dispatches_one_by_one(monkeypatch):
+    """The recording changes when kernels run, not what they compute."""
+    gpu = spec_gpu(checks="off")
+    source = Source(gpu, CONFIG, "Q4_1")
+    model = FastModel(gpu, source)
+    replayed = fed(gpu, model, cache_of(gpu, CONFIG), IDS, [1] * len(IDS))
+    assert_close(replayed, fed(gpu, Model(gpu, source), cache_of(gpu, CONFIG), IDS, [1] * len(IDS)), 1e-4)
+    monkeypatch.setattr(type(gpu), "replays", False)
+    assert_same(fed(gpu, model, cache_of(gpu, CONFIG), IDS, [1] * len(IDS)), replayed)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_fork_and_a_rewound_cache_go_on_as_a_fresh_one(dtype):
+    """Keys lie 32 rows together: a fork copies whole tiles, and what stands behind the last row is written over."""
+    gpu = spec_gpu(checks="off")
+    model, ids = FastModel(gpu, Source(gpu, CONFIG, "Q4_1")), (IDS * 5)[:40]
+    naive = fed(gpu, Model(gpu, Source(gpu, CONFIG, "Q4_1")), cache_of(gpu, CONFIG, dtype), ids, [1] * 40)
+    cache = cache_of(gpu, CONFIG, dtype)
+    whole = fed(gpu, model, cache, ids, [1] * 40)
+    assert_close(whole, naive, 1e-4 if dtype == "float32" else 0.02)
+    cache.rewind(35)
+    fork = cache.fork(50)
+    assert_same(fed(gpu, model, fork, ids[35:], [1] * 5), whole[35:])
+    fed(gpu, model, cache, [9, 9, 9], [1, 1, 1])
+    cache.rewind(35)
+    assert_same(fed(gpu, model, cache, ids[35:], [1] * 5), whole[35:])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"width": 48}, "its width of 48 is no multiple of 32"), ({"head_dim": 16, "heads": 8}, "its heads have 16 elements")],
+)
+def test_what_it_cannot_run_is_said_in_words(change, message):
+    gpu = spec_gpu(checks="off")
+    source = Source(gpu, dataclasses.replace(CONFIG, blocks=0), "Q4_1")
+    source.config = dataclasses.replace(CONFIG, **change)
+    assert message in unsupported(source)
+
+
+def test_keys_that_the_other_kernels_stored_are_refused():
+    """Plain kernels keep the keys row after row, fast ones transposed: neither may read the other's."""
+    gpu = spec_gpu(checks="off")
+    source = Source(gpu, CONFIG, "Q4_1")
+    fast, plain, cache = FastModel(gpu, source), Model(gpu, source), cache_of(gpu, CONFIG)
+    fed(gpu, fast, cache, IDS[:2], [1, 1])
+    with pytest.raises(ValueError, match="stored by the fast kernels"):
+        fed(gpu, plain, cache, IDS[2:3], [1])
+    cache.rewind(0)
+    fed(gpu, plain, cache, IDS[:2], [1, 1])
+    with pytest.raises(ValueError, match="stored by the plain kernels"):
+        fed(gpu, fast, cache, IDS[2:3], [1])
