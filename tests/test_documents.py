@@ -64,7 +64,8 @@ COMMANDS = sorted(set(commands()))
 QUICK = [c for c in COMMANDS if c[1].startswith("firstlight") or "| firstlight" in c[1]]
 INSTALL = [c for c in COMMANDS if c[1].startswith("pip install") or "git clone" in c[1]]
 SLOW = [c for c in COMMANDS if c not in QUICK and c not in INSTALL and not c[1].endswith(".ci/run")]
-_SPEC = re.compile(r"pytest (-x )?milestones/m\d(/test_\w+\.py)?$")
+_SPECS = re.compile(r"pytest(?: -x)?((?: (?:milestones|tests)/[\w/]+(?:/test_\w+\.py)?)+)(?: -k (\w+))?$")
+SPECS = [c for c in SLOW if _SPECS.match(c[1])]  # the suite itself runs these
 
 
 @pytest.mark.slow
@@ -76,15 +77,35 @@ def test_a_documented_firstlight_command_works(model_path, tmp_path, document, c
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("document", "command"), SLOW, ids=lambda value: value)
+@pytest.mark.parametrize(("document", "command"), [c for c in SLOW if c not in SPECS], ids=lambda value: value)
 def test_a_documented_test_command_works(model_path, tmp_path, document, command):
     if shlex.split(command, comments=True) in (["pytest"], ["pytest", "-m", "slow"]):
         pytest.skip("not run here: it would run itself; .ci/run runs it")
-    only = ["--collect-only", "-q"] if _SPEC.match(command) else []  # the suite itself runs each spec: here, that it is found
-    done = run([*argv(command), *only], tmp_path)
+    done = run(argv(command), tmp_path)
     assert done.returncode == 0, (
         f"{document}: `{command}` ended with {done.returncode}:\n{done.stdout[-3000:]}{done.stderr[-2000:]}"
     )
+
+
+@pytest.fixture(scope="module")
+def tests(tmp_path_factory) -> list[str]:
+    """The names of all tests, as pytest finds them in a process of its own."""
+    every = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-n0", "-m", "slow or not slow", "milestones", "tests"]
+    done = run(every, tmp_path_factory.mktemp("found"))
+    assert done.returncode == 0, done.stdout[-3000:]
+    return [line for line in done.stdout.splitlines() if "::" in line]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("document", "command"), SPECS, ids=lambda value: value)
+def test_a_documented_spec_command_finds_tests(tests, document, command):
+    """The suite itself runs them: here each path, with what -k asks for, must name some."""
+    match = _SPECS.match(command)
+    assert match is not None
+    for path in match[1].split():
+        assert (ROOT / path).exists(), f"{document}: `{command}`: there is no {path}"
+        word = (match[2] or "").lower()
+        assert any(name.startswith(path) and word in name.lower() for name in tests), f"{document}: `{command}` finds no test"
 
 
 @pytest.mark.parametrize(("document", "command"), INSTALL, ids=lambda value: value)
