@@ -69,7 +69,9 @@ def merges(device: Device, text: str, vocabulary: str, piece: int) -> dict[str, 
     tokenizer = _tokenizer(device, vocabulary)
     pieces = tokenizer.pieces(text)
     if piece >= len(pieces):
-        raise UserError(f"the text has {len(pieces)} pieces, there is none with the number {piece}")
+        raise UserError(
+            f"the text has {len(pieces)} piece{'s' if len(pieces) != 1 else ''}: there is none with the number {piece}"
+        )
     data, ids = pieces[piece]
     held = data.translate(None, tokenizer.lacking)
     said = {"piece": piece, "text": shown(data), "ids": ids, "steps": [], "end": [], "note": ""}

@@ -21,8 +21,8 @@ export async function draw(stage, diagram) {
   const verdict = element("p", { class: "said", "data-shown": "verdict" });
   const summary = element("p", { class: "said", "data-shown": "left" });
   const table = element("tbody");
-  const head = element("tr", {}, ...["Token", "Logit", "Before", "After", "Probability"].map((word, at) =>
-    element("th", { scope: "col", class: at > 0 && at < 4 ? "n" : null }, word)));
+  const head = element("tr", {}, ...["Token", "Logit", "Model", "Tempered", "After", "Probability"].map((word, at) =>
+    element("th", { scope: "col", class: at > 0 && at < 5 ? "n" : null }, word)));
   const others = element("p", { class: "small", "data-shown": "others" });
   const buttons = element("div", { class: "row" },
     button("Sample one and append", append, { class: "main" }),
@@ -82,23 +82,24 @@ export async function draw(stage, diagram) {
     buttons.children[1].disabled = !said.length;
     verdict.textContent = ended ? "The model has ended the text." : `${temperature.value === 0 ? "Greedy takes" : `Draw ${said.length} of seed ${seed.value} takes`} “${
       visible(chosen.text)}”, id ${chosen.id}, with ${percent(chosen.p)}.`;
-    const most = Math.max(...rows.map((row) => Math.max(row.own, row.final)));
+    const most = Math.max(...rows.map((row) => Math.max(row.tempered, row.final)));
     const draws = new Map((counted?.counts ?? []).map((one) => [one.id, one]));
-    head.children[4].textContent = counted ? "Probability, and draws of 1,000" : "Probability";
-    keyed(table, rows, (row) => row.id, () => element("tr", {}, element("th", { scope: "row" }), ...[0, 1, 2].map(() => element("td", { class: "n" })),
+    head.children[5].textContent = counted ? "Probability, and draws of 1,000" : "Probability";
+    keyed(table, rows, (row) => row.id, () => element("tr", {}, element("th", { scope: "row" }), ...[0, 1, 2, 3].map(() => element("td", { class: "n" })),
       element("td", { class: "drawing" })), (line, row) => {
-      const [name, logit, before, after, bar] = line.children;
+      const [name, logit, own, before, after, bar] = line.children;
       line.dataset.cut = row.cut ?? "";
       line.dataset.chosen = row.id === chosen.id;
       name.replaceChildren(element("span", { class: "piece" }, visible(row.text)), element("span", { class: "id" }, ` ${row.id}`),
         row.id === chosen.id ? element("span", { class: "tag" }, "taken") : "");
       logit.textContent = row.logit.toFixed(2);
-      before.textContent = percent(row.own);
+      own.textContent = percent(row.own);
+      before.textContent = percent(row.tempered);
       after.textContent = row.cut ? "" : percent(row.final);
-      if (!bar.children.length) bar.append(...["own", "final", "drawn"].map((kind) => element("span", { class: `bar ${kind}` }, element("i"))), element("span", { class: "why" }));
+      if (!bar.children.length) bar.append(...["before", "final", "drawn"].map((kind) => element("span", { class: `bar ${kind}` }, element("i"))), element("span", { class: "why" }));
       const times = draws.get(row.id);
-      const [own, final, drawn, why] = bar.children;
-      size(own, row.own / most);
+      const [pale, final, drawn, why] = bar.children;
+      size(pale, row.tempered / most);
       size(final, row.final / most);
       drawn.hidden = !times;
       if (times) size(drawn, times.drawn / 1000 / most);

@@ -106,8 +106,8 @@ DIAGRAM = Diagram(
     lead="A forward pass ends in one number for every token of the vocabulary. Which of them is said next is a matter of four "
     "settings and a seed. These are the real logits after your prompt.",
     notes=(
-        "The pale bar is a token’s probability in the model’s own distribution; the full one is what it is drawn with, after "
-        "all settings and renormalised, so that the full bars add up to 100 % over all tokens that are left.",
+        "The pale bar is a token’s probability at this temperature, before anything is cut; the full one is what it is drawn "
+        "with, after all cuts and renormalised, so that the full bars add up to 100 % over all tokens that are left.",
         "Temperature divides the logits before softmax: below 1 the likeliest gain, above 1 the unlikely do. At 0 nothing is "
         "drawn: the largest logit is taken, which is called greedy.",
         "Top-k keeps the k likeliest. Top-p keeps the smallest set of those whose probabilities together reach p, the token "
