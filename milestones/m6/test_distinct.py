@@ -60,6 +60,12 @@ def test_pieces_that_want_one_slot_are_told_apart(gpus):
     assert_same(run(gpus(64), pieces), expected(pieces))
 
 
+def test_pieces_that_meet_are_told_apart_by_their_last_byte_and_their_length(gpus):
+    """256 pieces of one byte, and each piece the beginning of the next: wherever two want one slot, only that tells them apart."""
+    bytes_, longer = [bytes([b]) for b in range(256)], [b"a" * n for n in range(2, 400)]
+    assert_same(run(gpus(64), bytes_ + longer), expected(bytes_ + longer))
+
+
 def test_one_piece_many_times_is_one_piece(gpus):
     """Every thread goes for the same slot at once."""
     pieces = [b" "] * 2000 + [b"  "]
