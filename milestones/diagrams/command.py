@@ -31,9 +31,11 @@ def diagrams(port: int, host: str, browser: bool, quiet: bool, model: Path | Non
     from milestones.diagrams.guard import Guard
     from milestones.diagrams.server import application
     from milestones.diagrams.worker import Worker
+    from milestones.m1.model_file import open_model
 
     with _listen(host, port) as taken:
         path = model_path(model, quiet)
+        open_model(path).config()  # before the page is there: a file that cannot be used is one line here
         port = taken.getsockname()[1]
         worker = Worker(lambda: Device(path))
         worker.start()
