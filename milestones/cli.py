@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from milestones.course import commands, teacher
+from milestones.diagrams.command import diagrams
 from milestones.endings import end
 from milestones.errors import UserError
 from milestones.options import CACHE_TYPE, DTYPES, MODEL, QUIET, SPECIAL, model_path, sampling
@@ -292,7 +293,7 @@ def check(files: tuple[Path, ...], std: str, folders: tuple[Path, ...], as_json:
     sys.exit(1 if wrong else 0)
 
 
-for more in (*commands.COMMANDS, *teacher.COMMANDS, *speed.COMMANDS):
+for more in (*commands.COMMANDS, *teacher.COMMANDS, *speed.COMMANDS, diagrams):
     cli.add_command(more)
 
 

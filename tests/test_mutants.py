@@ -11,7 +11,7 @@ from metal.source import SOLUTION
 from tests.strength.mutants import mutants
 
 MUTANTS = mutants()
-MILESTONES = ("m0", "m1", "m2", "m3", "m4", "m5", "m7")
+MILESTONES = ("m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7")
 
 
 @pytest.mark.parametrize("milestone", MILESTONES)

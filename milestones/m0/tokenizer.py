@@ -27,7 +27,7 @@ class Tokenizer:
         self._special_ids = frozenset(vocabulary.special.values()) - vocabulary.written
         longest_first = sorted(vocabulary.special, key=len, reverse=True)
         self._special = re.compile("(" + "|".join(map(re.escape, longest_first)) + ")") if longest_first else None
-        self._lacking = bytes(sorted(set(range(256)) - self._bpe.bytes_held))
+        self.lacking = bytes(sorted(set(range(256)) - self._bpe.bytes_held))
 
     def encode(self, text: str | bytes, *, special: bool = True, errors: str = "strict") -> list[int]:
         """Token ids of `text`; none for an empty one.
@@ -53,12 +53,34 @@ class Tokenizer:
         found = iter(self._segments(segments))
         return [list(chain.from_iterable(next(found) if one is None else [one] for one in plan)) for plan in plans]
 
+    def pieces(self, text: str, *, special: bool = True) -> list[tuple[bytes, list[int]]]:
+        """What `encode` works on, in order: each piece's bytes and its ids; a special token is a piece of its own.
+
+        Bytes that the vocabulary lacks stand in their piece, but have no ids.
+        """
+        cut: list[tuple[bytes, int | None]] = []
+        for part, marked in self._parts(text, special, "drop"):
+            if marked:
+                cut.append((part.encode(), self.vocabulary.special[part]))
+            else:
+                cut += [
+                    (piece.encode("utf-8", "surrogateescape"), None)
+                    for piece in pretokenize(part, self.vocabulary.pre_tokenizer)
+                ]
+        held = [piece.translate(None, self.lacking) if token is None else b"" for piece, token in cut]
+        merged = iter(self._bpe([one for one in held if one]))
+        ids = [
+            ([] if token is None else [token]) if not one else next(merged).tolist()
+            for one, (_, token) in zip(held, cut, strict=True)
+        ]
+        return [(piece, found) for (piece, _), found in zip(cut, ids, strict=True)]
+
     def _segments(self, segments: Sequence[str]) -> Iterable[list[int]]:
         """The ids of each segment, a text without special tokens; bytes that the vocabulary lacks are left out."""
         cut: list[list[bytes]] = []
         for segment in segments:
             pieces = (piece.encode("utf-8", "surrogateescape") for piece in pretokenize(segment, self.vocabulary.pre_tokenizer))
-            cut.append([held for piece in pieces if (held := piece.translate(None, self._lacking))])
+            cut.append([held for piece in pieces if (held := piece.translate(None, self.lacking))])
         merged = iter(self._bpe(list(chain.from_iterable(cut))))
         return [[i for _ in pieces for i in next(merged).tolist()] for pieces in cut]
 
@@ -72,8 +94,8 @@ class Tokenizer:
         offset = 0
         for index, part in enumerate(parts):
             held = part.encode("utf-8", "surrogateescape")
-            if index % 2 == 0 and errors != "drop" and len(held.translate(None, self._lacking)) < len(held):
-                at = next(i for i, byte in enumerate(held) if byte in self._lacking)
+            if index % 2 == 0 and errors != "drop" and len(held.translate(None, self.lacking)) < len(held):
+                at = next(i for i, byte in enumerate(held) if byte in self.lacking)
                 raise UserError(f"the tokenizer has no token for byte 0x{held[at]:02X}, at offset {offset + at}: leave it out")
             offset += len(held)
             yield part, index % 2 == 1

@@ -137,6 +137,14 @@ class Sampler:
         penalised = self._penalise_again(logits).numpy()[0]
         return Stages(order.numpy(), logits.numpy()[0], penalised, own.numpy()[0], tempered, k, top, kept)
 
+    def draws(self, number: int) -> np.ndarray:
+        """So many draws, uint32 ids, of the numbers 0, 1, … from the row whose `stages` were computed last. Waits."""
+        s = self.settings
+        cuts = {"top_k": s.top_k, "top_p": s.top_p, "min_p": s.min_p, "seed": s.seed}
+        drawn = self._sample(self._p.reshape(self._n), self._order.reshape(self._n), **cuts, draws=number)  # type: ignore[arg-type]
+        self._gpu.sync()
+        return drawn.ids.numpy()
+
     def _penalise_again(self, logits: Tensor) -> Tensor:
         """What `_penalise` gave last, without computing it once more."""
         return logits if self.settings.repeat_penalty == 1 else self._penalised

@@ -47,7 +47,7 @@ def test_a_sentence_worked_by_hand(gpu):
     assert run(gpu, [b"the", b" cat", b" the", b"the", b"t"]).tolist() == [0, 1, 2, 0, 4]
 
 
-@pytest.mark.parametrize("count", [1, 31, 33, 1025])
+@pytest.mark.parametrize("count", [2, 31, 33, 1025])
 def test_all_pieces_that_are_the_same_are_found(gpus, count):
     """Threads of several threadgroups meet in one slot: all must come to the same piece."""
     pieces = drawn(count)
@@ -58,6 +58,12 @@ def test_pieces_that_want_one_slot_are_told_apart(gpus):
     """A thousand pieces in two thousand slots: many meet another one there, and the bytes must decide."""
     pieces = [b"%d" % (i * i) for i in range(1000)] * 2
     assert_same(run(gpus(64), pieces), expected(pieces))
+
+
+def test_pieces_that_meet_are_told_apart_by_their_last_byte_and_their_length(gpus):
+    """256 pieces of one byte, and pieces that each begin the next: where two want one slot, only that tells them apart."""
+    bytes_, longer = [bytes([b]) for b in range(256)], [b"a" * n for n in range(2, 400)]
+    assert_same(run(gpus(64), bytes_ + longer), expected(bytes_ + longer))
 
 
 def test_one_piece_many_times_is_one_piece(gpus):

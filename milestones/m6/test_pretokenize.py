@@ -26,7 +26,10 @@ SCRAPS = [
     "e\u0301",
     "\x1c",
 ]
-BROKEN = [bytes.fromhex(h) for h in ("ff", "c3", "a9", "e282", "f09f99", "c080", "eda080", "f5", "e08080", "f4908080")]
+BROKEN = [
+    bytes.fromhex(h)
+    for h in ("ff", "c3", "a9", "e282", "f09f99", "c080", "eda080", "f5", "e08080", "f4908080", "e08181", "f0808181")
+]
 scraps = st.sampled_from([scrap.encode() for scrap in SCRAPS] + BROKEN)
 texts = st.lists(st.lists(scraps, min_size=1).map(b"".join), min_size=1, max_size=3)
 

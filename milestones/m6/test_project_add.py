@@ -64,8 +64,8 @@ def test_equals_the_composition_of_product_and_sum(gpus, seed, kind, tiles, bloc
     case = (left(seed, k, kind), weight(seed, kind, n, k), kind, (n, k), vector(seed + 3, n), vector(seed + 4, n), nibbles)
     value, error = expected(*case)
     x, out = run(gpus(width), *case)
-    assert_close(x, value.astype(np.float32), error)
     assert_left(out, value, error, case[5].astype(np.float64), nibbles)
+    assert_close(x, value.astype(np.float32), error)
 
 
 def test_a_misfit_is_named_before_launch(gpus):

@@ -31,7 +31,7 @@ class FastTokenizer(Tokenizer):
     def _segments(self, segments: Sequence[str]) -> Iterable[list[int]]:
         kind, texts = self.vocabulary.pre_tokenizer, [segment.encode("utf-8", "surrogateescape") for segment in segments]
         whole = b"".join(texts)
-        if kind not in KINDS or not whole or len(whole) < self._least or len(whole.translate(None, self._lacking)) < len(whole):
+        if kind not in KINDS or not whole or len(whole) < self._least or len(whole.translate(None, self.lacking)) < len(whole):
             return super()._segments(segments)
         cut, distinct = self._kernels = self._kernels or (Pretokenize(self._gpu), Distinct(self._gpu))
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))

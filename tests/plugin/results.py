@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from metal import health
 from metal.source import WIDTHS
 from milestones.course import exercises, results, workbook
+from milestones.diagrams import states
 from tests.plugin import seam
 
 _found: dict[str, dict[str, Any]] = {}  # test → state, reason or report, kernels
@@ -71,9 +73,27 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     if path := session.config.getoption("results"):
         path.write_text(json.dumps(record(session.config), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    elif not seam.started:  # the course's own runs ask for --results
+        with suppress(OSError):  # a cache folder that cannot be written to is no reason to fail
+            states.save(specs())
     if seam.started:
         ops = [op for milestone in sorted(seam.started) for op in exercises.ops(milestone)]
         results.save({f"{op.milestone}/{op.name}": found for op in ops if (found := verdict(op))})
+
+
+def specs() -> dict[str, dict[str, Any]]:
+    """For the ladder of `firstlight diagrams`: each spec of a milestone that ran whole, or failed, and how its tests ended."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for test, one in _found.items():
+        if test.startswith("milestones/"):
+            found.setdefault(test.partition("::")[0], []).append(one)
+    said = {}
+    for spec, tests in found.items():
+        ends = [one["state"] for one in tests]
+        if "failed" in ends or all(one["whole"] for one in tests):
+            counts = {"passed": ends.count("passed"), "failed": ends.count("failed"), "not_run": ends.count("not run here")}
+            said[spec] = counts | {"device": health.device_name()}
+    return said
 
 
 def record(config: pytest.Config) -> dict[str, Any]:

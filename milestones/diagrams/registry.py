@@ -1,0 +1,57 @@
+"""Which diagrams there are. A diagram is a module `milestones/mN/diagram/NAME.py` with a `DIAGRAM`, and NAME.js beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from metal.source import ROOT
+from milestones.diagrams.fields import Field
+
+# Every diagram, in the order of the pages. The name of the page is the last part.
+MODULES = (
+    "milestones.m0.diagram.tokenizer",
+    "milestones.m3.diagram.sampling",
+)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """`answer(device, **request)` runs in the device's thread: it returns what goes out as JSON, or yields lines of it."""
+
+    fields: Mapping[str, Field]
+    answer: Callable[..., dict[str, Any] | Iterator[dict[str, Any]]]
+    streams: bool = False  # whether it yields
+
+
+@dataclass(frozen=True)
+class Diagram:
+    """A page: what it says beside the picture, and what its module may ask. Texts are plain, in whole sentences."""
+
+    name: str  # of the page, its module and its script
+    milestone: str
+    title: str
+    lead: str  # one or two sentences above the picture
+    notes: tuple[str, ...]  # "What you are seeing"
+    files: tuple[str, ...]  # that made the numbers, from the top of the repository; the first ones are kernels
+    sources: tuple[str, ...]  # book section, ds4 file, papers
+    endpoints: Mapping[str, Endpoint]
+
+    @property
+    def script(self) -> Path:
+        return ROOT / "milestones" / self.milestone / "diagram" / f"{self.name}.js"
+
+    def told(self) -> dict[str, Any]:
+        """What the page needs to know of it."""
+        words = {key: getattr(self, key) for key in ("name", "milestone", "title", "lead", "notes", "files", "sources")}
+        return words
+
+
+@cache
+def diagrams() -> tuple[Diagram, ...]:
+    """All of them, in order."""
+    return tuple(import_module(module).DIAGRAM for module in MODULES)

@@ -1,0 +1,169 @@
+"""The diagrams over HTTP: fixed files, JSON in and out, lines of JSON (NDJSON) where a loop runs. Nothing else is served."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from metal import error as device_error
+from milestones.diagrams import site
+from milestones.diagrams.fields import checked
+from milestones.diagrams.guard import Guard
+from milestones.diagrams.registry import Endpoint, diagrams
+from milestones.diagrams.worker import BusyError, Job, ReplacedError, Worker
+from milestones.errors import UserError
+
+LARGEST = 1 << 16  # bytes of a request
+_DRAINED = 1 << 23  # so much of a larger one is read and thrown away, so that the page hears why
+REPLACED = "a newer request has taken this one's place"
+
+
+@dataclass(frozen=True)
+class _RefusedError(Exception):
+    status: int
+    words: str
+
+
+def application(worker: Worker, guard: Guard) -> ASGIApp:
+    """The whole server, for uvicorn or a test client. The worker must have been started."""
+
+    async def answer(request: Request) -> Response:
+        name, endpoint = request.path_params["name"], request.path_params["endpoint"]
+        try:
+            asked = next((d.endpoints[endpoint] for d in diagrams() if d.name == name and endpoint in d.endpoints), None)
+            if asked is None:
+                raise _RefusedError(404, f"there is no {name}/{endpoint}")
+            given = await _body(request)
+            page = request.headers.get("x-page", "")[:64]
+            return await _run(worker, f"{page} {name}/{endpoint}", asked, given)
+        except ClientDisconnect:
+            return Response(status_code=499)
+        except Exception as problem:
+            status, words = told(problem)
+            return JSONResponse({"error": words}, status)
+
+    async def file(request: Request) -> Response:
+        found = site.found(request.url.path.removeprefix("/"))
+        if found is None:
+            return Response("There is no such page.\n", 404, media_type="text/plain")
+        return Response(found.data(), media_type=found.kind, headers={"Cache-Control": "no-cache"})
+
+    routes = [
+        Route("/api/{name}/{endpoint}", answer, methods=["POST"]),
+        Route("/{path:path}", file, methods=["GET", "HEAD"]),
+    ]
+    return _Headers(guard.around(Starlette(routes=routes)))
+
+
+def told(problem: BaseException) -> tuple[int, str]:
+    """Status and one line for the page."""
+    match problem:
+        case _RefusedError():
+            return problem.status, problem.words
+        case ReplacedError():
+            return 409, REPLACED
+        case BusyError():
+            return 503, "the engine is busy with other requests: try again in a moment"
+        case UserError():
+            return 400, str(problem)
+        case MemoryError():
+            return 503, "there is not enough memory for this"
+        case device_error():
+            return 500, f"the device failed: {str(problem).splitlines()[0] if str(problem) else 'no reason given'}"
+    return 500, f"the engine failed ({type(problem).__name__}): see the terminal in which it runs"
+
+
+async def _body(request: Request) -> Any:
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise _RefusedError(415, "a request must be application/json")
+    data, size = bytearray(), 0
+    async for part in request.stream():
+        size += len(part)
+        if size <= LARGEST:
+            data += part
+        elif size > _DRAINED:
+            break
+    if size > LARGEST:
+        raise _RefusedError(413, f"the request is larger than {LARGEST:,} bytes: shorten the text")
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        raise _RefusedError(400, "the request is no JSON") from None
+
+
+async def _run(worker: Worker, key: str, endpoint: Endpoint, given: Any) -> Response:
+    request = checked(endpoint.fields, given)
+    loop, results = asyncio.get_running_loop(), asyncio.Queue[tuple[str, Any]]()
+
+    def put(kind: str, value: Any) -> None:
+        loop.call_soon_threadsafe(results.put_nowait, (kind, value))
+
+    job = Job(key, lambda device: endpoint.answer(device, **request), put)
+    worker.submit(job)
+    try:
+        kind, value = await results.get()
+        if kind == "error":
+            if told(value)[0] == 500:
+                raise value
+            status, words = told(value)
+            return JSONResponse({"error": words}, status)
+        if endpoint.streams:
+            return StreamingResponse(_lines(worker, job, results, kind, value), media_type="application/x-ndjson")
+        return Response(_json(value), media_type="application/json")
+    except asyncio.CancelledError:
+        worker.cancel(job)
+        raise
+
+
+async def _lines(
+    worker: Worker, job: Job, results: asyncio.Queue[tuple[str, Any]], kind: str, value: Any
+) -> AsyncIterator[bytes]:
+    try:
+        while kind == "item":
+            yield _json(value) + b"\n"
+            kind, value = await results.get()
+        if kind == "error":
+            yield _json({"error": told(value)[1]}) + b"\n"
+    finally:
+        worker.cancel(job)
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, allow_nan=False, separators=(",", ":"), default=_plain).encode()
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers and arrays."""
+    return value.tolist()
+
+
+class _Headers:
+    """What every answer says: nothing comes from elsewhere, nobody frames the page, nothing guesses a type."""
+
+    POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; object-src 'none'"
+
+    def __init__(self, app: ASGIApp):
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [
+                    *message["headers"],
+                    (b"content-security-policy", self.POLICY.encode()),
+                    (b"x-content-type-options", b"nosniff"),
+                    (b"referrer-policy", b"no-referrer"),
+                    (b"cross-origin-resource-policy", b"same-origin"),
+                ]
+            await send(message)
+
+        await self._app(scope, receive, sending)

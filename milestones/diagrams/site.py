@@ -1,0 +1,51 @@
+"""The table of everything that is served: no path of a request ever becomes a path of the disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from metal.source import ROOT
+from milestones.diagrams.ladder import ladder
+from milestones.diagrams.registry import diagrams
+
+PAGE = Path(__file__).parent / "page"
+_KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+
+@dataclass(frozen=True)
+class Served:
+    """One thing that is served: its media type, and what makes its bytes."""
+
+    kind: str
+    data: Callable[[], bytes]
+
+
+@cache
+def table() -> dict[str, Served]:
+    """Path (without the first slash) → what is there. Pages, scripts and styles lie side by side, kernels under source/."""
+    shell = Served("text/html; charset=utf-8", (PAGE / "shell.html").read_bytes)
+    made = {"": shell, "index.html": shell, "catalog.json": Served("application/json", _catalog)}
+    made |= {path.name: _served(path) for path in sorted(PAGE.iterdir()) if path.suffix in _KINDS and path.name != "shell.html"}
+    files = {name for rung in ladder() for name in rung.files}
+    for diagram in diagrams():
+        made |= {f"{diagram.name}.html": shell, f"{diagram.name}.js": _served(diagram.script)}
+        files |= set(diagram.files)
+    return made | {f"source/{name}": Served("text/plain; charset=utf-8", (ROOT / name).read_bytes) for name in sorted(files)}
+
+
+def found(path: str) -> Served | None:
+    """What is served there, None if nothing is."""
+    return table().get(path)
+
+
+def _served(path: Path) -> Served:
+    return Served(f"{_KINDS[path.suffix]}; charset=utf-8", path.read_bytes)
+
+
+def _catalog() -> bytes:
+    rungs = [rung.told() for rung in ladder()]
+    return json.dumps({"diagrams": [one.told() for one in diagrams()], "ladder": rungs}).encode()

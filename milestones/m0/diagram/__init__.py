@@ -1,0 +1,1 @@
+"""m0's live diagram."""

@@ -1,0 +1,1 @@
+"""m3's live diagram."""
