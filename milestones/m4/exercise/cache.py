@@ -66,6 +66,21 @@ class KvCache:
         """
         raise NotImplementedError("your task: store this step's rows, then answer its queries over all rows so far")
 
+    def _rows(self, capacity: int, kv_heads: int, head_dim: int) -> Tensor:
+        """A tensor of so many rows, with room behind them up to a multiple of 32."""
+        room = self._gpu.empty((_whole(capacity), kv_heads, head_dim), self.dtype)
+        return Tensor(room.buffer, (capacity, kv_heads, head_dim), self.dtype)
+
+    def _keep_keys(self, *, tiled: bool) -> None:
+        """From here on keys are kept so. What is held already must be."""
+        require(
+            self._tiled == tiled or not self.length,
+            "KvCache: its keys were stored by the fast kernels, transposed, and cannot be read by the plain ones"
+            if self._tiled
+            else "KvCache: its keys were stored by the plain kernels, row by row, and cannot be read by the fast ones",
+        )
+        self._tiled = tiled
+
     def _require_room(self, tokens: int) -> None:
         if self.length + tokens > self.capacity:
             raise UserError(
@@ -103,3 +118,8 @@ class KvCache:
         per_float = FLOAT32.itemsize // self.dtype.itemsize
         require(heads * head_dim % per_float == 0, f"KvCache: rows of {heads * head_dim} halves cannot be copied in pairs")
         return Tensor(tensor.buffer, (capacity if rows is None else rows, 1, heads * head_dim // per_float), FLOAT32)
+
+
+def _whole(rows: int) -> int:
+    """So many rows, rounded up to a multiple of 32."""
+    return -(-rows // 32) * 32
