@@ -50,8 +50,7 @@ class KvCache:
 
     def claim(self, tokens: int) -> None:
         """Such kernels are about to store so many rows in every layer. UserError, as from `attend`, if they do not fit."""
-        self._require_room(tokens)
-        self._keep_keys(tiled=True)
+        self._require_room(tokens, tiled=True)
         self.rows_stored += len(self._keys) * tokens
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, out: Tensor | None = None) -> Tensor:
@@ -63,13 +62,16 @@ class KvCache:
         tokens = k.shape[0]
         require(q.shape[0] == tokens, f"KvCache: q has {q.shape[0]} tokens, k has {tokens}: each token asks and is kept")
         self._require_room(tokens)
-        self._keep_keys(tiled=False)
         self._store(k, v, self._keys[layer], self._values[layer], position=self.length)
         self.rows_stored += tokens
         return self._attention(q, self._keys[layer], self._values[layer], out, position=self.length)
 
-    def _keep_keys(self, *, tiled: bool) -> None:
-        """From here on keys are kept so. What is held already must be."""
+    def _require_room(self, tokens: int, *, tiled: bool = False) -> None:
+        """So many rows fit, and their keys may be kept so beside those that are there."""
+        if self.length + tokens > self.capacity:
+            raise UserError(
+                f"the KV cache is full: it holds {self.capacity} tokens, {self.length} are used, {tokens} more do not fit"
+            )
         require(
             self._tiled == tiled or not self.length,
             "KvCache: its keys were stored by the fast kernels, transposed, and cannot be read by the plain ones"
@@ -77,12 +79,6 @@ class KvCache:
             else "KvCache: its keys were stored by the plain kernels, row by row, and cannot be read by the fast ones",
         )
         self._tiled = tiled
-
-    def _require_room(self, tokens: int) -> None:
-        if self.length + tokens > self.capacity:
-            raise UserError(
-                f"the KV cache is full: it holds {self.capacity} tokens, {self.length} are used, {tokens} more do not fit"
-            )
 
     def advance(self, tokens: int) -> None:
         """This step's tokens are stored in every layer: count them."""
@@ -103,24 +99,29 @@ class KvCache:
         """
         capacity = self.capacity if capacity is None else capacity
         require(capacity >= self.length, f"KvCache: a fork of {capacity} rows cannot hold the {self.length} tokens there are")
-        heads, head_dim = self._keys[0].shape[1:]
-        made = KvCache(self._gpu, len(self._keys), heads, head_dim, capacity, self.dtype)
+        made = self._like(capacity)
         made.length = self.length
         if self.length:
-            rows = _whole(self.length) if self._tiled else self.length
-            made._tiled = self._tiled
             for old_k, old_v, new_k, new_v in zip(self._keys, self._values, made._keys, made._values, strict=True):
                 self._store(
-                    *(self._bits(t, rows) for t in (old_k, old_v)), *(self._bits(t) for t in (new_k, new_v)), position=0
+                    *(self._bits(t, self.length) for t in (old_k, old_v)), *(self._bits(t) for t in (new_k, new_v)), position=0
                 )
         return made
+
+    def _like(self, capacity: int) -> KvCache:
+        """A new cache of the same kind, with room for so many rows."""
+        heads, head_dim = self._keys[0].shape[1:]
+        new = KvCache(self._gpu, len(self._keys), heads, head_dim, capacity, self.dtype)
+        new._tiled = self._tiled
+        return new
 
     def _bits(self, tensor: Tensor, rows: int | None = None) -> Tensor:
         """The first `rows` rows of a cache tensor as kv_store moves them bit for bit: two halves in the place of one float."""
         capacity, heads, head_dim = tensor.shape
+        rows = _whole(capacity) if rows is None else _whole(rows) if self._tiled else rows
         per_float = FLOAT32.itemsize // self.dtype.itemsize
         require(heads * head_dim % per_float == 0, f"KvCache: rows of {heads * head_dim} halves cannot be copied in pairs")
-        return Tensor(tensor.buffer, (_whole(capacity) if rows is None else rows, 1, heads * head_dim // per_float), FLOAT32)
+        return Tensor(tensor.buffer, (rows, 1, heads * head_dim // per_float), FLOAT32)
 
 
 def _whole(rows: int) -> int:
