@@ -47,8 +47,7 @@ class Diagram:
 
     def told(self) -> dict[str, Any]:
         """What the page needs to know of it."""
-        words = {key: getattr(self, key) for key in ("name", "milestone", "title", "lead", "notes", "files", "sources")}
-        return words
+        return {key: getattr(self, key) for key in ("name", "milestone", "title", "lead", "notes", "files", "sources")}
 
 
 @cache

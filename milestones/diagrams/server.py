@@ -112,10 +112,7 @@ async def _run(worker: Worker, key: str, endpoint: Endpoint, given: Any) -> Resp
     try:
         kind, value = await results.get()
         if kind == "error":
-            if told(value)[0] == 500:
-                raise value
-            status, words = told(value)
-            return JSONResponse({"error": words}, status)
+            raise value  # `answer` says it
         if endpoint.streams:
             return StreamingResponse(_lines(worker, job, results, kind, value), media_type="application/x-ndjson")
         return Response(_json(value), media_type="application/json")

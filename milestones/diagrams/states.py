@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from metal.paths import cache_dir
+from milestones.files import whole_file
 
 
 def place() -> Path:
@@ -31,9 +31,8 @@ def save(found: dict[str, dict[str, Any]]) -> None:
     kept = {**load(), **found}
     target = place()
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".specs.{os.getpid()}")
-    part.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    part.replace(target)
+    with whole_file(target) as file:
+        file.write((json.dumps(kept, indent=1, sort_keys=True) + "\n").encode())
 
 
 def of(milestone: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -87,13 +88,21 @@ def specs() -> dict[str, dict[str, Any]]:
     for test, one in _found.items():
         if test.startswith("milestones/"):
             found.setdefault(test.partition("::")[0], []).append(one)
-    said = {}
-    for spec, tests in found.items():
-        ends = [one["state"] for one in tests]
-        if "failed" in ends or all(one["whole"] for one in tests):
-            counts = {"passed": ends.count("passed"), "failed": ends.count("failed"), "not_run": ends.count("not run here")}
-            said[spec] = counts | {"device": health.device_name()}
-    return said
+    device = health.device_name()
+    ended = {spec: _ended(tests) for spec, tests in found.items()}
+    return {
+        spec: dict(zip(("passed", "failed", "not_run"), counts, strict=True)) | {"device": device}
+        for spec, counts in ended.items()
+        if counts
+    }
+
+
+def _ended(tests: Collection[dict[str, Any]]) -> tuple[int, int, int] | None:
+    """How many passed, failed, were not run here; None unless a whole spec was run (a failure is enough)."""
+    ends = [one["state"] for one in tests]
+    if not ends or not ("failed" in ends or all(one["whole"] for one in tests)):
+        return None
+    return ends.count("passed"), ends.count("failed"), ends.count("not run here")
 
 
 def record(config: pytest.Config) -> dict[str, Any]:
@@ -107,12 +116,11 @@ def verdict(op: exercises.Op) -> results.Verdict | None:
     """What this session says of an op; None unless it ran the op's whole spec (a failure is enough)."""
     prefix = f"milestones/{op.milestone}/{op.spec}"
     mine = {test: one for test, one in _found.items() if test.partition("::")[0] == prefix}
-    states = [one["state"] for one in mine.values()]
-    if not mine or not ("failed" in states or all(one["whole"] for one in mine.values())):
+    counts = _ended(mine.values())
+    if counts is None:
         return None
     first = next((test for test, one in mine.items() if one["state"] == "failed"), "")
     files = workbook.fingerprint_of(op, workbook.fingerprint(op.milestone))
-    counts = (states.count("passed"), states.count("failed"), states.count("not run here"))
     return results.Verdict(*counts, files=files, first_failure=first)
 
 
