@@ -29,7 +29,6 @@ from milestones.m6.prefill import FEWEST, MOST, Prefill
 from milestones.m6.prepared import nibbles, room
 from milestones.m6.project_add import ProjectAdd
 from milestones.m6.qkv_rope_store import Qkv, QkvRopeStore
-from milestones.m6.sampler import FastSampler
 
 
 class WeightSource(Protocol):
@@ -82,8 +81,6 @@ _TOGETHER = (("attn_q", "attn_k", "attn_v"), ("attn_output",), ("ffn_gate", "ffn
 
 class FastModel:
     """A Llama-type model on the device. `kv_rows` counts the key/value rows computed so far, over all layers."""
-
-    sampler = FastSampler
 
     def __init__(self, gpu: Gpu, weights: WeightSource, progress: Callable[[int, int], None] | None = None):
         self._gpu, self.config, self.kv_rows = gpu, weights.config, 0

@@ -27,6 +27,8 @@ from milestones.errors import UserError
 from milestones.m2.model import Forward
 from milestones.m3.sampler import GREEDY, Choice, Sampler, Settings
 from milestones.m4.cache import KvCache
+from milestones.m6.model import FastModel
+from milestones.m6.sampler import FastSampler
 
 PREFILL_CHUNK = 64  # tokens; small enough that Ctrl-C and the progress bar stay prompt
 
@@ -48,7 +50,7 @@ class Loop:
         cache_dtype: str = "float32",
     ):
         c = model.config
-        sampler = getattr(model, "sampler", Sampler)  # fast kernels come with a fast sampler
+        sampler = FastSampler if isinstance(model, FastModel) else Sampler
         self._gpu, self._model, self._sampler = gpu, model, sampler(gpu, c.vocabulary, settings)
         self.capacity = min(capacity or c.context, c.context)
         sizes = (c.blocks, c.kv_heads, c.head_dim, self.capacity)
