@@ -29,11 +29,21 @@ inline float norm_factor(device const float *x, uint k, float eps, uint lane) {
 }
 
 // One row of a tile, lane's, times the vector of 32 * blocks values.
+//
+// A GPU waits for no memory while another SIMD-group has work. A CPU's core has only this one, and a block is too many
+// instructions for it to see the next block's loads in time: the portable device is told of them AHEAD blocks before.
+#define AHEAD 8
 template <typename Kind>
 inline float row_times(device const uint *tile, device const float *x, uint blocks, uint lane) {
     device const float *sums = x + blocks * 32;
     float total = 0.0f;
-    for (uint b = 0; b < blocks; b++) total += Kind::dot(tile + b * Kind::uints(), x + b * 32, sums[b], lane);
+    for (uint b = 0; b < blocks; b++) {
+        device const uint *block = tile + b * Kind::uints();
+#ifdef __METAL_PORTABLE__
+        for (uint i = 0; i < Kind::uints(); i += 16) portable_prefetch(block + AHEAD * Kind::uints() + i);
+#endif
+        total += Kind::dot(block, x + b * 32, sums[b], lane);
+    }
     return total;
 }
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import metal
+from metal.portable import Device
 
 # A squared distance in nested branches: large enough that the device's compiler would rather call than copy it.
 NEAREST = """
@@ -86,3 +87,22 @@ def test_a_function_is_compiled_alone_whatever_stands_behind_it(device, head, ta
     run = device.kernel(head + source + tail).function("f", {0: 7})(1, x)
     del run
     assert np.frombuffer(x, np.int32).tolist() == [7]
+
+
+@pytest.mark.parametrize("checks", ["off", "default"])
+def test_memory_that_is_read_soon_may_be_asked_for_anywhere(checks):
+    """The device's own: a request is no access, so the checks have nothing against an address outside every buffer."""
+    source = """
+    kernel void f(device int *x [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+    #ifdef __METAL_PORTABLE__
+        portable_prefetch(x + i * 100000);
+        for (uint k = 0; k < 4; k++) portable_prefetch((device const uint *)x - 32 * k);
+        if (i < 2) x[i] += 1;
+    #endif
+    }
+    """
+    device = Device(checks=checks)
+    x = device.buffer(np.int32([1, 2]))
+    run = device.kernel(source).function("f")(2, x)
+    del run
+    assert np.frombuffer(x, np.int32).tolist() == [2, 3]

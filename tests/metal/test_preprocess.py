@@ -59,6 +59,7 @@ EXPANDED = {
     "unknown names are 0": ("#if UNKNOWN\na\n#else\nb\n#endif", "b"),
     "arithmetic": ("#if (7 / 2 == 3) && (1 << 4) % 5 == 1 && (0x10 >> 2) == 4 && -1 < 0 && (1 ? 0 : 1) == 0\nyes\n#endif", "yes"),
     "macro in a condition": ("#define V(a, b) (a * 100 + b)\n#if V(2, 3) >= 203uL\nyes\n#endif", "yes"),
+    "the device itself": ("#ifdef __METAL_PORTABLE__\nhere\n#else\na GPU\n#endif", "here"),
     "version": ("#if __METAL_VERSION__ >= 230\nnew\n#endif\n__METAL_VERSION__", "new 230"),
     "has_include": ("#if __has_include(<metal_stdlib>) && !__has_include(<nothing.h>)\nyes\n#endif", "yes"),
     "pragmas": ("#pragma once\n#pragma clang diagnostic ignored \"x\"\nfor_\n#pragma unroll(4)\n_Pragma(\"x\") y", "for_ #pragma unroll(4) y"),

@@ -157,6 +157,8 @@ inline void threadgroup_barrier(mem_flags flags) {
     // The fence flags must be literals to OpenCL; both are always fenced, which is never weaker than asked for.
     work_group_barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
 }
+// The device's own, for programs that look for __METAL_PORTABLE__: that memory is read soon. The address need not be in a buffer.
+inline void portable_prefetch(device const void *p) { __builtin_prefetch((const void *)p); }
 inline void simdgroup_barrier(mem_flags flags) { sub_group_barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE); }
 
 }  // namespace metal
