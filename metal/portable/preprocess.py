@@ -35,8 +35,9 @@ class Preprocessor(Macros):
         self._include, self._known = include, known
         self._once: set[str] = set()
         self._files = [where.locate(0)[0]]  # being read: the program, and the files that include one another
-        features = {"__METAL_VERSION__": f"{version // 100}{version % 100}0", "__METAL__": "1", "__METAL_MACOS__": "1", "__METAL_PORTABLE__": "1"}
+        features = {"__METAL_VERSION__": f"{version // 100}{version % 100}0", "__METAL__": "1", "__METAL_MACOS__": "1"}
         features |= {
+            "__METAL_PORTABLE__": "1",
             "__METAL_CPP__": "1",
             "__HAVE_SIMDGROUP_MATRIX__": "1",
             "METAL_FUNC": "inline __attribute__((always_inline))",
