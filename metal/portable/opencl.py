@@ -1,4 +1,4 @@
-"""The OpenCL runtime under the portable device: opened once, asked to build programs, its functions that pyopencl lacks."""
+"""The OpenCL runtime under the portable device: opened once, asked to build programs."""
 
 from __future__ import annotations
 
@@ -98,13 +98,6 @@ class Runtime:
     def shared(self, address: int, length: int) -> Any:
         """Host memory as a kernel's argument. It holds no reference: whoever owns the memory must outlive the run."""
         return self.cl.SVM((ctypes.c_char * length).from_address(address))
-
-    def extension(self, name: str, result: Any, *arguments: Any) -> Any:
-        """An OpenCL function that pyopencl does not wrap; None if the platform has none of that name."""
-        find = ctypes.CDLL(self.cl._cl.__file__).clGetExtensionFunctionAddressForPlatform
-        find.restype, find.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_char_p]
-        address = find(self.device.platform.int_ptr, name.encode())
-        return ctypes.CFUNCTYPE(result, *arguments)(address) if address else None
 
 
 def _findings(log: str, lowered: Lowered, text: str) -> error:

@@ -1,17 +1,17 @@
-"""Recordings, ours: dispatches written down once and replayed, the same to the bit as one by one, with command buffers or without."""
+"""Recordings, ours: dispatches written down once and replayed, the same to the bit as one by one."""
 
 from __future__ import annotations
 
 import gc
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import metal
 from conftest import examples
-from metal.portable import recording
 
 STEPS = """
 #include <metal_stdlib>
@@ -26,16 +26,6 @@ kernel void tiles(device float *x [[buffer(0)]], threadgroup float *t [[threadgr
 }
 """
 NAMES = st.sampled_from(["mix", "back", "tiles", "part"])
-
-
-@pytest.fixture(params=["command buffer", "list"])
-def either(request, device, monkeypatch):
-    """Recordings as this platform makes them, and as one without command buffers would."""
-    if request.param == "list":
-        monkeypatch.setattr(recording, "commands", lambda run: None)
-    elif recording.commands(device._runtime) is None:
-        pytest.skip("not run here: this OpenCL platform has no command buffers (cl_khr_command_buffer)")
-    return request.param
 
 
 @pytest.fixture(scope="module")
@@ -89,12 +79,12 @@ def compare(device, steps, names, times, seed):
     assert [bytes(b) for b in got] == [bytes(b) for b in wanted] != list(before)
 
 
-def test_a_replay_is_the_same_to_the_bit_as_one_by_one(device, steps, either):
+def test_a_replay_is_the_same_to_the_bit_as_one_by_one(device, steps):
     """Each step reads what the one before wrote, so order matters; edges, offsets and threadgroup memory among them."""
     compare(device, steps)
 
 
-def test_replays_stand_in_the_queue_with_everything_else(device, steps, either):
+def test_replays_stand_in_the_queue_with_everything_else(device, steps):
     wanted, got = start(device, 1), start(device, 1)
     made = recorded(device, steps, ["mix", "tiles"], *got)
     mix, how = steps("back", *got)
@@ -104,7 +94,7 @@ def test_replays_stand_in_the_queue_with_everything_else(device, steps, either):
     assert [bytes(b) for b in got] == [bytes(b) for b in wanted]
 
 
-def test_a_recording_keeps_what_it_needs_and_bytes_as_they_were(device, either):
+def test_a_recording_keeps_what_it_needs_and_bytes_as_they_were(device):
     kernel = device.kernel(STEPS)
     buffers, k = start(device, 2), np.float32([0.5])
     view, expected = np.frombuffer(buffers[0], np.float32), start(device, 2)
@@ -121,7 +111,7 @@ def test_a_recording_keeps_what_it_needs_and_bytes_as_they_were(device, either):
     assert (view == np.frombuffer(expected[0], np.float32)).all()
 
 
-def test_an_empty_recording_and_empty_dispatches_run_nothing(device, steps, either):
+def test_an_empty_recording_and_empty_dispatches_run_nothing(device, steps):
     run = device.recording().replay()
     del run
     x, y = start(device, 3)
@@ -132,7 +122,7 @@ def test_an_empty_recording_and_empty_dispatches_run_nothing(device, steps, eith
     assert len(made) == 1 and bytes(x) == before
 
 
-def test_wrong_recordings_are_refused_in_words(device, steps, either):
+def test_wrong_recordings_are_refused_in_words(device, steps):
     x, y = start(device, 4)
     made = device.recording()
     mix, how = steps("mix", x, y)
@@ -146,3 +136,15 @@ def test_wrong_recordings_are_refused_in_words(device, steps, either):
     del run
     with pytest.raises(metal.error, match="takes no more dispatches"):
         made(mix, *how)
+
+
+def test_replays_keep_no_memory(device, steps):
+    """A program that decodes for hours replays each of its steps' dispatches each time."""
+    made = recorded(device, steps, ["mix", "back"] * 10, *start(device, 5))
+    held = []
+    for _ in range(2):  # what is made once is there after the first
+        for _ in range(400):
+            run = made.replay()
+            del run
+        held.append(psutil.Process().memory_info().rss)
+    assert held[1] - held[0] < 3 << 20, f"400 replays of 20 dispatches keep {held[1] - held[0]:,} bytes"
