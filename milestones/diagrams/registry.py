@@ -15,6 +15,7 @@ from milestones.diagrams.fields import Field
 # Every diagram, in the order of the pages. The name of the page is the last part.
 MODULES = (
     "milestones.m0.diagram.tokenizer",
+    "milestones.m2.diagram.attention",
     "milestones.m3.diagram.sampling",
 )
 
