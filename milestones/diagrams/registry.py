@@ -17,6 +17,7 @@ MODULES = (
     "milestones.m0.diagram.tokenizer",
     "milestones.m2.diagram.attention",
     "milestones.m3.diagram.sampling",
+    "milestones.m4.diagram.cache",
 )
 
 
