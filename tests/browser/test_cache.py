@@ -7,7 +7,10 @@ import json
 import pytest
 
 from milestones.m4.diagram import cache as diagram
+from tests.browser.conftest import drag, press, slide
 
+sync_api = pytest.importorskip("playwright.sync_api", reason="not run here: pip install playwright")
+expect = sync_api.expect
 pytestmark = pytest.mark.slow
 PROMPT, CELLS = "The cat sat on the", "section.branch:has(button[aria-pressed=true])"
 
@@ -16,35 +19,24 @@ class Cache:
     """The page, and the engine in this process."""
 
     def __init__(self, page, device):
-        from playwright.sync_api import expect
+        self.page, self.device, self.cells = page, device, page.locator(CELLS)
 
-        self.page, self.device, self.expect = page, device, expect
-        self.cells = page.locator(CELLS)
+    def press(self, name, by="mouse"):
+        press(self.page, name, by=by)
 
-    def press(self, name, key=None):
-        one = self.page.get_by_role("button", name=name, exact=True)
-        if key:
-            one.focus()
-            self.page.keyboard.press(key)
-        else:
-            one.click()
+    def can(self, name):
+        return self.page.get_by_role("button", name=name, exact=True).get_attribute("aria-disabled") == "false"
 
     def holds(self, tokens):
         """Waits until the branch that is stepped is so long."""
-        self.expect(self.cells.locator(".prompt > *")).to_have_count(tokens, timeout=60_000)
-
-    def slide(self, name, key, times=1):
-        one = self.page.get_by_role("slider", name=name)
-        one.focus()
-        for _ in range(times):
-            self.page.keyboard.press(key)
+        expect(self.cells.locator(".prompt > *")).to_have_count(tokens, timeout=60_000)
 
     def drawn(self, kind):
         """Cells of a kind, halves counted."""
         return self.cells.locator(f"[data-shown=cells-{kind}]").get_attribute("d").count("M")
 
     def says(self, name, words):
-        self.expect(self.page.locator(f"[data-shown={name}]")).to_contain_text(words, timeout=30_000)
+        expect(self.page.locator(f"[data-shown={name}]")).to_contain_text(words, timeout=30_000)
 
     def row(self, way):
         return [cell.replace(",", "") for cell in self.page.locator(f"tr[data-key={way}] td").all_inner_texts()]
@@ -59,23 +51,26 @@ class Cache:
         return appended
 
 
+@pytest.fixture(scope="module")
+def kept(keep_page):
+    return keep_page("cache")
+
+
 @pytest.fixture
-def shown(open_page, device):
-    def get(**options):
-        made = Cache(open_page("cache", **options), device)
-        made.holds(5)
-        return made
+def one(kept, device):
+    """The page as it begins."""
+    kept.reload()
+    made = Cache(kept, device)
+    made.holds(5)
+    return made
 
-    return get
 
-
-def test_the_prompt_is_fed_at_once_and_a_step_then_computes_one_row_a_layer(shown):
-    one = shown()
+def test_the_prompt_is_fed_at_once_and_a_step_then_computes_one_row_a_layer(one):
     assert one.drawn("computed") == 2 * 30 * 5 and one.drawn("kept") == 0
     assert one.row("cached")[:2] == one.row("uncached")[:2] == ["5", "5"]
     one.press("Step")
     one.holds(6)
-    one.press("Step", "Enter")
+    one.press("Step", "keyboard")
     one.holds(7)
     appended = one.greedy(2)
     answer = one.answer(appended)
@@ -88,8 +83,7 @@ def test_the_prompt_is_fed_at_once_and_a_step_then_computes_one_row_a_layer(show
     assert options.evaluate_all("all => all.map((one) => Number(one.value))") == [t["id"] for t in answer["next"]]
 
 
-def test_the_switch_shows_what_is_computed_without_the_cache(shown):
-    one = shown()
+def test_the_switch_shows_what_is_computed_without_the_cache(one):
     one.press("Step")
     one.holds(6)
     switch = one.page.get_by_role("switch", name="Cache")
@@ -97,20 +91,20 @@ def test_the_switch_shows_what_is_computed_without_the_cache(shown):
     one.page.keyboard.press("Space")
     assert one.drawn("computed") == 2 * 30 * 6 and one.drawn("kept") == 0
     one.says("step", "Without, this step computed tokens 0 to 5: 6 rows of K and 6 of V in each of 30 layers, 360 together.")
-    one.expect(one.page.locator("#announcer")).to_contain_text("Without, this step computed")
+    expect(one.page.locator("#announcer")).to_contain_text("Without, this step computed")
     switch.click()
     assert one.drawn("computed") == 2 * 30
 
 
-def test_two_quick_clicks_are_two_steps_and_a_run_can_be_stopped(shown):
-    one = shown()
+def test_two_quick_clicks_are_two_steps_and_a_run_can_be_stopped(one):
     one.press("Step")
     one.press("Step")
     one.holds(7)
-    one.press("Run 16 steps", "Space")
-    one.expect(one.cells.locator(".prompt > *").nth(8)).to_be_visible()
-    one.press("Stop", "Enter")
-    one.expect(one.page.get_by_role("button", name="Run 16 steps")).to_be_visible(timeout=60_000)
+    one.page.get_by_role("button", name="Run 16 steps").focus()
+    one.page.keyboard.press("Enter")
+    expect(one.cells.locator(".prompt > *").nth(8)).to_be_visible()
+    one.page.get_by_role("button", name="Stop").click()
+    expect(one.page.get_by_role("button", name="Run 16 steps")).to_be_visible(timeout=60_000)
     n = one.cells.locator(".prompt > *").count()
     assert 9 <= n < 23
     assert int(one.row("cached")[1]) == n and int(one.row("uncached")[1]) == sum(range(5, n + 1))
@@ -122,14 +116,14 @@ def test_two_quick_clicks_are_two_steps_and_a_run_can_be_stopped(shown):
     assert one.page.locator("[aria-label='Every step'] tbody th").all_inner_texts() == [str(m) for m in range(5, n + 1)]
 
 
-def test_a_rewind_leaves_stale_rows_that_the_next_steps_write_over(shown):
-    one = shown()
+def test_a_rewind_leaves_stale_rows_that_the_next_steps_write_over(one):
     for n in (6, 7, 8):
         one.press("Step")
         one.holds(n)
-    assert one.page.get_by_role("button", name="Rewind").is_disabled()
-    one.slide("Rewind to", "ArrowLeft", 2)
-    one.press("Rewind", "Enter")
+    assert not one.can("Rewind")
+    slide(one.page, "Rewind to", "ArrowLeft", 2)
+    assert one.can("Rewind")
+    one.press("Rewind", "keyboard")
     one.holds(6)
     one.says("did", "Rewound from 8 to 6 tokens")
     assert one.drawn("stale") == 2 * 30 * 2 and one.drawn("kept") == 2 * 30 * 6 and one.drawn("computed") == 0
@@ -141,18 +135,17 @@ def test_a_rewind_leaves_stale_rows_that_the_next_steps_write_over(shown):
     assert one.cells.locator(".prompt mark").last.inner_text() == second["text"].replace(" ", "·")
 
 
-def test_a_fork_goes_its_own_way_beside_the_other(shown):
-    one = shown()
+def test_a_fork_goes_its_own_way_beside_the_other(one):
     one.press("Step")
     one.holds(6)
-    one.press("Fork", "Enter")
+    one.press("Fork", "keyboard")
     one.says("did", f"Forked: {46_080 * 6 / 1000:.1f} kB, the rows of 6 tokens, copied in")
     first = one.greedy(1)
     next_ = one.answer(first)["next"]
     one.press("Step")
     one.holds(7)
     assert one.cells.locator(".prompt mark").last.inner_text() == next_[1]["text"].replace(" ", "·")
-    one.press("Branch A", "Enter")
+    one.press("Branch A", "keyboard")
     one.holds(6)
     one.press("Step")
     one.holds(7)
@@ -162,12 +155,11 @@ def test_a_fork_goes_its_own_way_beside_the_other(shown):
     one.press("Branch B")
     assert one.row("cached")[:2] == ["1", "1"]
     one.press("Start again")
-    one.expect(one.page.locator("section.branch")).to_have_count(1, timeout=30_000)
+    expect(one.page.locator("section.branch")).to_have_count(1, timeout=30_000)
     one.holds(5)
 
 
-def test_halves_take_half_the_bytes_and_change_the_logits_a_little(shown):
-    one = shown()
+def test_halves_take_half_the_bytes_and_change_the_logits_a_little(one):
     one.says("memory", "= 46,080 bytes a token. 5 tokens take 230.4 kB of the 4.4 MB")
     kind = one.page.get_by_label("Numbers in the cache")
     kind.focus()
@@ -179,10 +171,9 @@ def test_halves_take_half_the_bytes_and_change_the_logits_a_little(shown):
     one.says("did", "in no bit")
 
 
-def test_a_cell_shows_the_caches_own_rows(shown):
-    one = shown()
-    one.slide("Layer", "ArrowRight", 3)
-    one.slide("Token", "ArrowLeft", 2)
+def test_a_cell_shows_the_caches_own_rows(one):
+    slide(one.page, "Layer", "ArrowRight", 3)
+    slide(one.page, "Token", "ArrowLeft", 2)
     one.says("cell", "Layer 3, token 2 of 5")
     answer = diagram.cell(one.device, PROMPT, [], "float32", 3, 2)
     lines = one.page.locator("table.numbers tbody tr")
@@ -195,28 +186,39 @@ def test_a_cell_shows_the_caches_own_rows(shown):
     assert one.page.get_by_role("slider", name="Layer").input_value() == "20"
 
 
-def test_another_prompt_begins_anew_and_what_does_not_fit_is_told(shown):
-    one = shown()
+def test_the_sliders_can_be_dragged(one):
+    one.press("Step")
+    one.holds(6)
+    drag(one.page, "Layer", 1.0)
+    drag(one.page, "Token", 0.0)
+    one.says("cell", "Layer 29, token 0 of 6")
+    drag(one.page, "Rewind to", 0.0)
+    one.press("Rewind")
+    one.holds(5)
+
+
+def test_another_prompt_begins_anew_and_what_does_not_fit_is_told(one):
     one.press("Step")
     one.holds(6)
     typed = one.page.get_by_label("Prompt")
     typed.fill("Hello world")
     one.holds(2)
-    one.press("Step", "Enter")
+    one.press("Step", "keyboard")
     one.holds(3)
     assert one.row("uncached")[:2] == ["3", "5"]
     typed.fill("word " * 60)
-    one.expect(one.page.get_by_role("alert")).to_contain_text("this picture takes 48: shorten it")
+    expect(one.page.get_by_role("alert")).to_contain_text("this picture takes 48: shorten it")
     typed.fill("")
-    one.expect(one.page.get_by_role("alert")).to_contain_text("The text is empty")
+    expect(one.page.get_by_role("alert")).to_contain_text("The text is empty")
     one.holds(3)
     typed.fill("Hello")
     one.holds(1)
-    one.expect(one.page.get_by_role("alert")).to_be_hidden()
+    expect(one.page.get_by_role("alert")).to_be_hidden()
 
 
-def test_two_tabs_do_not_disturb_each_other(shown):
-    one, other = shown(), shown()
+def test_two_tabs_do_not_disturb_each_other(one, open_page):
+    other = Cache(open_page("cache"), one.device)
+    other.holds(5)
     for n in (6, 7):
         one.press("Step")
         other.press("Step")

@@ -1,13 +1,13 @@
 // The KV cache: what a step computes with it and without, in rows and in milliseconds; rewind, fork, and the rows. See cache.py.
 import { bytes, cells, curves, memorySaid, ms, place, rows, stepSaid, tables, under, WAYS } from "./cache_picture.js";
-import { announce, button, choice, count, element, engine, keyed, percent, slider, text, toggle, visible } from "./controls.js";
+import { announce, button, choice, count, element, enable, engine, keyed, percent, slider, text, toggle, visible } from "./controls.js";
 
 const RUN = 16; // steps of a run
 
 export async function draw(stage, diagram) {
   let branches = [], active = 0, running = false, stopping = false, begun = 0, waiting = 0, turn = Promise.resolve(), later;
   const branch = () => branches[active], length = () => branch().given.tokens.length;
-  const chosen = () => { redraw(); look(); };
+  const chosen = () => { redraw(); look(); }, said = () => stepSaid(branch(), on.value);
 
   const typed = text({ label: "Prompt", value: "The cat sat on the", changed: reset });
   const on = toggle({ label: "Cache", value: true, hint: "which of the two ways the cells show", changed: () => { redraw(); announce(said()); } });
@@ -15,7 +15,7 @@ export async function draw(stage, diagram) {
   const dtype = choice({ label: "Numbers in the cache", options: [["float32", "float32, exact"], ["float16", "float16, half the memory"]],
     changed: () => inTurn(again) });
   const back = slider({ label: "Rewind to", min: 0, max: 1, step: 1, value: 1, read: (n) => count(n, "token"),
-    changed: (n) => { buttons.rewind.disabled = running || !branch() || n >= length(); } });
+    changed: (n) => enable(buttons.rewind, !running && branch() && n < length()) });
   const layer = slider({ label: "Layer", min: 0, max: 29, step: 1, value: 0, changed: chosen });
   const token = slider({ label: "Token", min: 0, max: 1, step: 1, value: 0, read: (t) => `${t} “${visible(branch()?.given.tokens[t]?.text ?? "")}”`, changed: chosen });
   const buttons = {
@@ -132,8 +132,6 @@ export async function draw(stage, diagram) {
     finish();
   }
 
-  const said = () => stepSaid(branch(), on.value);
-
   function finish() {
     if (!branch()) return;
     redraw();
@@ -163,8 +161,9 @@ export async function draw(stage, diagram) {
     token.input.max = n - 1;
     token.set(Math.min(token.value, n - 1));
     buttons.run.textContent = stopping ? "Stopping …" : running ? "Stop" : `Run ${RUN} steps`;
-    const off = [[buttons.step, over || running], [buttons.run, over && !running], [buttons.fork, branches.length > 1 || running], [buttons.rewind, true], [pick.input, over || running]];
-    for (const [one, is] of off) one.disabled = is;
+    const usable = { step: !over && !running, run: !over || running, fork: branches.length < 2 && !running, rewind: false, reset: true };
+    for (const [name, one] of Object.entries(buttons)) enable(one, usable[name]);
+    pick.input.disabled = over || running;
     now.textContent = `${said()}${given.ended ? " The model has ended the text." : full ? ` The picture is full at ${given.limit} tokens: rewind.` : ""}`;
     keyed(shown, branches, (x) => x.name, made, filled);
     table.update(b);
@@ -187,7 +186,7 @@ export async function draw(stage, diagram) {
   function filled(node, b, at) {
     const [choose, words, region] = node.children, { given } = b, taken = at === active;
     choose.setAttribute("aria-pressed", taken);
-    choose.disabled = running;
+    enable(choose, !running);
     choose.hidden = branches.length === 1;
     words.replaceChildren(...given.tokens.map((t, i) => element(i < given.prompt ? "span" : "mark", {}, visible(t.text))));
     cells(region.firstChild, b, on.value, taken ? { layer: layer.value, token: token.value } : null);
