@@ -16,6 +16,7 @@ from milestones.diagrams.fields import Field
 MODULES = (
     "milestones.m0.diagram.tokenizer",
     "milestones.m2.diagram.attention",
+    "milestones.m2.diagram.rope",
     "milestones.m3.diagram.sampling",
     "milestones.m4.diagram.cache",
 )
