@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import expect
 
 from milestones.m2.diagram import attention as diagram
 from milestones.m2.diagram.passes import TOKENS
 
+expect = pytest.importorskip("playwright.sync_api", reason="not run here: pip install playwright").expect
 pytestmark = pytest.mark.slow
 PROMPT = "The cat sat on the mat because it was tired."
 
@@ -22,6 +22,19 @@ def percent(p: float) -> str:
 
 def visible(piece: str) -> str:
     return piece.replace(" ", "·").replace("\n", "⏎")
+
+
+@pytest.fixture(scope="module")
+def kept(keep_page):
+    return keep_page("attention")
+
+
+@pytest.fixture
+def page(kept):
+    """The page as it is first: each test starts there."""
+    kept.reload()
+    kept.wait_for_selector("html[data-ready]")
+    return kept
 
 
 @pytest.fixture
@@ -72,12 +85,11 @@ def squares(path, weights):
     assert all(abs(found[at] - wanted[at]) < 0.002 for at in wanted)
 
 
-def test_the_first_picture_is_the_engines(open_page, compare):
-    compare(open_page("attention"))
+def test_the_first_picture_is_the_engines(page, compare):
+    compare(page)
 
 
-def test_the_layer_is_chosen_by_keyboard_and_by_mouse(open_page, compare):
-    page = open_page("attention")
+def test_the_layer_is_chosen_by_keyboard_and_by_mouse(page, compare):
     slider = page.get_by_label("Layer")
     slider.press("ArrowLeft")
     compare(page, layer=12)
@@ -89,8 +101,7 @@ def test_the_layer_is_chosen_by_keyboard_and_by_mouse(open_page, compare):
     assert slider.get_attribute("aria-valuetext") == "0, of 0 to 29"
 
 
-def test_the_mask_is_switched_by_keyboard_and_by_mouse(open_page, compare):
-    page = open_page("attention")
+def test_the_mask_is_switched_by_keyboard_and_by_mouse(page, compare):
     mask = page.get_by_role("switch", name="Causal mask")
     mask.press("Space")
     compare(page, masked=False)
@@ -99,8 +110,7 @@ def test_the_mask_is_switched_by_keyboard_and_by_mouse(open_page, compare):
     compare(page)
 
 
-def test_a_head_is_chosen_by_keyboard_and_by_mouse_and_keeps_the_focus(open_page, compare):
-    page = open_page("attention")
+def test_a_head_is_chosen_by_keyboard_and_by_mouse_and_keeps_the_focus(page, compare):
     page.get_by_role("button", name="head 3").click()
     compare(page, head=3)
     fifth = page.get_by_role("button", name="head 5")
@@ -109,8 +119,7 @@ def test_a_head_is_chosen_by_keyboard_and_by_mouse_and_keeps_the_focus(open_page
     expect(fifth).to_be_focused()
 
 
-def test_the_query_is_chosen_by_its_chip_and_by_the_row_of_the_map(open_page, compare):
-    page = open_page("attention")
+def test_the_query_is_chosen_by_its_chip_and_by_the_row_of_the_map(page, compare):
     page.get_by_role("button", name="·tired, token 9").click()
     compare(page, query=9)
     chip = page.get_by_role("button", name="·on, token 3")
@@ -135,8 +144,7 @@ def test_the_query_is_chosen_by_its_chip_and_by_the_row_of_the_map(open_page, co
     compare(page, query=6)
 
 
-def test_another_prompt_is_looked_at_and_the_query_stays_within_it(open_page, compare):
-    page = open_page("attention")
+def test_another_prompt_is_looked_at_and_the_query_stays_within_it(page, compare):
     prompt = page.get_by_label("Prompt")
     prompt.fill("Hello there")
     compare(page, "Hello there", query=1)
@@ -147,8 +155,7 @@ def test_another_prompt_is_looked_at_and_the_query_stays_within_it(open_page, co
     compare(page, "a", query=0)
 
 
-def test_a_prompt_that_is_refused_leaves_the_picture_and_says_why(open_page, compare):
-    page = open_page("attention")
+def test_a_prompt_that_is_refused_leaves_the_picture_and_says_why(page, compare):
     prompt = page.get_by_label("Prompt")
     for text, words in [
         (" a" * (TOKENS + 1), f"this diagram takes {TOKENS}"),
@@ -162,7 +169,6 @@ def test_a_prompt_that_is_refused_leaves_the_picture_and_says_why(open_page, com
     expect(page.locator(".problem")).to_be_hidden()
 
 
-def test_a_change_is_announced(open_page):
-    page = open_page("attention")
+def test_a_change_is_announced(page):
     page.get_by_role("switch", name="Causal mask").press("Space")
     expect(page.locator("#announcer")).to_contain_text("Layer 13, head 8:")

@@ -143,10 +143,11 @@ DIAGRAM = Diagram(
     notes=(
         "A head’s vector is taken as pairs of numbers, each an arrow in a plane. At position p, pair i is turned by p times "
         "its own angle: the first pair by 1 radian a position, each following one by less, the last hardly at all.",
-        "Turning changes no length. In q · k only the angle between the two arrows counts, and when both move on by as many "
+        "Turning changes no length, so what counts in q · k is the angle between the two arrows. When both move on by as many "
         "positions, both turn by as much: move the key’s position, and see the score stay as it is.",
         "By distance the score changes: quick pairs make it swing from token to token, slow pairs tell near from far. One "
-        "pair’s part is a cosine of the distance, as high as its two arrows are long; the score is the sum of all parts.",
+        "pair’s part is a cosine of the distance, as high as its two arrows’ lengths multiplied, over √d; the score is the sum "
+        "of all parts.",
         "The flat line is flat up to rounding, at position 8,000 as at 0: the kernel counts turns in whole numbers, where a "
         "float32 angle would be off by up to 0.002.",
         "Query and key are those of your prompt in this layer and head, before they are turned. Only their positions are made "
