@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 
+from conftest import need_device
 from milestones.errors import UserError
 from milestones.m2.conftest import CONFIG
 from milestones.m2.diagram import attention as diagram
@@ -139,3 +142,18 @@ def test_few_passes_are_kept(device):
 def test_what_is_not_there_is_refused_in_words(device, changed, words):
     with pytest.raises(UserError, match=words):
         diagram.look(device, **{"text": "four", "layer": 0, "head": 0, "query": 0, "masked": True, **changed})
+
+
+@pytest.mark.slow
+def test_the_real_models_weights_are_the_references(model_path):
+    """The model of the page, its first picture's prompt, layers at both ends and between: within the same bound."""
+    from milestones.diagrams.device import Device
+
+    need_device()
+    device = Device(model_path)
+    seen = passed(device, device.encode("The cat sat on the mat because it was tired."))
+    for layer, masked in itertools.product((0, 13, 29), (True, False)):
+        want, allowed = reference(seen, layer, masked=masked)
+        found = Weights(device.gpu)(seen.q[layer], seen.k[layer], masked=masked)
+        assert_close(found, want, allowed)
+        assert np.median(allowed) < 1e-4 and len(np.unique(found.argmax(axis=-1))) > 3, "the weights must not be trivial"

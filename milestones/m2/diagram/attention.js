@@ -10,12 +10,12 @@ export async function draw(stage, diagram) {
   const mask = toggle({ label: "Causal mask", value: true, changed: () => maps(),
     hint: "Off: this layer alone looks everywhere, with the queries, keys and values of the causal run." });
   const problems = element("div");
-  const heads = element("div", { class: "heads" });
-  const chips = element("ul", { class: "chips", "aria-label": "Tokens; choose one as the query" });
+  const heads = element("div", { class: "heads", "data-shown": "heads" });
+  const chips = element("ul", { class: "chips", "data-shown": "tokens", "aria-label": "Tokens; choose one as the query" });
   const verdict = element("p", { class: "verdict", "data-shown": "verdict" });
   const sharing = element("p", { class: "said", "data-shown": "sharing" });
-  const large = svg("svg", { class: "map", tabindex: 0, role: "slider", "aria-orientation": "vertical", "aria-valuemin": 0, "aria-label": "Query, a row of the heat map" });
-  const rows = element("tbody");
+  const large = svg("svg", { class: "map", "data-shown": "map", tabindex: 0, role: "slider", "aria-orientation": "vertical", "aria-valuemin": 0, "aria-label": "Query, a row of the heat map" });
+  const rows = element("tbody", { "data-shown": "weights" });
   const output = element("section", { class: "panel", "aria-label": "The output" });
   stage.append(typed.node, element("div", { class: "controls" }, layer.node, mask.node), problems,
     element("section", {}, element("h2", {}, "All heads of the layer"), element("p", { class: "small" }, "Choose one. A row is a query, a column a token it looks at; the area of a square is the weight."), heads, sharing),
