@@ -19,6 +19,7 @@ MODULES = (
     "milestones.m2.diagram.rope",
     "milestones.m3.diagram.sampling",
     "milestones.m4.diagram.cache",
+    "milestones.m5.diagram.quantization",
 )
 
 
