@@ -81,7 +81,7 @@ export async function draw(stage, diagram) {
       ticks(levels, format, values, at);
       bars(errors, format.errors, most, TALL / 1.5, at);
       errors.setAttribute("aria-label", `Errors in ${format.type}, at most ${figure(format.largest)}`);
-      loss.textContent = `Error ${figure(format.rms)} (${percent(shown.size ? format.rms / shown.size : 0)} of the block’s size), at most ${figure(format.largest)}; ${percent(format.row)} over the row`;
+      loss.textContent = `RMS error ${figure(format.rms)} (${percent(shown.size ? format.rms / shown.size : 0)} of the block’s size), at most ${figure(format.largest)}; ${percent(format.row)} over the row`;
       mine.textContent = `Weight ${at}: ${format.codes[at]} means ${figure(format.values[at])}, off by ${figure(format.errors[at], true)}`;
     });
     const listed = formats.find((format) => format.type === numbers.value);
@@ -94,7 +94,7 @@ export async function draw(stage, diagram) {
   /** A picture whose columns choose a weight. */
   function picture(kind) {
     const tall = kind === "values" ? TALL : kind === "errors" ? TALL / 1.5 : 26;
-    const made = svg("svg", { class: `quant ${kind}`, viewBox: `0 0 ${WIDE} ${tall}`, role: "img" });
+    const made = svg("svg", { class: `quant ${kind}`, viewBox: `0 0 ${WIDE} ${tall}`, role: "img", preserveAspectRatio: kind === "levels" ? "xMidYMid" : "none" });
     made.addEventListener("click", (event) => {
       if (kind === "levels") return;
       const box = made.getBoundingClientRect();

@@ -223,8 +223,8 @@ DIAGRAM = Diagram(
         "almost nothing, and Q5_1, whose 31 steps do not fall on 15, loses more than it would of floats. The README of m5 "
         "has the loss of a model whose weights were moved off the grid first.",
         "The next token is computed on floats: the chosen weights go through a type and back, block by block as the prompt "
-        "comes to them; all other weights stay as they are. KL divergence is how far the distribution is from the file’s, in nats: "
-        "0 where they agree. It is one prompt’s: over a whole text, firstlight perplexity says more.",
+        "comes to them; all other weights stay as they are. KL divergence is how far the distribution is from the file’s, in "
+        "nats: 0 where they agree. It is one prompt’s: over a whole text, firstlight perplexity says more.",
     ),
     files=(
         "milestones/m5/quantize.metal", "milestones/m5/dequantize_k.metal", "milestones/m1/dequantize.metal",
