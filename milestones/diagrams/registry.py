@@ -17,6 +17,7 @@ MODULES = (
     "milestones.m0.diagram.tokenizer",
     "milestones.m2.diagram.attention",
     "milestones.m2.diagram.rope",
+    "milestones.m2.diagram.residual",
     "milestones.m3.diagram.sampling",
     "milestones.m4.diagram.cache",
     "milestones.m5.diagram.quantization",

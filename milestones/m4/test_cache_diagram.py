@@ -6,25 +6,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 
 from milestones.errors import UserError
-from milestones.m1.config import LlamaConfig, implied_tensors
 from milestones.m2.model import Model
+from milestones.m2.test_residual_diagram import CONFIG, reference, weights
 from milestones.m4.diagram import cache as diagram
 from milestones.m4.diagram import held
 from milestones.m7.loop import Loop
-from reference.forward import forward
 
-CONFIG = LlamaConfig(3, 64, 96, 4, 2, 16, 10000.0, 1e-5, 128, 83)
 LAYERS, PROMPT, IDS = CONFIG.blocks, "5 17 80", [5, 17, 80]
-
-
-def weights() -> dict[str, np.ndarray]:
-    """Random ones of unit-sized effect, so that every block matters."""
-    random = np.random.default_rng(4)
-    made = {name: random.standard_normal(shape).astype(np.float32) for name, shape in implied_tensors(CONFIG)}
-    return {name: 1 + 0.3 * w if w.ndim == 1 else w * 0.2 for name, w in made.items()}
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +43,6 @@ def cell(device, appended, layer, token, dtype="float32"):
 def told(answer):
     """What an answer says of the tokens, whatever loop it came from."""
     return answer["next"], answer["cached"]["rows"], answer["uncached"]["rows"], [one["id"] for one in answer["tokens"]]
-
-
-def reference(ids):
-    exact = {name: torch.from_numpy(w).double() for name, w in weights().items()}
-    c = CONFIG
-    return forward(ids, exact, blocks=c.blocks, heads=c.heads, kv_heads=c.kv_heads, eps=c.eps, base=c.rope_base)
 
 
 def test_a_step_computes_one_row_a_layer_with_the_cache_and_all_without(device):

@@ -28,7 +28,7 @@ export async function draw(stage, diagram) {
   const problems = element("div"), shown = element("div", { class: "branches" });
   const line = (name) => element("p", { class: "said", "data-shown": name });
   const did = line("did"), now = line("step"), ratio = line("ratio"), memory = line("memory"), cellSaid = line("cell");
-  const plot = element("div", { class: "plot" }), table = tables();
+  const plot = element("div", { class: "curves" }), table = tables();
   stage.append(typed.node, element("div", { class: "controls" }, on.node, pick.node, dtype.node, back.node),
     element("div", { class: "row" }, ...Object.values(buttons)), problems, did, shown,
     element("p", { class: "small" }, "■ computed in this step   · read from the cache   ▫ stale, after a rewind: never read. K is a cell’s left half, V its right one."), now,
