@@ -44,10 +44,8 @@ def shows(page, device, token=7, layer=10, part="ffn", text=PROMPT):
     told, lengths = diagram.look(device, text, token, layer, part), diagram.norms(device, text)
     name, width = lengths["tokens"][token]["text"].replace(" ", "·"), lengths["width"]
     expect(page.locator(".panel h2").first).to_have_text(f"RMSNorm before {READER[part]}, layer {layer}, token “{name}”")
-    before, between, after = (
-        lengths[key][token][at] for key, at in (("before", layer), ("between", layer), ("before", layer + 1))
-    )
-    attention, ffn = lengths["attention"][token][layer], lengths["ffn"][token][layer]
+    before, between, attention, ffn = (lengths[key][token][layer] for key in ("before", "between", "attention", "ffn"))
+    after = lengths["before"][token][layer + 1]
     expect(page.locator("[data-shown=verdict]")).to_have_text(
         f"Layer {layer}, token “{name}”: it comes in {figure(before)} long. Attention adds {figure(attention)}, the FFN "
         f"{figure(ffn)}; it leaves {figure(after)} long."
@@ -56,15 +54,15 @@ def shows(page, device, token=7, layer=10, part="ffn", text=PROMPT):
     expect(page.locator("[data-shown=rms]")).to_contain_text(f"Divided by it, {divided}; times the weight")
     expect(page.locator("[data-shown=without]")).to_contain_text(f"would add {figure(told['without'])}, ")
     expect(page.locator("[data-shown=share]")).to_contain_text(f"These 8 of {width} elements hold {100 * told['share']:.1f} %")
-    cells = page.locator("[aria-label='The largest elements'] tbody :is(th, td)").lengthsinner_texts()
+    cells = page.locator("[aria-label='The largest elements'] tbody :is(th, td)").all_inner_texts()
     assert cells == [
         word
         for one in told["largest"]
         for word in (str(one["at"]), *(figure(one[key]) for key in ("x", "divided", "weight", "normed")))
     ]
-    added = page.locator("[aria-label='With the norm, and without'] tbody tr td:nth-child(2)").lengthsinner_texts()
+    added = page.locator("[aria-label='With the norm, and without'] tbody tr td:nth-child(2)").all_inner_texts()
     assert added == [figure(told["added"]), figure(told["without"])]
-    strips = page.locator("[data-shown=strip] span").lengthsinner_texts()
+    strips = page.locator("[data-shown=strip] span").all_inner_texts()
     assert [one.rpartition(" ")[2] for one in strips] == [
         figure(abs(told["vectors"][key]).max()) for key in ("x", "divided", "normed")
     ]
@@ -79,7 +77,7 @@ def test_the_page_begins_with_the_engines_numbers_of_every_layer(page, device):
     lines = page.locator("[aria-label='Every layer'] tbody tr")
     expect(lines).to_have_count(told["blocks"])
     for at in (0, 11, 29):
-        found = numbers(lines.nth(at).locator("td").lengthsinner_texts())
+        found = numbers(lines.nth(at).locator("td").all_inner_texts())
         expected = [told[key][7][at] for key in ("before", "attention", "between", "ffn")] + [told["before"][7][at + 1]]
         assert found == pytest.approx(expected, rel=6e-3)
     picture = page.locator("[data-shown=curves]")
@@ -117,7 +115,7 @@ def test_a_token_is_chosen_by_mouse_and_by_keyboard_and_keeps_the_focus(page, de
     told = shows(page, device, token=5)
     assert chips.nth(5).evaluate("one => one === document.activeElement")
     assert chips.evaluate_all("all => all.map((one) => one.getAttribute('aria-pressed'))").index("true") == 5
-    assert page.locator(".chip .id").lengthsinner_texts() == [figure(row[10]) for row in told["before"]]
+    assert page.locator(".chip .id").all_inner_texts() == [figure(row[10]) for row in told["before"]]
 
 
 def test_the_scale_moves_the_curve_and_not_the_numbers(page, device):
