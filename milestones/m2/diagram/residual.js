@@ -54,7 +54,7 @@ export async function draw(stage, diagram) {
     rms.textContent = `RMS of x = √(mean of x² + ε) = ${figure(Math.hypot(r.x, Math.sqrt(eps)))}. Divided by it, ${figure(r.divided)}; times the weight, whose own RMS is ${figure(r.weight)}, ${figure(r.normed)}: that is what ${reader} reads.`;
     strips.replaceChildren(...[["x, the stream", vectors.x], ["x / RMS", vectors.divided], ["x / RMS · weight", vectors.normed]].map(([words, vector], at) => {
       const most = Math.max(...vector.map(Math.abs));
-      return element("div", { class: at === 2 ? "strip total" : "strip", "data-shown": "strip" }, element("span", {}, `${words}; tallest ${figure(most)}`), bars(vector, most));
+      return element("div", { class: at === 2 ? "dense strip total" : "dense strip", "data-shown": "strip" }, element("span", {}, `${words}; tallest ${figure(most)}`), bars(vector, most));
     }));
     keyed(bodies[1], given.largest, (_, at) => at, line(4), (row, one) => say(row, [one.at, figure(one.x), figure(one.divided), figure(one.weight), figure(one.normed)]));
     share.textContent = `These ${given.largest.length} of ${shown.width} elements hold ${percent(given.share)} of the sum of squares.`;
@@ -124,7 +124,7 @@ function curves({ before, between, attention, ffn, blocks, tokens }, token, laye
 }
 
 function bars(vector, most) {
-  const path = vector.map((value, at) => `M${at + 0.1} 1h.8v${(-value / most).toFixed(4)}h-.8z`).join("");
+  const path = vector.map((value, at) => `M${at} 1h1v${(-value / most).toFixed(4)}h-1z`).join("");
   return svg("svg", { viewBox: `0 0 ${vector.length} 2`, preserveAspectRatio: "none", "aria-hidden": "true" },
     svg("path", { class: "zero", d: `M0 1h${vector.length}`, "vector-effect": "non-scaling-stroke" }), svg("path", { d: path }));
 }
