@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import queue
 import signal
@@ -11,6 +12,7 @@ import urllib.request
 from types import SimpleNamespace
 
 import pytest
+from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 
 from milestones.diagrams import registry, server, site, states
@@ -38,6 +40,8 @@ def count(device, number):
         yield {"n": n}
     if number == 3:
         raise UserError("three is too many")
+    if number == 4:
+        raise ArithmeticError
 
 
 TOY = Diagram(
@@ -161,6 +165,22 @@ def test_a_request_that_does_not_fit_gets_one_clear_line(client, endpoint, body,
     assert ask(client, text="still here").json() == {"text": "still here"}
 
 
+def test_what_nobody_foresaw_prints_its_traceback_in_the_terminal_and_gives_the_page_one_line(client, capfd, monkeypatch):
+    """The page can only say that it went wrong; who started the command must be able to say where."""
+    assert ask(client, text="fail").status_code == 500
+    said = capfd.readouterr().err
+    assert said.startswith("Traceback") and "in echo" in said and said.endswith("ZeroDivisionError\n")
+    lines = ask(client, "count", number=4).text.splitlines()
+    assert "ArithmeticError" in json.loads(lines[-1])["error"] and len(lines) == 5
+    assert "in count" in capfd.readouterr().err
+    ask(client, text="refuse"), ask(client, text=5), ask(client, "count", number=3)
+    assert capfd.readouterr().err == "", "what is refused is no failure"
+    monkeypatch.setattr(site, "found", lambda path: 1 / 0)
+    with pytest.raises(ZeroDivisionError):  # which the test client hands on, and uvicorn keeps to itself
+        client.get("/style.css")
+    assert "ZeroDivisionError" in capfd.readouterr().err
+
+
 def test_a_loop_streams_a_line_for_each_step_and_an_error_as_the_last(client):
     """Where a loop runs, the page need not wait for its end."""
     lines = [json.loads(line) for line in ask(client, "count", number=2).text.splitlines()]
@@ -265,6 +285,22 @@ def test_a_job_that_nobody_waits_for_is_not_run():
     held.go.set()
     held.ends(2)
     assert not ran
+
+
+def test_a_request_whose_page_has_gone_is_taken_from_the_queue():
+    """Nobody waits for it: the pages that are open need not, either."""
+    held = Held()
+
+    class Gone:
+        async def receive(self):
+            return {"type": "http.disconnect"}
+
+    endpoint = Endpoint({}, lambda device: held.heard.put(("gone", "ran", None)))
+    with pytest.raises(ClientDisconnect):
+        asyncio.run(server._run(held.worker, "page", endpoint, {}, Gone()))
+    held.worker.submit(held.job("last"))
+    held.go.set()
+    assert held.ends(2) == [("first", "end", "NoneType"), ("last", "end", "NoneType")]
 
 
 def test_the_ladder_says_how_specs_ended_and_claims_nothing_without_a_run(monkeypatch, tmp_path):

@@ -73,6 +73,12 @@ class Device:
 
         return Engine(self.path, gpu=self.gpu, kernels="naive")
 
+    def loop(self, *, capacity: int, cached: bool = True, cache_dtype: str = "float32") -> Loop:
+        """A new loop on m2's and m4's kernels."""
+        from milestones.m7.loop import Loop
+
+        return Loop(self.gpu, self.naive.model, capacity=capacity, cached=cached, cache_dtype=cache_dtype)
+
     def encode(self, text: str) -> list[int]:
         """A prompt's ids as `generate` makes them. Raises UserError if there are none, or too many for a diagram."""
         ids = self.tokenizer.encode(text)

@@ -15,7 +15,12 @@ from milestones.diagrams.fields import Field
 # Every diagram, in the order of the pages. The name of the page is the last part.
 MODULES = (
     "milestones.m0.diagram.tokenizer",
+    "milestones.m2.diagram.attention",
+    "milestones.m2.diagram.rope",
+    "milestones.m2.diagram.residual",
     "milestones.m3.diagram.sampling",
+    "milestones.m4.diagram.cache",
+    "milestones.m5.diagram.quantization",
 )
 
 

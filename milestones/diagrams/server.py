@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import traceback
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -24,6 +25,7 @@ from milestones.errors import UserError
 
 LARGEST = 1 << 16  # bytes of a request
 _DRAINED = 1 << 23  # so much of a larger one is read and thrown away, so that the page hears why
+T = TypeVar("T")
 REPLACED = "a newer request has taken this one's place"
 
 
@@ -44,11 +46,11 @@ def application(worker: Worker, guard: Guard) -> ASGIApp:
                 raise _RefusedError(404, f"there is no {name}/{endpoint}")
             given = await _body(request)
             page = request.headers.get("x-page", "")[:64]
-            return await _run(worker, f"{page} {name}/{endpoint}", asked, given)
+            return await _run(worker, f"{page} {name}/{endpoint}", asked, given, request)
         except ClientDisconnect:
             return Response(status_code=499)
         except Exception as problem:
-            status, words = told(problem)
+            status, words = reported(problem)
             return JSONResponse({"error": words}, status)
 
     async def file(request: Request) -> Response:
@@ -61,7 +63,20 @@ def application(worker: Worker, guard: Guard) -> ASGIApp:
         Route("/api/{name}/{endpoint}", answer, methods=["POST"]),
         Route("/{path:path}", file, methods=["GET", "HEAD"]),
     ]
-    return _Headers(guard.around(Starlette(routes=routes)))
+    return _Headers(guard.around(Starlette(routes=routes, exception_handlers={Exception: _unexpected})))
+
+
+async def _unexpected(request: Request, problem: Exception) -> Response:
+    status, words = reported(problem)
+    return Response(f"{words}\n", status, media_type="text/plain")
+
+
+def reported(problem: BaseException) -> tuple[int, str]:
+    """What `told` says; the traceback of what nobody foresaw goes to the terminal."""
+    status, words = told(problem)
+    if status == 500:
+        traceback.print_exception(problem)
+    return status, words
 
 
 def told(problem: BaseException) -> tuple[int, str]:
@@ -100,7 +115,7 @@ async def _body(request: Request) -> Any:
         raise _RefusedError(400, "the request is no JSON") from None
 
 
-async def _run(worker: Worker, key: str, endpoint: Endpoint, given: Any) -> Response:
+async def _run(worker: Worker, key: str, endpoint: Endpoint, given: Any, asking: Request) -> Response:
     request = checked(endpoint.fields, given)
     loop, results = asyncio.get_running_loop(), asyncio.Queue[tuple[str, Any]]()
 
@@ -110,15 +125,31 @@ async def _run(worker: Worker, key: str, endpoint: Endpoint, given: Any) -> Resp
     job = Job(key, lambda device: endpoint.answer(device, **request), put)
     worker.submit(job)
     try:
-        kind, value = await results.get()
+        kind, value = await _while_wanted(asking, results.get())
         if kind == "error":
             raise value  # `answer` says it
         if endpoint.streams:
             return StreamingResponse(_lines(worker, job, results, kind, value), media_type="application/x-ndjson")
         return Response(_json(value), media_type="application/json")
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, ClientDisconnect):
         worker.cancel(job)
         raise
+
+
+async def _while_wanted(asking: Request, answer: Coroutine[Any, Any, T]) -> T:
+    """The answer. Raises ClientDisconnect if the page goes away before it is there."""
+    coming, gone = (
+        asyncio.ensure_future(answer),
+        asyncio.ensure_future(asking.receive()),
+    )  # after the body, only one thing comes
+    try:
+        await asyncio.wait((coming, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not coming.done():
+            raise ClientDisconnect
+        return coming.result()
+    finally:
+        coming.cancel()
+        gone.cancel()
 
 
 async def _lines(
@@ -129,7 +160,9 @@ async def _lines(
             yield _json(value) + b"\n"
             kind, value = await results.get()
         if kind == "error":
-            yield _json({"error": told(value)[1]}) + b"\n"
+            raise value
+    except Exception as problem:
+        yield _json({"error": reported(problem)[1]}) + b"\n"
     finally:
         worker.cancel(job)
 

@@ -32,7 +32,8 @@ def table() -> dict[str, Served]:
     made |= {path.name: _served(path) for path in sorted(PAGE.iterdir()) if path.suffix in _KINDS and path.name != "shell.html"}
     files = {name for rung in ladder() for name in rung.files}
     for diagram in diagrams():
-        made |= {f"{diagram.name}.html": shell, f"{diagram.name}.js": _served(diagram.script)}
+        made |= {f"{diagram.name}.html": shell}
+        made |= {path.name: _served(path) for path in sorted(diagram.script.parent.glob(f"{diagram.name}*.js"))}
         files |= set(diagram.files)
     return made | {f"source/{name}": Served("text/plain; charset=utf-8", (ROOT / name).read_bytes) for name in sorted(files)}
 

@@ -16,4 +16,4 @@ def test_get_rows(versus, bench_gpu, tokens, role):
     gpu, op = bench_gpu, GetRows(bench_gpu)
     on_device, out = [gpu.tensor(table), gpu.tensor(ids, np.uint32)], gpu.empty((tokens, 576))
     group, figures = f"get_rows {tokens}", {"nbytes": 2 * out.nbytes}
-    versus(role, group, lambda: op(*on_device, out), out, lambda t, i: t[i], [table, ids], gpu=gpu, **figures)
+    versus(role, group, lambda: op(*on_device, out), out, lambda t, i: t[i], [table, ids], **figures)

@@ -16,4 +16,4 @@ def test_add(versus, bench_gpu, tokens, role):
     gpu, op = bench_gpu, Add(bench_gpu)
     on_device, out = [gpu.tensor(array) for array in arrays], gpu.empty(arrays[0].shape)
     group, figures = f"add {tokens} × 576", {"nbytes": 3 * out.nbytes, "flops": out.size}
-    versus(role, group, lambda: op(*on_device, out), out, lambda a, b: a + b, arrays, gpu=gpu, **figures)
+    versus(role, group, lambda: op(*on_device, out), out, lambda a, b: a + b, arrays, **figures)

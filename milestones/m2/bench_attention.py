@@ -22,4 +22,4 @@ def test_attention(versus, bench_gpu, tokens, role):
     gpu, op = bench_gpu, Attention(bench_gpu)
     on_device, out = [gpu.tensor(array) for array in arrays], gpu.empty(arrays[0].shape)
     figures = {"nbytes": sum(a.nbytes for a in arrays) + out.nbytes, "flops": 2 * tokens * (tokens + 1) * 9 * 64}
-    versus(role, f"attention {tokens} tokens", lambda: op(*on_device, out), out, pytorch, arrays, gpu=gpu, **figures)
+    versus(role, f"attention {tokens} tokens", lambda: op(*on_device, out), out, pytorch, arrays, **figures)

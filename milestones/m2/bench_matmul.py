@@ -26,7 +26,6 @@ def test_matmul(versus, bench_gpu, shape, role):
         out,
         lambda a, b: a @ b.T,
         [x, weight],
-        gpu=gpu,
-        atol=1e-3,
+        atol=1e-4,
         **figures,
     )

@@ -18,4 +18,4 @@ def test_rms_norm(versus, bench_gpu, tokens, role):
     on_device, out = [gpu.tensor(x), gpu.tensor(weight)], gpu.empty(x.shape)
     pytorch = lambda a, b: torch.nn.functional.rms_norm(a, (576,), b, 1e-5)  # noqa: E731
     group, figures = f"rms_norm {tokens} × 576", {"nbytes": 2 * x.nbytes + weight.nbytes, "flops": 4 * x.size}
-    versus(role, group, lambda: op(*on_device, out, eps=1e-5), out, pytorch, [x, weight], gpu=gpu, **figures)
+    versus(role, group, lambda: op(*on_device, out, eps=1e-5), out, pytorch, [x, weight], **figures)

@@ -18,4 +18,4 @@ def test_swiglu(versus, bench_gpu, tokens, role):
     on_device, out = [gpu.tensor(array) for array in arrays], gpu.empty(arrays[0].shape)
     pytorch = lambda gate, up: torch.nn.functional.silu(gate) * up  # noqa: E731
     group, figures = f"swiglu {tokens} × 1536", {"nbytes": 3 * out.nbytes}
-    versus(role, group, lambda: op(*on_device, out), out, pytorch, arrays, gpu=gpu, **figures)
+    versus(role, group, lambda: op(*on_device, out), out, pytorch, arrays, **figures)

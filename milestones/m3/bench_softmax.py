@@ -16,4 +16,4 @@ def test_softmax(versus, bench_gpu, shape, role):
     gpu, op = bench_gpu, Softmax(bench_gpu)
     on_device, out = gpu.tensor(x), gpu.empty(shape)
     group, figures = f"softmax {shape[0]} × {shape[1]}", {"nbytes": 2 * x.nbytes}
-    versus(role, group, lambda: op(on_device, out), out, lambda a: torch.softmax(a, -1), [x], gpu=gpu, **figures)
+    versus(role, group, lambda: op(on_device, out), out, lambda a: torch.softmax(a, -1), [x], **figures)

@@ -23,4 +23,4 @@ def test_decode_attention(versus, bench_gpu, context, role):
     on_device, out = [gpu.tensor(array) for array in (q, k, v)], gpu.empty(q.shape)
     kernel = lambda: op(*on_device, out, position=context - 1)  # noqa: E731
     group, figures = f"decode_attention {context}", {"nbytes": k.nbytes + v.nbytes, "flops": 4 * context * 9 * 64}
-    versus(role, group, kernel, out, pytorch, [q, k, v], gpu=gpu, **figures)
+    versus(role, group, kernel, out, pytorch, [q, k, v], **figures)

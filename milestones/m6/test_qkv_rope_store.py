@@ -14,6 +14,7 @@ from milestones.m5.repack import Repack, packed_size
 from milestones.m6.qkv_rope_store import Qkv, QkvRopeStore
 from reference.compare import assert_close, assert_same
 from reference.diagnosis import watched
+from reference.mistakes.qkv_rope_store import MISTAKES
 from reference.qkv_rope_store import qkv_rope_store
 from tests.packed import EPS, KINDS, left, normed, weight, with_room
 
@@ -51,7 +52,7 @@ def run(gpu, x, raws, kind, sizes, position, halves, dtype):
 def expected(x, raws, kind, sizes, position, halves, dtype):
     """A turned value is made of two products of the pair, which err by their own bounds, and 11 ε of their sizes for the
     angle, its sine and cosine, and the sum (reference/tolerance.py, rope). A half is off by 2⁻¹¹ of itself, or by 2⁻²⁵ if it
-    is tiny.
+    is tiny; what is too large becomes the largest one.
     """
     width, _, _, d = sizes
     options = {"d": d, "position": position, "base": BASE, "halves": halves, "eps": EPSILON}
@@ -67,7 +68,7 @@ def expected(x, raws, kind, sizes, position, halves, dtype):
                 both = allowed[:, pair].sum(axis=1) + 11 * EPS * np.abs(plain[:, pair]).sum(axis=1)
                 allowed[:, pair] = both[:, None]
         if n and dtype == np.float16:
-            allowed = allowed + 2.0**-11 * (np.abs(y) + allowed) + 2.0**-25
+            y, allowed = y.clip(-65504, 65504), allowed + 2.0**-11 * (np.abs(y) + allowed) + 2.0**-25
         found.append((y, allowed))
     return found
 
@@ -99,21 +100,36 @@ def test_position_0_turns_nothing_and_position_1_by_one_radian(gpu):
     """Rows of ones: every product is 32. At position 0 it stays; at 1 the first pair is turned by a radian, the last hardly."""
     ones = np.array(([0x00, 0x3C] + [1] * 32) * 32, np.uint8)
     x, sizes = np.float32([1] * 32 + [32, 32]), (32, 1, 1, 32)
-    q, k, v = run(gpu, x, [ones] * 3, "Q8_0", sizes, 0, False, np.float32)
-    assert all(np.allclose(y, 32, rtol=1e-5) for y in (q, k, v))
+    for y in run(gpu, x, [ones] * 3, "Q8_0", sizes, 0, False, np.float32):
+        assert_close(y, np.full((1, 32), 32, np.float32), 4e-4)
     q, k, v = run(gpu, x, [ones] * 3, "Q8_0", sizes, 1, False, np.float32)
     turned = 32 * np.float32([np.cos(1) - np.sin(1), np.cos(1) + np.sin(1)])
-    assert (
-        np.allclose(q[0, :2], turned, rtol=1e-4) and np.allclose(k[0, :2], turned, rtol=1e-4) and np.allclose(v, 32, rtol=1e-5)
-    )
+    assert_close(q[0, :2], turned, 4e-3)
+    assert_close(k[0, :2], turned, 4e-3)
+    assert_close(v, np.full((1, 32), 32, np.float32), 4e-4)
+
+
+ONES, LARGE = np.float32([1] * 32 + [32, 32]), np.array(([0xFF, 0x7B] + [1] * 32) * 32, np.uint8)
 
 
 def test_what_is_too_large_for_a_half_becomes_the_largest_one(gpus):
     """d = 65504 in every row: products of 2 million. 65504 is stored, not infinity."""
-    rows = np.array(([0xFF, 0x7B] + [1] * 32) * 32, np.uint8)
-    x, sizes = np.float32([1] * 32 + [32, 32]), (32, 1, 1, 32)
-    q, k, v = run(gpus(64), x, [rows] * 3, "Q8_0", sizes, 0, False, np.float16)
+    q, k, v = run(gpus(64), ONES, [LARGE] * 3, "Q8_0", (32, 1, 1, 32), 0, False, np.float16)
     assert (k == 65504).all() and (v == 65504).all() and np.allclose(q, 32 * 65504, rtol=1e-4)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_known_mistakes_are_well_outside_the_bound(mistake):
+    """A bound that lets a usual mistake pass would prove nothing: each is more than 8 times too far off, somewhere."""
+    sizes = (64, 4, 2, 16)
+    raws = [weight(i, "Q4_1", n * 16, 64) for i, n in enumerate(sizes[1:3] + sizes[2:3])]
+    cases = [(left(1, 64, "Q4_1"), raws, "Q4_1", sizes, 3, halves, np.float32) for halves in (False, True)]
+    cases.append((ONES, [LARGE] * 3, "Q8_0", (32, 1, 1, 32), 0, False, np.float16))
+    assert any(
+        not (np.abs(wrong.astype(np.float64) - y) <= 8 * allowed).all()
+        for case in cases
+        for wrong, (y, allowed) in zip(MISTAKES[mistake](*case), expected(*case), strict=True)
+    )
 
 
 def test_a_misfit_is_named_before_launch(gpus):

@@ -13,6 +13,7 @@ from milestones.m2.rope import Rope
 from milestones.m6.rope_store import RopeStore
 from reference.compare import assert_close, assert_same
 from reference.diagnosis import watched
+from reference.mistakes.rope_store import MISTAKES
 from reference.rope_store import rope_store
 from tests.packed import EPS, with_room
 
@@ -38,7 +39,7 @@ def run(gpu, qkv, heads, kv_heads, d, position, halves, dtype):
 
 def expected(qkv, heads, kv_heads, d, position, halves, dtype):
     """11 ε of the pair's sizes for the angle, its sine and cosine, and the sum (tolerance.py, rope); v is only moved. A
-    half is off by 2⁻¹¹ of itself, or by 2⁻²⁵ if it is tiny.
+    half is off by 2⁻¹¹ of itself, or by 2⁻²⁵ if it is tiny; what is too large becomes the largest one.
     """
     options = {"position": position, "base": BASE, "halves": halves}
     found = []
@@ -47,7 +48,7 @@ def expected(qkv, heads, kv_heads, d, position, halves, dtype):
         sizes = np.abs(y)[..., [(i + d // 2) % d if halves else i ^ 1 for i in range(d)]] + np.abs(y)
         allowed = 11 * 1.5 * EPS * sizes if n < 2 else np.zeros(y.shape)  # |a| + |b| is at most √2 of what it is when turned
         if n and dtype == np.float16:
-            allowed = allowed + 2.0**-11 * (np.abs(y) + allowed) + 2.0**-25
+            y, allowed = y.clip(-65504, 65504), allowed + 2.0**-11 * (np.abs(y) + allowed) + 2.0**-25
         found.append((y.astype(np.float32), allowed))
     return found
 
@@ -81,6 +82,25 @@ def test_position_0_turns_nothing_and_position_1_by_one_radian(gpu):
     assert_close(q[:, 0], turned, 3e-6)
     assert_close(k[:, 0], turned, 3e-6)
     assert_close(v[:, 0], np.ones((2, 2), np.float32), 0)
+
+
+def test_what_is_too_large_for_a_half_becomes_the_largest_one(gpus):
+    """±2 million: ±65504 is stored, not infinity; q is no half."""
+    q, k, v = run(gpus(64), np.float32([[2e6, -2e6] * 3]), 1, 1, 2, 0, False, np.float16)
+    assert k.tolist() == v.tolist() == [[[65504, -65504]]] and np.allclose(q, [2e6, -2e6])
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_known_mistakes_are_well_outside_the_bound(mistake):
+    """A bound that lets a usual mistake pass would prove nothing: each is more than 8 times too far off, somewhere."""
+    large = np.float32([[1e6] * 12] * 2)
+    chunk = np.random.default_rng(1).standard_normal((3, 48)).astype(np.float32)
+    cases = [(chunk, 2, 1, 12, 4, halves, np.float32) for halves in (False, True)] + [(large, 1, 1, 4, 0, False, np.float16)]
+    assert any(
+        not (np.abs(wrong.astype(np.float64) - y) <= 8 * allowed).all()
+        for case in cases
+        for wrong, (y, allowed) in zip(MISTAKES[mistake](*case), expected(*case), strict=True)
+    )
 
 
 @pytest.mark.parametrize(

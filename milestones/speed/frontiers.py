@@ -135,6 +135,16 @@ def bandwidth(size: int = 1 << 28) -> float:
     return best
 
 
+def arithmetic(n: int = 1024) -> float:
+    """Floating-point operations a second of NumPy's float32 product of two matrices, the best of several tries."""
+    a, best = np.ones((n, n), np.float32), 0.0
+    for _ in range(5):
+        began = time.perf_counter()
+        a @ a
+        best = max(best, 2 * n**3 / (time.perf_counter() - began))
+    return best
+
+
 def machine() -> dict[str, Any]:
     """What a figure was measured on."""
     return {

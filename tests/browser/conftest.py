@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -50,6 +51,7 @@ def browser() -> Iterator[Browser]:
     if found is None:
         pytest.skip("not run here: there is no Chromium: apt-get install chromium")
     playwright = pytest.importorskip("playwright.sync_api", reason="not run here: pip install playwright")
+    playwright.expect.set_options(timeout=20_000)
     with playwright.sync_playwright() as driver:
         made = driver.chromium.launch(executable_path=found, args=["--no-sandbox"] if os.geteuid() == 0 else [])
         yield made
@@ -59,7 +61,21 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def open_page(server, browser) -> Iterator[Callable[..., Page]]:
     """`open_page("tokenizer", width=1280, scheme="light")` → the page, drawn. None may log an error or ask another server."""
-    opened, wrong = [], []
+    with opened(browser, server) as get:
+        yield get
+
+
+@pytest.fixture(scope="module")
+def keep_page(server, browser) -> Iterator[Callable[..., Page]]:
+    """`open_page` for a page that a whole file of tests uses: opening one takes a second."""
+    with opened(browser, server) as get:
+        yield get
+
+
+@contextmanager
+def opened(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
+    """What opens pages of the server at that address, and closes them at the end."""
+    made, wrong = [], []
 
     def heard(message: Any) -> None:
         if (
@@ -70,20 +86,58 @@ def open_page(server, browser) -> Iterator[Callable[..., Page]]:
     def get(name: str, *, width: int = 1280, scheme: Any = "light", ready: bool = True) -> Page:
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
         page = context.new_page()
-        opened.append(context)
+        made.append(context)
         page.set_default_timeout(20_000)
         page.on("console", heard)
         page.on("pageerror", lambda problem: wrong.append(str(problem)))
-        page.on("request", lambda asked: asked.url.startswith((server, "blob:", "data:")) or wrong.append(f"asked {asked.url}"))
-        page.goto(f"{server}{name}.html")
+        page.on(
+            "request", lambda asked: asked.url.startswith((address, "blob:", "data:")) or wrong.append(f"asked {asked.url}")
+        )
+        page.goto(f"{address}{name}.html")
         if ready:
             page.wait_for_selector("html[data-ready]")
         return page
 
-    yield get
-    for context in opened:
-        context.close()
+    try:
+        yield get
+    finally:
+        for context in made:
+            context.close()
     assert not wrong, wrong
+
+
+def press(page: Page, name: str, *, by: str) -> None:
+    """The button of that name, by "mouse" or by "keyboard". It must have the focus afterwards."""
+    found = page.get_by_role("button", name=name, exact=True)
+    if by == "mouse":
+        found.click()
+    else:
+        found.focus()
+        page.keyboard.press("Enter")
+    assert found.evaluate("one => one === document.activeElement"), f"{name} has lost the focus"
+
+
+def slide(page: Page, label: str, key: str, times: int = 1) -> None:
+    """A slider, by a key: "ArrowRight", "Home", "End" … It must have the focus afterwards."""
+    found = page.get_by_role("slider", name=label, exact=True)
+    found.focus()
+    for _ in range(times):
+        page.keyboard.press(key)
+    assert found.evaluate("one => one === document.activeElement"), f"{label} has lost the focus"
+
+
+def drag(page: Page, label: str, share: float) -> None:
+    """A slider, by the mouse: from where it is to that share of its length, with a stop on the way."""
+    found = page.get_by_role("slider", name=label, exact=True)
+    found.scroll_into_view_if_needed()
+    box, at = found.bounding_box(), found.evaluate("one => (one.value - one.min) / (one.max - one.min)")
+    assert box is not None
+    room, y = box["width"] - 16, box["y"] + box["height"] / 2  # a thumb is 16 pixels wide
+    page.mouse.move(box["x"] + 8 + at * room, y)
+    page.mouse.down()
+    for part in (0.5, 1.0):
+        page.mouse.move(box["x"] + 8 + (at + part * (share - at)) * room, y)
+    page.mouse.up()
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@
         speed("softmax 1 × 49152", "kernel", run, check=is_right, nbytes=…, flops=…)
 
 The roles: "baseline" (the naive kernel, what others are measured from), "kernel" or "kernel v2" …, "pytorch", or a library's
-name. What the memory can give is measured in the same run.
+name. What bounds them, the memory's bytes a second and the processors' multiply-adds, is measured in the same run.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -56,33 +57,73 @@ def speed(benchmark: Any) -> Callable[..., None]:
     return timed
 
 
+@dataclass(frozen=True)
+class Run:
+    """One way to do what is timed. `queue()` queues it, and writes `outs`; `ready()` is called before each run, after `outs`
+    were poisoned; `read()` gives what is compared with theirs: `outs`, if not said."""
+
+    queue: Callable[[], object]
+    outs: Sequence[Tensor]
+    nbytes: float = 0
+    ready: Callable[[], object] = lambda: None
+    read: Callable[[], Sequence[np.ndarray]] | None = None
+
+
 @pytest.fixture
-def versus(speed: Callable[..., None]) -> Callable[..., None]:
+def ladder(speed: Callable[..., None], bench_gpu: Gpu) -> Callable[..., None]:
+    """Several ways to one result, and somebody else's: `ladder(role, group, {role: Run(…), …}, theirs, …)`.
+
+    `theirs()` gives an array, a torch tensor or several; a role that is not among the runs, "pytorch" or a library's name,
+    times it, with `nbytes`. Of a run's results as many elements as theirs have must be theirs within `rtol`, and `atol` of the
+    largest, before and after.
+    """
+
+    def timed(
+        role: str, group: str, runs: dict[str, Run], theirs: Callable[[], Any], *,
+        nbytes: float = 0, rtol: float = 1e-4, atol: float = 1e-5, **figures: Any,
+    ) -> None:  # fmt: skip
+        if role not in runs:
+            speed(group, role, theirs, nbytes=nbytes, **figures)
+            return
+        way, made = runs[role], theirs()
+        expected = [np.asarray(one).reshape(-1) for one in (made if isinstance(made, list | tuple) else [made])]
+
+        def run() -> None:
+            way.queue()
+            bench_gpu.sync()
+
+        def check() -> None:
+            got = way.read() if way.read else [out.numpy() for out in way.outs]
+            for array, wanted in zip(got, expected, strict=True):
+                off = atol * float(np.abs(wanted).max())
+                np.testing.assert_allclose(array.reshape(-1)[: wanted.size], wanted, rtol, off)
+
+        def fresh() -> None:
+            for out in way.outs:
+                poison(out)
+            way.ready()
+
+        speed(group, role, run, check=check, fresh=fresh, nbytes=way.nbytes, **figures)
+
+    return timed
+
+
+@pytest.fixture
+def versus(ladder: Callable[..., None]) -> Callable[..., None]:
     """A float kernel, or the same in PyTorch: `versus(role, group, kernel, out, pytorch, arrays, …)`.
 
     `kernel()` queues a run that writes the tensor `out`; `pytorch(*arrays)` takes NumPy's arrays as torch tensors. The role
-    "pytorch" times the latter, any other the kernel, whose result must be PyTorch's within `rtol` and `atol`, both times.
+    "pytorch" times the latter, any other the kernel.
     """
     import torch
 
     def timed(
         role: str, group: str, kernel: Callable[[], object], out: Tensor, pytorch: Callable[..., Any],
-        arrays: Sequence[np.ndarray], *, gpu: Gpu, rtol: float = 1e-4, atol: float = 1e-5, **figures: float,
+        arrays: Sequence[np.ndarray], *, nbytes: float = 0, **options: Any,
     ) -> None:  # fmt: skip
         inputs = [torch.from_numpy(array) for array in arrays]
-        expected = pytorch(*inputs).numpy()
-
-        def run() -> None:
-            kernel()
-            gpu.sync()
-
-        def check() -> None:
-            np.testing.assert_allclose(out.numpy(), expected.reshape(out.shape), rtol, atol)
-
-        if role == "pytorch":
-            speed(group, role, lambda: pytorch(*inputs), **figures)
-        else:
-            speed(group, role, run, check=check, fresh=lambda: poison(out), **figures)
+        runs = {} if role == "pytorch" else {role: Run(kernel, [out], nbytes)}
+        ladder(role, group, runs, lambda: pytorch(*inputs), nbytes=nbytes, **options)
 
     return timed
 
@@ -94,7 +135,7 @@ def bench_gpu(gpus: Callable[[int], Gpu]) -> Gpu:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """The table: time, times as fast as the baseline and as PyTorch, GB/s, GFLOP/s, share of what the memory gives."""
+    """The table: time, times as fast as the baseline and as PyTorch, GB/s, GFLOP/s, share of what the machine allows."""
     session = getattr(config, "_benchmarksession", None)
     groups: dict[str, list[Any]] = defaultdict(list)
     for bench in getattr(session, "benchmarks", None) or ():
@@ -102,14 +143,18 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             groups[bench.group].append(bench)
     if not groups:
         return
-    from milestones.speed.frontiers import bandwidth  # and with it the engine, which most runs of pytest have no use for
+    from milestones.speed.frontiers import (  # and with it the engine, which most runs of pytest have no use for
+        arithmetic,
+        bandwidth,
+    )
 
-    memory = bandwidth()
+    memory, flops = bandwidth(), arithmetic()
     row = "{:34} {:>10} {:>10} {:>10} {:>8} {:>9} {:>8}"
-    terminalreporter.section(f"speed (medians; memory gives {memory / 1e9:.1f} GB/s)")
+    machine = f"memory gives {memory / 1e9:.1f} GB/s, a float product {flops / 1e9:.0f} GFLOP/s"
+    terminalreporter.section(f"speed (medians; {machine})")
     for group, found in groups.items():
         medians = {bench.extra_info["role"]: statistics.median(bench.stats.data) for bench in found}
-        terminalreporter.write_line(row.format(group, "ms", "×baseline", "×pytorch", "GB/s", "GFLOP/s", "memory"))
+        terminalreporter.write_line(row.format(group, "ms", "×baseline", "×pytorch", "GB/s", "GFLOP/s", "bound"))
         for bench in found:
             role, info = bench.extra_info["role"], bench.extra_info
             median = medians[role]
@@ -119,5 +164,6 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
             gave, did = info["bytes"] / median, info["flops"] / median
             cells = [f"{median * 1e3:.3f}", times("baseline"), times("pytorch"), f"{gave / 1e9:.2f}" if gave else ""]
-            cells += [f"{did / 1e9:.2f}" if did else "", f"{gave / memory:.0%}" if gave else ""]
+            share = max(gave / memory, did / flops)
+            cells += [f"{did / 1e9:.2f}" if did else "", f"{share:.0%}" if share else ""]
             terminalreporter.write_line(row.format(f"  {role}", *cells))

@@ -43,6 +43,7 @@ export function keyed(parent, items, key, make, update) {
   });
 }
 
+const LARGEST = 1 << 21; // characters of a request that is sent at all: of more the server would not read the end
 const PAGE = Math.random().toString(36).slice(2);
 
 /** One way to ask the engine: `ask(endpoint, request, heard)`. A newer question of the same endpoint takes an older one's place.
@@ -50,7 +51,7 @@ const PAGE = Math.random().toString(36).slice(2);
 export function engine(diagram, place) {
   const open = new Map();
   const line = element("p", { class: "problem", role: "alert", hidden: true });
-  const busy = element("p", { class: "busy", hidden: true }, "The engine is at work …");
+  const busy = element("p", { class: "busy", role: "status" });
   place.append(line, busy);
   const say = (words) => { line.hidden = !words; if (line.textContent !== words) line.textContent = words; };
 
@@ -58,10 +59,12 @@ export function engine(diagram, place) {
     open.get(endpoint)?.abort();
     const abort = new AbortController();
     open.set(endpoint, abort);
-    const waiting = setTimeout(() => { busy.hidden = false; }, 500);
+    const waiting = setTimeout(() => { busy.textContent = "The engine is at work …"; }, 500);
     try {
+      const body = JSON.stringify(request);
+      if (body.length > LARGEST) throw new Refused("the text is far too long: shorten it");
       const answer = await fetch(`api/${diagram.name}/${endpoint}`, {
-        method: "POST", signal: abort.signal, body: JSON.stringify(request),
+        method: "POST", signal: abort.signal, body,
         headers: { "Content-Type": "application/json", "X-Page": PAGE },
       });
       if (answer.status === 409) return undefined;
@@ -76,7 +79,7 @@ export function engine(diagram, place) {
       return undefined;
     } finally {
       clearTimeout(waiting);
-      if (open.get(endpoint) === abort) { open.delete(endpoint); busy.hidden = true; }
+      if (open.get(endpoint) === abort) { open.delete(endpoint); if (!open.size) busy.textContent = ""; }
     }
   };
 }
@@ -160,7 +163,13 @@ export function text({ label, value, rows = 2, hint, changed, wait = 120 }) {
 }
 
 export function button(words, clicked, attributes = {}) {
-  return element("button", { type: "button", ...attributes, on: { click: clicked } }, words);
+  return element("button", { type: "button", ...attributes,
+    on: { click: (event) => { if (event.currentTarget.getAttribute("aria-disabled") !== "true") clicked(event); } } }, words);
+}
+
+/** Whether a button does anything now. One that does not keeps the focus: `disabled` would drop it from under the fingers. */
+export function enable(made, on) {
+  made.setAttribute("aria-disabled", !on);
 }
 
 /** A token's piece for the eye: spaces and line ends visible. Bytes that are no whole character come as \xNN from the server. */

@@ -1,5 +1,5 @@
 // The tokenizer: chips of tokens, bytes of a piece, merges step by step. Everything shown comes from the endpoints of tokenizer.py.
-import { announce, button, choice, count, element, engine, keyed, slider, text, visible } from "./controls.js";
+import { announce, button, choice, count, element, enable, engine, keyed, slider, text, visible } from "./controls.js";
 
 const EXAMPLES = [["Words", "the cat sat on the mat"], ["Emoji", "naïve café 🙃 👩‍🚀"], ["Code", "def f(n):\n    return n * 2024"],
   ["Rare", "antidisestablishmentarianism"], ["Lacking", "a bell: \u0006 rings"]];
@@ -78,8 +78,8 @@ export async function draw(stage, diagram) {
       said.textContent = now ? `${visible(now.symbols[now.at])} and ${visible(now.symbols[now.at + 1])} are joined: of all pairs here the lowest rank, ${now.rank.toLocaleString("en")}.`
         : given.note || (steps ? `No pair has a rank any more: ${count(given.ids.length, "token")}, ${given.ids.join(", ")}.` : `One symbol and no pair: token ${given.ids.join(", ")}.`);
       [...table.children].forEach((line, i) => line.toggleAttribute("data-now", i === n));
-      back.disabled = n === 0;
-      on.disabled = n >= steps;
+      enable(back, n > 0);
+      enable(on, n < steps);
     };
     const move = (by) => { step.set(Math.min(steps, Math.max(0, step.value + by))); at(step.value); announce(said.textContent); };
     const back = button("Step back", () => move(-1)), on = button("Step on", () => move(1));

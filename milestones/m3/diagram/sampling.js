@@ -1,7 +1,7 @@
 // The sampler: bars before and after the settings, which setting cut what, draws, and the text that grows. See sampling.py.
-import { announce, button, count, element, engine, keyed, number, percent, slider, text, visible } from "./controls.js";
+import { announce, button, count, element, enable, engine, keyed, number, percent, slider, text, visible } from "./controls.js";
 
-const ROWS = 24;
+const ROWS = 24, LAST = 2 ** 32 - 1; // of seeds
 const KNOB = { top_k: "top-k", top_p: "top-p", min_p: "min-p", temperature: "temperature 0" };
 const COUNTS = [0, 1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 40, 100, 500, 1000, 5000]; // what the top-k slider can be set to
 
@@ -14,7 +14,7 @@ export async function draw(stage, diagram) {
     read: (at) => (at === 0 ? "off" : COUNTS[at].toLocaleString("en")), changed });
   const topP = slider({ label: "Top-p", min: 0.01, max: 1, step: 0.01, value: 1, read: (p) => (p === 1 ? "off" : p.toFixed(2)), changed });
   const minP = slider({ label: "Min-p", min: 0, max: 1, step: 0.01, value: 0, read: (p) => (p === 0 ? "off" : p.toFixed(2)), changed });
-  const seed = number({ label: "Seed", min: 0, max: 2 ** 32 - 1, value: 7, changed });
+  const seed = number({ label: "Seed", min: 0, max: LAST, value: 7, changed });
 
   const problems = element("div");
   const prompt = element("p", { class: "prompt", "data-shown": "prompt" });
@@ -27,22 +27,22 @@ export async function draw(stage, diagram) {
   const buttons = element("div", { class: "row" },
     button("Sample one and append", append, { class: "main" }),
     button("Take back the last", () => { appended.pop(); changed(); }),
-    button("Sample 1,000", thousand), button("Another seed", () => { seed.input.value = (seed.value ?? 0) + 1; changed(); }));
+    button("Sample 1,000", thousand), button("Another seed", () => { seed.input.value = seed.value >= 0 && seed.value < LAST ? Math.floor(seed.value) + 1 : 0; changed(); }));
   stage.append(typed.node, element("div", { class: "controls" }, temperature.node, topK.node, topP.node, minP.node, seed.node), problems,
     prompt, buttons, verdict, summary,
     element("div", { class: "scroll tall", tabindex: "0", role: "region", "aria-label": "The likeliest tokens" },
       element("table", { class: "bars" }, element("thead", {}, head), table)), others);
 
   const ask = engine(diagram, problems);
-  let appended = [], shown = null, counted = null;
+  let appended = [], shown = null, asked = "", counted = null; // `shown` is the answer to `asked`
   const request = () => ({ text: typed.value, appended, temperature: temperature.value, top_k: COUNTS[topK.value], top_p: topP.value,
     min_p: minP.value, seed: seed.value, rows: ROWS });
   const forget = () => { counted = null; };
 
   async function look() {
-    const given = await ask("look", request());
+    const wanted = request(), given = await ask("look", wanted);
     if (!given) return;
-    shown = given;
+    [shown, asked] = [given, JSON.stringify(wanted)];
     redraw();
     const said = cuts(given);
     summary.textContent = said;
@@ -56,11 +56,14 @@ export async function draw(stage, diagram) {
     return said.length ? `Left of ${size.toLocaleString("en")} tokens: ${said.join(", ")}.` : `All ${size.toLocaleString("en")} tokens may be drawn: no setting cuts any.`;
   }
 
-  async function append() {
+  let appending = Promise.resolve(); // one after the other, however fast the button is pressed
+  function append() { appending = appending.then(appendOne); }
+
+  async function appendOne() {
     if (shown?.ended) return;
-    const given = await ask("look", request()); // with what the controls say now
-    if (!given) return;
-    appended = [...appended, given.chosen.id];
+    if (JSON.stringify(request()) !== asked) await look(); // what is taken is what the controls say now
+    if (JSON.stringify(request()) !== asked || shown.ended) return;
+    appended = [...appended, shown.chosen.id];
     forget();
     await look();
   }
@@ -78,8 +81,8 @@ export async function draw(stage, diagram) {
     const { rows, chosen, appended: said, ended } = shown;
     prompt.replaceChildren(element("span", {}, visible(typed.value)), ...said.map((token) => element("mark", { title: `id ${token.id}` }, visible(token.text))),
       element("span", { class: "gap" }, ended ? " end of text" : "___"));
-    buttons.children[0].disabled = ended;
-    buttons.children[1].disabled = !said.length;
+    enable(buttons.children[0], !ended);
+    enable(buttons.children[1], said.length > 0);
     verdict.textContent = ended ? "The model has ended the text." : `${temperature.value === 0 ? "Greedy takes" : `Draw ${said.length} of seed ${seed.value} takes`} “${
       visible(chosen.text)}”, id ${chosen.id}, with ${percent(chosen.p)}.`;
     const most = Math.max(...rows.map((row) => Math.max(row.tempered, row.final)));

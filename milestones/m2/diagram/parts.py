@@ -1,0 +1,87 @@
+"""What attention and the FFN of every block add to the residual stream, by m2's kernels, from a pass that is kept."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from metal.tensor import Gpu, Tensor
+from milestones.diagrams.device import Device
+from milestones.m2.add import Add
+from milestones.m2.attention import Attention
+from milestones.m2.diagram.passes import Pass
+from milestones.m2.matmul import Matmul
+from milestones.m2.model import Model
+from milestones.m2.rms_norm import RmsNorm
+from milestones.m2.rope import Rope
+from milestones.m2.swiglu import SwiGlu
+
+_KEPT = 8  # passes
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Each (blocks, tokens, width): what attention adds, the stream after that, what the FFN adds then."""
+
+    attention: np.ndarray
+    between: np.ndarray
+    ffn: np.ndarray
+
+
+class Sublayers:
+    """The two halves of a block on tensors (tokens, width), each from its norm's output on. Queues; nothing is waited for."""
+
+    def __init__(self, gpu: Gpu, model: Model):
+        self.gpu, self.model = gpu, model
+        self.norm, self.add = RmsNorm(gpu), Add(gpu)
+        self._matmul, self._rope, self._attention, self._swiglu = Matmul(gpu), Rope(gpu), Attention(gpu), SwiGlu(gpu)
+
+    def attention(self, w: Mapping[str, Tensor], h: Tensor) -> Tensor:
+        """What attention adds for h, tokens from position 0 on."""
+        c, tokens = self.model.config, h.shape[0]
+        q, k, v = (self._matmul(h, w[f"attn_{one}"]) for one in "qkv")
+        q, k = q.reshape(tokens, c.heads, c.head_dim), k.reshape(tokens, c.kv_heads, c.head_dim)
+        q, k = (self._rope(one, one, start=0, base=c.rope_base, halves=c.rope_halves) for one in (q, k))
+        return self.output(w, self._attention(q, k, v.reshape(tokens, c.kv_heads, c.head_dim)))
+
+    def output(self, w: Mapping[str, Tensor], mixed: Tensor) -> Tensor:
+        """What is added of attention's own output (tokens, heads, d)."""
+        tokens, heads, d = mixed.shape
+        return self._matmul(mixed.reshape(tokens, heads * d), w["attn_output"])
+
+    def ffn(self, w: Mapping[str, Tensor], h: Tensor) -> Tensor:
+        """What the FFN adds for h."""
+        gate, up = self._matmul(h, w["ffn_gate"]), self._matmul(h, w["ffn_up"])
+        return self._matmul(self._swiglu(gate, up, gate), w["ffn_down"])
+
+
+def sublayers(device: Device) -> Sublayers:
+    """Those of the device's model, made once."""
+    model = device.naive.model
+    assert isinstance(model, Model)  # whose kernels these are
+    return device.kept("sublayers", lambda: Sublayers(device.gpu, model))
+
+
+def parts(device: Device, seen: Pass) -> Parts:
+    """The parts of a pass, of all blocks and tokens; those of the last few passes are kept."""
+    kept: OrderedDict[tuple[int, ...], Parts] = device.kept("parts", OrderedDict)
+    if seen.ids not in kept:
+        kept[seen.ids] = _computed(sublayers(device), seen)
+        if len(kept) > _KEPT:
+            kept.popitem(last=False)
+    kept.move_to_end(seen.ids)
+    return kept[seen.ids]
+
+
+def _computed(run: Sublayers, seen: Pass) -> Parts:
+    gpu, made = run.gpu, []
+    for layer, w in enumerate(run.model.blocks):
+        attention = run.output(w, gpu.tensor(seen.mixed[layer]))
+        between = run.add(gpu.tensor(seen.stream[layer]), attention)
+        ffn = run.ffn(w, run.norm(between, w["ffn_norm"], eps=run.model.config.eps))
+        made.append((attention, between, ffn))
+    gpu.sync()
+    return Parts(*(np.stack([one.numpy() for one in each]) for each in zip(*made, strict=True)))

@@ -1,0 +1,158 @@
+"""The cache's diagram: rows, rewinds and forks of the real loop, on a small model, against a forward pass in PyTorch."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from milestones.errors import UserError
+from milestones.m2.model import Model
+from milestones.m2.test_residual_diagram import CONFIG, reference, weights
+from milestones.m4.diagram import cache as diagram
+from milestones.m4.diagram import held
+from milestones.m7.loop import Loop
+
+LAYERS, PROMPT, IDS = CONFIG.blocks, "5 17 80", [5, 17, 80]
+
+
+@pytest.fixture(scope="module")
+def device(whole_gpu):
+    """A Device with a small model, whose text is a list of ids."""
+    kept, held_weights = {}, {name: whole_gpu.tensor(w) for name, w in weights().items()}
+    model = Model(whole_gpu, SimpleNamespace(config=CONFIG, tensor=held_weights.__getitem__))  # type: ignore[arg-type]
+    return SimpleNamespace(
+        gpu=whole_gpu,
+        naive=SimpleNamespace(model=model),
+        tokenizer=SimpleNamespace(token_bytes=lambda token: b"%d" % token, ends=frozenset({2})),
+        encode=lambda text: [int(word) for word in text.split()],
+        kept=lambda name, make: kept[name] if name in kept else kept.setdefault(name, make()),
+        loop=lambda **settings: Loop(whole_gpu, model, **settings),
+    )
+
+
+def step(device, appended, text=PROMPT, dtype="float32"):
+    return diagram.step(device, text, appended, dtype)
+
+
+def cell(device, appended, layer, token, dtype="float32"):
+    return diagram.cell(device, PROMPT, appended, dtype, layer, token)
+
+
+def told(answer):
+    """What an answer says of the tokens, whatever loop it came from."""
+    return answer["next"], answer["cached"]["rows"], answer["uncached"]["rows"], [one["id"] for one in answer["tokens"]]
+
+
+def test_a_step_computes_one_row_a_layer_with_the_cache_and_all_without(device):
+    """The prompt at first, either way; then 1 against all: so a line the one way, a square the other."""
+    appended, rows = [], []
+    for n in range(7):
+        answer = step(device, appended)
+        assert answer["start"] == (len(IDS) + n - 1 if n else 0) and answer["layers"] == LAYERS
+        rows.append((answer["cached"]["rows"], answer["uncached"]["rows"]))
+        assert answer["cached"]["ms"] > 0 and answer["uncached"]["ms"] > 0
+        appended = [*appended, answer["next"][n % 5]["id"]]
+    assert rows == [(3, 3), (1, 4), (1, 5), (1, 6), (1, 7), (1, 8), (1, 9)]
+
+
+@pytest.mark.parametrize("appended", [[], [9], [9, 33, 4]])
+def test_what_may_come_next_is_what_pytorch_says(device, appended):
+    logits = reference([*IDS, *appended]).logits[-1]
+    p = logits.softmax(0)
+    answer = step(device, appended)
+    assert [one["id"] for one in answer["next"]] == logits.argsort(descending=True)[: diagram.NEXT].tolist()
+    for one in answer["next"]:
+        assert one["p"] == pytest.approx(float(p[one["id"]]), rel=1e-4) and one["text"] == str(one["id"])
+    assert answer["apart"] < 1e-4
+
+
+def test_a_cell_is_pytorchs_key_and_value_of_that_token_in_that_layer(device):
+    """So no cell can be another token's or another layer's: all of them differ."""
+    appended = [9, 33]
+    seen = reference([*IDS, *appended])
+    for layer in range(LAYERS):
+        for token in range(5):
+            answer = cell(device, appended, layer, token)
+            for name, row in (("k", seen.keys[layer][token]), ("v", seen.values[layer][token])):
+                np.testing.assert_allclose(answer[name]["elements"], row[0, : diagram.ELEMENTS], rtol=1e-4, atol=1e-4)
+                np.testing.assert_allclose(answer[name]["anew"], row[0, : diagram.ELEMENTS], rtol=1e-4, atol=1e-4)
+                np.testing.assert_allclose(answer[name]["norms"], row.norm(dim=1), rtol=1e-4)
+                assert answer[name]["apart"] <= 1e-5
+
+
+def test_a_cache_of_halves_keeps_the_nearest_halves_and_takes_half_the_bytes(device):
+    """In layer 0 the rows do not depend on what was rounded before."""
+    whole, half = (step(device, [9], dtype=dtype)["memory"] for dtype in ("float32", "float16"))
+    row = LAYERS * 2 * CONFIG.kv_heads * CONFIG.head_dim
+    assert whole["token"] == 4 * row and half["token"] == 2 * row
+    assert whole["used"] == 4 * whole["token"] and whole["allocated"] == held.LIMIT * whole["token"]
+    assert whole["full"] == CONFIG.context * whole["token"]
+    kept = cell(device, [9], 0, 1, "float16")["k"]
+    assert np.array_equal(kept["elements"], np.float16(kept["anew"]))
+    assert 0 < kept["apart"] <= kept["largest"] * 2.0**-11
+
+
+def test_a_rewind_leaves_the_memory_and_what_comes_after_is_what_a_new_text_gives(device):
+    step(device, [9, 33, 4])
+    answer = diagram.rewind(device, PROMPT, [9, 33, 4], "float32", 4)
+    assert (answer["was"], answer["length"]) == (6, 4)
+    assert answer["allocated"] == step(device, [9])["memory"]["allocated"]
+    diagram.rewind(device, PROMPT, [9, 33, 4], "float32", 4)
+    after = step(device, [9, 60])
+    assert after["origin"] == {"copied": 0, "fed": 0}, "the loop that was rewound is the one that is stepped"
+    logits = reference([*IDS, 9, 60]).logits[-1]
+    assert after["next"][0]["id"] == int(logits.argmax())
+
+
+def test_a_fork_goes_its_own_way_and_neither_disturbs_the_other(device):
+    before = step(device, [9, 33])
+    answer = diagram.fork(device, PROMPT, [9, 33], "float32")
+    assert answer["length"] == 5 and answer["bytes"] == 5 * before["memory"]["token"]
+    one, other = step(device, [9, 33, 4]), step(device, [9, 33, 60])
+    assert one["origin"] == other["origin"] == {"copied": 0, "fed": 0}, "both were there"
+    for appended, mine in (([9, 33, 4], one), ([9, 33, 60], other)):
+        ids = [*IDS, *appended]
+        assert mine["next"][0]["id"] == int(reference(ids).logits[-1].argmax())
+        assert cell(device, appended, 2, 5)["k"]["apart"] <= 1e-5
+    assert one["next"] != other["next"]
+
+
+@pytest.mark.parametrize("kept", [1, 2, 8])
+def test_two_pages_in_turn_see_what_each_sees_alone(device, monkeypatch, kept):
+    """However few loops are kept: a request names all its tokens, so a loop that is gone is made again."""
+    texts = {"a": (PROMPT, [9, 33, 4, 7]), "b": (PROMPT, [9, 60, 4, 7]), "c": ("7 17", [9, 33, 4, 7])}
+    alone = {name: [told(step(device, rest[:n], text)) for n in range(5)] for name, (text, rest) in texts.items()}
+    monkeypatch.setattr(held, "KEPT", kept)
+    for n in range(5):
+        for name, (text, rest) in texts.items():
+            assert told(step(device, rest[:n], text)) == alone[name][n]
+            assert len(device.kept("m4 cache", None)) <= kept
+
+
+def test_of_a_longer_text_that_is_kept_the_common_rows_are_copied_and_the_rest_is_fed(device):
+    step(device, [9, 33, 4, 7, 11, 12])
+    answer = step(device, [9, 33, 4, 61, 11])
+    assert answer["origin"] == {"copied": 6, "fed": 1}
+    assert answer["cached"]["rows"] == 1, "what is made again is no part of the step"
+
+
+def test_the_end_of_a_text_and_its_prompt_are_told(device):
+    assert step(device, [9, 2])["ended"] and not step(device, [9])["ended"]
+    assert step(device, [9])["prompt"] == 3 and not step(device, [], "5 2")["ended"]
+
+
+def test_what_does_not_fit_is_refused_in_words(device):
+    long = " ".join(["5"] * (diagram.LONGEST + 1))
+    for words, ask in [
+        ("shorten it", lambda: step(device, [], long)),
+        ("more than this picture’s 96", lambda: step(device, [5] * 94)),
+        ("vocabulary, 0 to 82", lambda: step(device, [83])),
+        ("from 3, the prompt, to 4", lambda: diagram.rewind(device, PROMPT, [9], "float32", 2)),
+        ("from 3, the prompt, to 4", lambda: diagram.rewind(device, PROMPT, [9], "float32", 5)),
+        ("layer must be below 3 and token below 4", lambda: cell(device, [9], 3, 0)),
+        ("layer must be below 3 and token below 4", lambda: cell(device, [9], 0, 4)),
+    ]:
+        with pytest.raises(UserError, match=words):
+            ask()

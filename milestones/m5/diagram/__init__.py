@@ -1,0 +1,1 @@
+"""m5's live diagram."""

@@ -1,0 +1,71 @@
+// One token's query, key and value, each of them where it is wanted:
+//     [q, k, v] = norm(x) · weightᵀ;  q and k turned by RoPE at the token's position;  k and v stored as row `position` of
+//     the cache
+//
+//   buffer 0  x        float [width + width / 16]               read, prepared (prepared.h): multiplied by the norm's weights
+//   buffer 1  weight   uint [tiles, width / 32, Kind::uints]    read, packed: q's rows, k's, v's; RoPE's pairs are neighbours
+//   buffer 2  turns    ulong [d / 2]                            read, as m2's rope.metal has them
+//   buffer 3  state    uint [2]                                 read: token id, position
+//   buffer 4  q        float [heads, d]                         to be written, every element
+//   buffer 5  cache_k  T [tiles, kv_heads, d, 32]               to be written, row `position` only: number position % 32 of its
+//                                                               tile
+//   buffer 6  cache_v  T [capacity, kv_heads, d]                to be written, row `position` only
+//   buffer 7  args     Args                                     read
+//
+//   qkv_rope_store_q4_0, _q4_1, _q8_0: T = float;  with _f16 behind it: T = half, the nearest, at most 65504 in size
+//
+// A lane has one row, and its neighbour the other one of the pair. With args.halves a pair is (i, i + d/2) of the head, and
+// stands side by side only in the packed weight.
+//
+// One SIMD-group a tile of 32 rows; dispatch the rows' number of threads. wide and narrow are multiples of 32, d is even.
+//
+//   pytest milestones/m6/test_qkv_rope_store.py
+#include <metal_stdlib>
+using namespace metal;
+
+#include "../m5/packed.h"
+#include "prepared.h"
+
+struct Args {
+    uint width;
+    uint wide;    // heads * d
+    uint narrow;  // kv_heads * d
+    uint d;
+    float eps;
+    uint halves;
+};
+
+constant float RADIANS = 1.4629180792671596e-9f;  // 2π / 2^32
+
+// A number into a cache of floats or of halves: T says which of the two is meant.
+inline void keep(device float *at, float value) { *at = value; }
+inline void keep(device half *at, float value) { *at = half(value); }
+
+template <typename Kind, typename T>
+kernel void qkv(device const float *x [[buffer(0)]],
+                device const uint *weight [[buffer(1)]],
+                device const ulong *turns [[buffer(2)]],
+                device const uint *state [[buffer(3)]],
+                device float *q [[buffer(4)]],
+                device T *cache_k [[buffer(5)]],
+                device T *cache_v [[buffer(6)]],
+                constant Args &args [[buffer(7)]],
+                uint group [[threadgroup_position_in_grid]],
+                uint simdgroups [[simdgroups_per_threadgroup]],
+                uint simdgroup [[simdgroup_index_in_threadgroup]],
+                uint lane [[thread_index_in_simdgroup]]) {
+    // Your task: compute this lane's row of q, k or v, turn it together with its neighbour's if it is q's or k's, and store it.
+    // And mind what `keep` does with 1e6.
+}
+
+#define QKV(name, Kind, T)                                                                                       \
+    template [[host_name(name)]] kernel void qkv<Kind, T>(device const float *, device const uint *,            \
+                                                          device const ulong *, device const uint *,            \
+                                                          device float *, device T *, device T *,               \
+                                                          constant Args &, uint, uint, uint, uint);
+QKV("qkv_rope_store_q4_0", PackedQ4_0, float)
+QKV("qkv_rope_store_q4_1", PackedQ4_1, float)
+QKV("qkv_rope_store_q8_0", PackedQ8_0, float)
+QKV("qkv_rope_store_q4_0_f16", PackedQ4_0, half)
+QKV("qkv_rope_store_q4_1_f16", PackedQ4_1, half)
+QKV("qkv_rope_store_q8_0_f16", PackedQ8_0, half)

@@ -1,0 +1,51 @@
+// After a chunk's product with the weights of query, key and value: q and k turned by RoPE, k and v stored in the cache
+//     (a, b) -> (a * cos - b * sin, a * sin + b * cos) for each pair of q and k at the token's position (m2's rope.metal)
+//
+//   buffer 0  qkv      float [tokens, wide + 2 narrow]  read: q, k, v of each token; RoPE's pairs are neighbours
+//   buffer 1  turns    ulong [d / 2]                    read, as m2's rope.metal has them
+//   buffer 2  q        float [tokens, heads, d]         to be written, every element
+//   buffer 3  cache_k  T [tiles, kv_heads, d, 32]       to be written, rows position … position + tokens - 1 only: row s is
+//                                                       number s % 32 of tile s / 32
+//   buffer 4  cache_v  T [capacity, kv_heads, d]        to be written, the same rows
+//   buffer 5  args     Args                             read
+//
+//   rope_store: T = float; rope_store_f16: T = half, the nearest, at most 65504 in size
+//
+// With args.halves a pair is (i, i + d/2) of the head, and stands side by side only in the packed weight and so in qkv.
+//
+// One thread a pair: dispatch tokens * (wide + 2 narrow) / 2 threads. Called once a block for a chunk of a prompt.
+//
+//   pytest milestones/m6/test_rope_store.py
+#include <metal_stdlib>
+using namespace metal;
+
+struct Args {
+    uint tokens;
+    uint wide;    // heads * d
+    uint narrow;  // kv_heads * d
+    uint d;
+    uint position;
+    uint halves;
+};
+
+constant float RADIANS = 1.4629180792671596e-9f;  // 2π / 2^32
+
+// A number into a cache of floats or of halves: T says which of the two is meant.
+inline void keep(device float *at, float value) { *at = value; }
+inline void keep(device half *at, float value) { *at = half(value); }
+
+template <typename T>
+kernel void turn_and_store(device const float *qkv [[buffer(0)]],
+                           device const ulong *turns [[buffer(1)]],
+                           device float *q [[buffer(2)]],
+                           device T *cache_k [[buffer(3)]],
+                           device T *cache_v [[buffer(4)]],
+                           constant Args &args [[buffer(5)]],
+                           uint pair [[thread_position_in_grid]]) {
+    // Your task: bring this thread's pair to where it belongs, turned if it is q's or k's. And mind what `keep` does with 1e6.
+}
+
+template [[host_name("rope_store")]] kernel void turn_and_store<float>(device const float *, device const ulong *, device float *,
+                                                                       device float *, device float *, constant Args &, uint);
+template [[host_name("rope_store_f16")]] kernel void turn_and_store<half>(device const float *, device const ulong *, device float *,
+                                                                          device half *, device half *, constant Args &, uint);
