@@ -20,7 +20,7 @@ OPS = [op for milestone in MILESTONES for op in exercises.ops(milestone)]
 
 
 # Kernels that a chapter shows and has no exercise for yet.
-READ = {"m6": {f"{op}.metal" for op in ("flash_decode", "flash_prefill", "pretokenize", "sample_top")}}
+READ = {"m6": {f"{op}.metal" for op in ("pretokenize", "sample_top")}}
 
 
 @pytest.fixture

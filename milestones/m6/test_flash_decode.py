@@ -13,6 +13,7 @@ from milestones.m6.flash_decode import FlashDecode
 from reference.compare import assert_close
 from reference.decode_attention import decode_attention
 from reference.diagnosis import watched
+from reference.mistakes.flash_decode import MISTAKES
 from reference.prepare import scale
 from reference.tolerance import EPSILON, EXTRA, TINY
 from tests.packed import assert_left, tiled, with_room
@@ -132,6 +133,14 @@ def test_equals_torch_functional(gpus):
     )
     got = run(gpus(1024), q, k, v, 300, piece=64)
     assert_close(got[: 9 * 64], y.flatten(), expected(q, k, v, 300, piece=64)[1] * 2)  # both round
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_known_mistakes_are_well_outside_the_bound(mistake):
+    """A bound that lets a usual mistake pass would prove nothing: each is more than 8 times too far off, somewhere."""
+    case = (*inputs(5, 90, 4, 2, 32), 90)
+    y, allowed = expected(*case)
+    assert (np.abs(MISTAKES[mistake](*case, piece=32)[: len(y)] - y) > 8 * allowed).any()
 
 
 def test_a_misfit_is_named_before_launch(gpus):

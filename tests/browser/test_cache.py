@@ -179,7 +179,7 @@ def test_a_cell_shows_the_caches_own_rows(one):
     lines = one.page.locator("table.numbers tbody tr")
     for at, (name, part) in enumerate([("k", "elements"), ("k", "anew"), ("v", "elements"), ("v", "anew")]):
         said = lines.nth(at).locator("td").nth(1).inner_text().split()
-        assert said == [f"{x:.3f}" for x in answer[name][part].tolist()]
+        assert said == [f"{x:.3f}".replace("-", "−") for x in answer[name][part].tolist()]
     assert lines.nth(0).locator("td").first.inner_text().split() == [f"{x:.2f}" for x in answer["k"]["norms"].tolist()]
     one.cells.locator("svg.cells").click(position={"x": 34 + 15 * 1 + 7, "y": 76 + 8 * 20 + 4})
     one.says("cell", "Layer 20, token 1 of 5")
@@ -214,6 +214,18 @@ def test_another_prompt_begins_anew_and_what_does_not_fit_is_told(one):
     typed.fill("Hello")
     one.holds(1)
     expect(one.page.get_by_role("alert")).to_be_hidden()
+
+
+def test_what_is_clicked_while_a_text_is_typed_is_about_the_old_text(one):
+    """The new one is fed a moment after the last key; until then the picture, and what is asked about it, is the old one's."""
+    asked = []
+    one.page.on("request", lambda request: asked.append(request.post_data_json) if "/api/" in request.url else None)
+    one.page.get_by_label("Prompt").press_sequentially(" Oh")
+    one.page.get_by_role("button", name="Step", exact=True).click()
+    one.holds(6)  # "The cat sat on the Oh", anew
+    steps = [request for request in asked if "to" not in request and "layer" not in request]
+    assert steps[0] in ({"text": PROMPT, "appended": one.greedy(1), "dtype": "float32"}, steps[-1])
+    assert steps[-1] == {"text": f"{PROMPT} Oh", "appended": [], "dtype": "float32"}
 
 
 def test_two_tabs_do_not_disturb_each_other(one, open_page):

@@ -38,9 +38,9 @@ export async function draw(stage, diagram) {
       element("div", { class: "controls" }, layer.node, token.node), cellSaid, table.cell));
 
   const ask = engine(diagram, problems);
-  const request = (appended) => ({ text: typed.value, appended, dtype: dtype.value });
+  const request = ({ text: words, appended }) => ({ text: words, appended, dtype: dtype.value }); // of a branch
   const zero = () => ({ rows: 0, ms: 0 });
-  const fresh = (name) => ({ name, answers: [], appended: [], high: 0, lit: true, pick: null, totals: { cached: zero(), uncached: zero() },
+  const fresh = (name, words) => ({ name, text: words, answers: [], appended: [], high: 0, lit: true, pick: null, totals: { cached: zero(), uncached: zero() },
     get given() { return this.answers.at(-1); } }); // an answer for each length from the prompt's on; `high`: rows ever stored
 
   /** One after the other: a second click means a second step. What waits is forgotten when the text is begun anew. */
@@ -55,12 +55,12 @@ export async function draw(stage, diagram) {
     begun += 1;
     stopping = running;
     return inTurn(async () => {
-      const given = await ask("step", request([]));
+      const first = fresh("A", typed.value), given = await ask("step", request(first));
       if (!given) return;
-      branches = [fresh("A")];
+      branches = [first];
       active = 0;
       did.textContent = "";
-      took(branches[0], given, []);
+      took(first, given, []);
       layer.input.max = given.layers - 1;
       token.set(length() - 1);
       finish();
@@ -81,7 +81,7 @@ export async function draw(stage, diagram) {
     const b = branch();
     if (!b || b.given.ended || length() >= b.given.limit) return false;
     const appended = [...b.appended, b.pick];
-    const given = await ask("step", request(appended));
+    const given = await ask("step", request({ ...b, appended }));
     if (!given) return false;
     took(b, given, appended);
     const { copied, fed } = given.origin;
@@ -105,7 +105,7 @@ export async function draw(stage, diagram) {
 
   /** The last step once more, with the other kind of numbers. */
   async function again() {
-    const b = branch(), given = b && await ask("step", request(b.appended));
+    const b = branch(), given = b && await ask("step", request(b));
     if (!given) return;
     b.answers.pop();
     took(b, given, b.appended);
@@ -114,7 +114,7 @@ export async function draw(stage, diagram) {
   }
 
   async function rewind() {
-    const b = branch(), to = back.value, given = b && await ask("rewind", { ...request(b.appended), to });
+    const b = branch(), to = back.value, given = b && await ask("rewind", { ...request(b), to });
     if (!given) return;
     const { prompt } = b.given;
     b.answers.length = to - prompt + 1;
@@ -124,9 +124,9 @@ export async function draw(stage, diagram) {
   }
 
   async function fork() {
-    const b = branch(), given = b && await ask("fork", request(b.appended));
+    const b = branch(), given = b && await ask("fork", request(b));
     if (!given) return;
-    branches = [b, Object.assign(fresh("B"), { answers: [...b.answers], appended: [...b.appended], high: given.length, lit: false, pick: b.given.next[1].id })];
+    branches = [b, Object.assign(fresh("B", b.text), { answers: [...b.answers], appended: [...b.appended], high: given.length, lit: false, pick: b.given.next[1].id })];
     active = 1;
     did.textContent = `Forked: ${bytes(given.bytes)}, the rows of ${count(given.length, "token")}, copied in ${ms(given.ms)}. Branch B goes its own way from here, with the second likeliest token next.`;
     finish();
@@ -143,7 +143,7 @@ export async function draw(stage, diagram) {
     clearTimeout(later);
     later = setTimeout(async () => {
       if (running || !branch()) return;
-      const given = await ask("cell", { ...request(branch().appended), layer: layer.value, token: token.value });
+      const given = await ask("cell", { ...request(branch()), layer: layer.value, token: token.value });
       if (!given) return;
       table.cells(given);
       const far = ({ apart }) => (apart === 0 ? "to the last bit" : `within ${apart.toPrecision(2)}`);

@@ -93,7 +93,7 @@ export function tables() {
     element("table", { class: kind }, element("thead", {}, element("tr", {}, ...heads.map((word, at) => element("th", { scope: "col", class: at ? "n" : null }, word)))), body));
   const line = (numbers) => () => element("tr", {}, element("th", { scope: "row" }), ...Array.from({ length: numbers }, () => element("td", { class: "n" })));
   const say = (one, words) => words.forEach((word, at) => { one.children[at].textContent = word; });
-  const list = (numbers, digits) => numbers.map((x) => x.toFixed(digits)).join("  ");
+  const list = (numbers, digits) => numbers.map((x) => x.toFixed(digits).replace("-", "−")).join("  ");
   return {
     totals: scrolled("Rows and milliseconds", bodies.totals, null, "Way", "Rows a layer, this step", "in all", "Time, this step", "in all"),
     steps: scrolled("Every step", bodies.steps, null, "Tokens", "With the cache", "Without"),
