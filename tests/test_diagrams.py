@@ -15,7 +15,7 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 
-from milestones.diagrams import registry, server, site, states
+from milestones.diagrams import export, registry, server, site, states
 from milestones.diagrams.fields import Flag, OneOf, Real, Text, Whole, Wholes, checked
 from milestones.diagrams.guard import Guard
 from milestones.diagrams.registry import Diagram, Endpoint
@@ -321,6 +321,27 @@ def test_the_ladder_says_how_specs_ended_and_claims_nothing_without_a_run(monkey
     for damaged in ("", "[]", '{"a": 1}', '{"milestones/m3/test_a.py": {"passed": "1"}}'):
         (tmp_path / "specs.json").write_text(damaged)
         assert states.of("m3")["state"] == "not run here"
+
+
+def test_a_folder_that_cannot_be_exported_to_is_one_line_and_stays_as_it_is(tmp_path):
+    (tmp_path / "mine").write_text("x")
+    refused(firstlight("diagrams", "--export", str(tmp_path)), "is not empty")
+    refused(firstlight("diagrams", "--export", str(tmp_path / "mine")), "cannot be written")
+    refused(firstlight("diagrams", "--export", str(tmp_path / "no" / "site")), "cannot be written")
+    assert [one.name for one in tmp_path.iterdir()] == ["mine"]
+
+
+def test_an_export_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "_files", lambda device, told: {"a.html": b"x"} | 1)
+    with pytest.raises(TypeError):
+        export.export(None, tmp_path / "site", print)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_answer_is_looked_up_as_javascript_writes_the_request():
+    request = {"text": 'naïve 🙃 \x06\n"', "appended": [], "seed": 7, "temperature": 0.8, "model": True}
+    written = '{"appended":[],"model":true,"seed":7,"temperature":0.8,"text":"naïve 🙃 \\u0006\\n\\""}'
+    assert export.key("look", request) == f"look {written}"
 
 
 def test_a_port_that_is_taken_is_one_line():

@@ -18,13 +18,18 @@ from milestones.terminal import write
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 takes a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; the default is this machine alone.")
 @click.option("--no-browser", "browser", flag_value=False, default=True, help="Open no browser, only say the address.")
+@click.option("--export", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Serve nothing: write a static site.")
 @QUIET
 @MODEL
-def diagrams(port: int, host: str, browser: bool, quiet: bool, model: Path | None) -> None:
+def diagrams(port: int, host: str, browser: bool, folder: Path | None, quiet: bool, model: Path | None) -> None:
     """Serve the live diagrams, pages whose numbers come from the engine's own kernels, until Ctrl-C.
 
-    The address goes to standard output. Nothing is loaded from elsewhere.
+    The address goes to standard output. Nothing is loaded from elsewhere. With --export, pages and recorded numbers for some
+    texts go to a new folder DIR, for any web host.
     """
+    if folder is not None:
+        _export(folder, quiet, model)
+        return
     import uvicorn
 
     from milestones.diagrams.device import Device
@@ -53,6 +58,17 @@ def diagrams(port: int, host: str, browser: bool, quiet: bool, model: Path | Non
             server.run(sockets=[taken])
         except KeyboardInterrupt:  # how a server ends
             click.echo("", err=True)
+
+
+def _export(folder: Path, quiet: bool, model: Path | None) -> None:
+    from milestones.diagrams.device import Device
+    from milestones.diagrams.export import export
+
+    size = export(
+        Device(model_path(model, quiet)), folder, lambda name: None if quiet else click.echo(f"recording {name}", err=True)
+    )
+    if not quiet:
+        click.echo(f"{size / 1e6:.1f} MB", err=True)
 
 
 def _listen(host: str, port: int) -> socket.socket:

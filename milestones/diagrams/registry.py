@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from metal.source import ROOT
 from milestones.diagrams.fields import Field
+
+if TYPE_CHECKING:
+    from milestones.diagrams.export import Recorder
 
 # Every diagram, in the order of the pages. The name of the page is the last part.
 MODULES = (
@@ -45,6 +48,13 @@ class Diagram:
     files: tuple[str, ...]  # that made the numbers, from the top of the repository; the first ones are kernels
     sources: tuple[str, ...]  # book section, ds4 file, papers
     endpoints: Mapping[str, Endpoint]
+    examples: tuple[tuple[str, str], ...] = ()  # name and text, if the page offers any
+    recording: Callable[[Recorder], None] | None = None  # what an exported site knows; without it, it leaves the page out
+
+    @property
+    def recorded_script(self) -> Path:
+        """What computes answers in an exported site, where there is one."""
+        return self.script.with_name(f"{self.name}_recorded.js")
 
     @property
     def script(self) -> Path:
@@ -52,7 +62,9 @@ class Diagram:
 
     def told(self) -> dict[str, Any]:
         """What the page needs to know of it."""
-        return {key: getattr(self, key) for key in ("name", "milestone", "title", "lead", "notes", "files", "sources")}
+        return {
+            key: getattr(self, key) for key in ("name", "milestone", "title", "lead", "notes", "files", "sources", "examples")
+        }
 
 
 @cache

@@ -130,7 +130,7 @@ async def _run(worker: Worker, key: str, endpoint: Endpoint, given: Any, asking:
             raise value  # `answer` says it
         if endpoint.streams:
             return StreamingResponse(_lines(worker, job, results, kind, value), media_type="application/x-ndjson")
-        return Response(_json(value), media_type="application/json")
+        return Response(site.encoded(value), media_type="application/json")
     except (asyncio.CancelledError, ClientDisconnect):
         worker.cancel(job)
         raise
@@ -157,23 +157,14 @@ async def _lines(
 ) -> AsyncIterator[bytes]:
     try:
         while kind == "item":
-            yield _json(value) + b"\n"
+            yield site.encoded(value) + b"\n"
             kind, value = await results.get()
         if kind == "error":
             raise value
     except Exception as problem:
-        yield _json({"error": reported(problem)[1]}) + b"\n"
+        yield site.encoded({"error": reported(problem)[1]}) + b"\n"
     finally:
         worker.cancel(job)
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value, allow_nan=False, separators=(",", ":"), default=_plain).encode()
-
-
-def _plain(value: Any) -> Any:
-    """NumPy's numbers and arrays."""
-    return value.tolist()
 
 
 class _Headers:

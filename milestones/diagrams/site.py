@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from metal.source import ROOT
 from milestones.diagrams.ladder import ladder
-from milestones.diagrams.registry import diagrams
+from milestones.diagrams.registry import Diagram, diagrams
 
 PAGE = Path(__file__).parent / "page"
 _KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -28,13 +29,15 @@ class Served:
 def table() -> dict[str, Served]:
     """Path (without the first slash) → what is there. Pages, scripts and styles lie side by side, kernels under source/."""
     shell = Served("text/html; charset=utf-8", (PAGE / "shell.html").read_bytes)
-    made = {"": shell, "index.html": shell, "catalog.json": Served("application/json", _catalog)}
+    made = {"": shell, "index.html": shell, "catalog.json": Served("application/json", lambda: catalog(diagrams()))}
     made |= {path.name: _served(path) for path in sorted(PAGE.iterdir()) if path.suffix in _KINDS and path.name != "shell.html"}
     files = {name for rung in ladder() for name in rung.files}
     for diagram in diagrams():
         made |= {f"{diagram.name}.html": shell}
         made |= {path.name: _served(path) for path in sorted(diagram.script.parent.glob(f"{diagram.name}*.js"))}
         files |= set(diagram.files)
+        if diagram.recorded_script.exists():
+            made[diagram.recorded_script.name] = _served(diagram.recorded_script)
     return made | {f"source/{name}": Served("text/plain; charset=utf-8", (ROOT / name).read_bytes) for name in sorted(files)}
 
 
@@ -47,6 +50,12 @@ def _served(path: Path) -> Served:
     return Served(f"{_KINDS[path.suffix]}; charset=utf-8", path.read_bytes)
 
 
-def _catalog() -> bytes:
+def catalog(shown: tuple[Diagram, ...]) -> bytes:
+    """What the shell asks first: these diagrams, and the ladder."""
     rungs = [rung.told() for rung in ladder()]
-    return json.dumps({"diagrams": [one.told() for one in diagrams()], "ladder": rungs}).encode()
+    return json.dumps({"diagrams": [one.told() for one in shown], "ladder": rungs}).encode()
+
+
+def encoded(value: Any) -> bytes:
+    """An answer as JSON: NumPy's numbers and arrays may be in it, NaN may not."""
+    return json.dumps(value, allow_nan=False, separators=(",", ":"), default=lambda array: array.tolist()).encode()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from conftest import need_device
 from milestones.errors import UserError
 from milestones.m1.config import LlamaConfig, implied_tensors
 from milestones.m2.diagram import residual as diagram
@@ -65,6 +67,26 @@ def close(actual, expected):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
+class Doubles:
+    """A model's weights by name, as float64, each when it is asked for."""
+
+    def __init__(self, model):
+        self._model = model
+
+    def __getitem__(self, name):
+        kind, *rest = name.split(".")
+        whole = {"token_embd": self._model.head, "output_norm": self._model.norm}
+        found = self._model.blocks[int(rest[0])][rest[1]] if kind == "blk" else whole[kind]
+        return torch.from_numpy(found.numpy()).double()
+
+
+def real(device, ids) -> Passed:
+    """The forward pass of the device's model, in float64."""
+    c = device.naive.model.config
+    sizes = {"blocks": c.blocks, "heads": c.heads, "kv_heads": c.kv_heads, "eps": c.eps, "base": c.rope_base}
+    return forward(ids, Doubles(device.naive.model), **sizes)  # type: ignore[arg-type]
+
+
 def lengths(streams):
     return torch.stack(list(streams)).norm(dim=2).T
 
@@ -106,14 +128,17 @@ def test_the_norm_is_pytorchs(device, part, token, layer):
     assert told["length"] == pytest.approx(float(x.norm()), rel=1e-5)
 
 
-def raw(part, x, layer):
+def raw(part, x, layer, weights):
     """What the part adds to the last token if it reads the stream itself."""
-    w = {name.split(".")[2]: one for name, one in exact().items() if name.startswith(f"blk.{layer}.")}
+
+    def through(x, name):
+        return matmul(x, weights[f"blk.{layer}.{name}.weight"])
+
     if part == "ffn":
-        return matmul(swiglu(matmul(x, w["ffn_gate"]), matmul(x, w["ffn_up"])), w["ffn_down"])[-1]
-    q, k, v = (matmul(x, w[f"attn_{one}"]).unflatten(1, (-1, CONFIG.head_dim)) for one in "qkv")
+        return through(swiglu(through(x, "ffn_gate"), through(x, "ffn_up")), "ffn_down")[-1]
+    q, k, v = (through(x, f"attn_{one}").unflatten(1, (-1, CONFIG.head_dim)) for one in "qkv")
     mixed = attention(rope(q, 0, CONFIG.rope_base), rope(k, 0, CONFIG.rope_base), v)
-    return matmul(mixed.flatten(1), w["attn_output"])[-1]
+    return through(mixed.flatten(1), "attn_output")[-1]
 
 
 @PARTS
@@ -122,7 +147,7 @@ def test_with_and_without_the_norm_are_what_pytorch_adds(device, part, token, la
     told, stream, at = diagram.look(device, TEXT, token, layer, part), reference(IDS).stream, 2 * layer + (part == "ffn")
     assert told["added"] == pytest.approx(float((stream[at + 1] - stream[at])[token].norm()), rel=1e-4)
     assert told["after"] == pytest.approx(float(stream[at + 1][token].norm()), rel=1e-5)
-    assert told["without"] == pytest.approx(float(raw(part, stream[at][: token + 1], layer).norm()), rel=1e-4)
+    assert told["without"] == pytest.approx(float(raw(part, stream[at][: token + 1], layer, exact()).norm()), rel=1e-4)
     assert abs(told["without"] / told["added"] - 1) > 0.05, "the norm must make a difference"
 
 
@@ -132,3 +157,22 @@ def test_what_is_not_there_is_refused_in_words(device):
             diagram.look(device, TEXT, token, layer, "ffn")
     with pytest.raises(UserError, match="shorten it"):
         diagram.norms(device, "5 " * 49)
+
+
+@pytest.mark.slow
+def test_the_real_models_lengths_are_pytorchs(model_path):
+    """The model of the page, its first picture's prompt, every token and layer: within a thousandth."""
+    from milestones.diagrams.device import Device
+
+    need_device()
+    device, text = Device(model_path), "The cat sat on the mat because it was tired."
+    told, stream = diagram.norms(device, text), real(device, device.encode(text)).stream
+    for name, expected in (("before", stream[::2]), ("between", stream[1::2])):
+        np.testing.assert_allclose(told[name], lengths(expected), rtol=1e-3)
+    parts = [b - a for a, b in itertools.pairwise(stream)]
+    for name, expected in (("attention", parts[::2]), ("ffn", parts[1::2])):
+        np.testing.assert_allclose(told[name], lengths(expected), rtol=1e-3, atol=1e-2)
+    assert np.max(told["before"]) > 50 * np.median(told["before"]), "the first token is many times as long as the others"
+    shown = diagram.look(device, text, 7, 10, "ffn")
+    without = raw("ffn", stream[21][7:8], 10, Doubles(device.naive.model))
+    assert shown["without"] == pytest.approx(float(without.norm()), rel=1e-3) and shown["without"] > 100 * shown["added"]

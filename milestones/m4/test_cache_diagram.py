@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from conftest import need_device
 from milestones.errors import UserError
 from milestones.m2.model import Model
-from milestones.m2.test_residual_diagram import CONFIG, reference, weights
+from milestones.m2.test_residual_diagram import CONFIG, real, reference, weights
 from milestones.m4.diagram import cache as diagram
 from milestones.m4.diagram import held
 from milestones.m7.loop import Loop
@@ -156,3 +157,25 @@ def test_what_does_not_fit_is_refused_in_words(device):
     ]:
         with pytest.raises(UserError, match=words):
             ask()
+
+
+@pytest.mark.slow
+def test_the_real_models_keys_and_values_are_pytorchs(model_path):
+    """The model of the page, after the prompt and four steps: all rows of the layers at both ends and between."""
+    from milestones.diagrams.device import Device
+
+    need_device()
+    device, text, appended = Device(model_path), "The cat sat on the", []
+    for _ in range(4):
+        appended.append(diagram.step(device, text, appended, "float32")["next"][0]["id"])
+    seen = real(device, [*device.encode(text), *appended])
+    for layer in (0, 13, 29):
+        for token in range(9):
+            answer = diagram.cell(device, text, appended, "float32", layer, token)
+            for name, rows in (("k", seen.keys), ("v", seen.values)):
+                row = rows[layer][token]
+                np.testing.assert_allclose(answer[name]["norms"], row.norm(dim=1), rtol=1e-3)
+                np.testing.assert_allclose(
+                    answer[name]["elements"], row[0, : diagram.ELEMENTS], atol=1e-3 * float(row.abs().max())
+                )
+    assert diagram.step(device, text, appended, "float32")["next"][0]["id"] == int(seen.logits[-1].argmax())

@@ -22,6 +22,11 @@ def _ties_to_the_higher(logits: np.ndarray, top_k: int, temperature: float = 1.0
     return n - 1 - _right(np.ascontiguousarray(logits[:, ::-1]), top_k)
 
 
+def _two_zeros(logits: np.ndarray, top_k: int, temperature: float = 1.0) -> np.ndarray:
+    """Told apart by a number so small that nothing else is."""
+    return _right(np.where(logits == 0, np.copysign(np.float32(2.0**-120), logits), logits), top_k)
+
+
 def _one_a_part(logits: np.ndarray, top_k: int, temperature: float = 1.0) -> np.ndarray:
     """Only the largest of each thread's columns can come."""
     n = logits.shape[1]
@@ -35,6 +40,7 @@ def _one_a_part(logits: np.ndarray, top_k: int, temperature: float = 1.0) -> np.
 RIGHT = _right
 MISTAKES: dict[str, Callable] = {
     "of equal logits the higher column first": lambda x, k, t=1.0: _ties_to_the_higher(x, k).astype(np.uint32),
+    "-0 as less than +0": _two_zeros,
     "the smallest first": _of(lambda x: -x),
     "negative logits by the size of their bits": _of(np.abs),
     "the largest of each thread's columns alone: are all columns above the threshold candidates?": _one_a_part,

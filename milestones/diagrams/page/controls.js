@@ -1,5 +1,7 @@
 // What the diagrams share: making elements, asking the engine, controls with labels, and redrawing without losing the focus.
 
+import { recorded } from "./recorded.js";
+
 /** An element. Attributes: `on` holds listeners, null and false leave one out; children are nodes or texts. */
 export function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -55,6 +57,15 @@ export function engine(diagram, place) {
   place.append(line, busy);
   const say = (words) => { line.hidden = !words; if (line.textContent !== words) line.textContent = words; };
 
+  /** The same in an exported site. */
+  async function replayed(endpoint, request, heard, signal) {
+    const answers = await recorded(diagram, endpoint, request).catch((problem) => { throw new Refused(problem.message); });
+    if (signal.aborted) return undefined;
+    if (heard) answers.forEach(heard);
+    say("");
+    return answers.at(-1);
+  }
+
   return async function ask(endpoint, request, heard = null) {
     open.get(endpoint)?.abort();
     const abort = new AbortController();
@@ -62,6 +73,7 @@ export function engine(diagram, place) {
     const waiting = setTimeout(() => { busy.textContent = "The engine is at work …"; }, 500);
     try {
       const body = JSON.stringify(request);
+      if (recorded) return await replayed(endpoint, request, heard, abort.signal);
       if (body.length > LARGEST) throw new Refused("the text is far too long: shorten it");
       const answer = await fetch(`api/${diagram.name}/${endpoint}`, {
         method: "POST", signal: abort.signal, body,

@@ -1,5 +1,6 @@
 // What every page has: the ways to the others, the words beside the picture, the sources. The picture is the diagram's own module.
 import { element } from "./controls.js";
+import { recorded } from "./recorded.js";
 
 const page = (location.pathname.split("/").pop() || "index.html").replace(/\.html$/, "");
 const main = document.getElementById("main");
@@ -30,6 +31,7 @@ async function show(diagram) {
     element("p", { class: "eyebrow" }, `Milestone ${diagram.milestone}`),
     element("h1", {}, diagram.title),
     element("p", { class: "lead" }, diagram.lead),
+    recorded ? element("p", { class: "warning" }, "A recording: the engine’s own numbers, for some texts. “firstlight diagrams” on your machine answers for yours.") : "",
     stage,
     element("section", { class: "notes" },
       element("h2", {}, "What you are seeing"),

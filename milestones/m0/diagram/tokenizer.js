@@ -1,14 +1,11 @@
 // The tokenizer: chips of tokens, bytes of a piece, merges step by step. Everything shown comes from the endpoints of tokenizer.py.
 import { announce, button, choice, count, element, enable, engine, keyed, slider, text, visible } from "./controls.js";
 
-const EXAMPLES = [["Words", "the cat sat on the mat"], ["Emoji", "naïve café 🙃 👩‍🚀"], ["Code", "def f(n):\n    return n * 2024"],
-  ["Rare", "antidisestablishmentarianism"], ["Lacking", "a bell: \u0006 rings"]];
-
 export async function draw(stage, diagram) {
-  const typed = text({ label: "Your text", value: EXAMPLES[0][1], rows: 3, changed: () => encode() });
+  const typed = text({ label: "Your text", value: diagram.examples[0][1], rows: 3, changed: () => encode() });
   const which = choice({ label: "Vocabulary", options: [["model", "the model’s own"]], value: "model", changed: () => encode() });
   const examples = element("div", { class: "row", role: "group", "aria-label": "Examples" },
-    ...EXAMPLES.map(([name, words]) => button(name, () => { typed.set(words); encode(); }, { class: "quiet" })));
+    ...diagram.examples.map(([name, words]) => button(name, () => { typed.set(words); encode(); }, { class: "quiet" })));
   const flow = element("p", { class: "flow", "data-shown": "counts" });
   const chips = element("ul", { class: "chips", "aria-label": "Tokens; choose one to see the merges of its piece" });
   const lacking = element("p", { class: "warning", hidden: true });

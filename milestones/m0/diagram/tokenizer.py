@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from milestones.diagrams.device import Device
 from milestones.diagrams.fields import Field, OneOf, Text, Whole
@@ -11,6 +11,9 @@ from milestones.errors import UserError
 from milestones.m0.diagram.merges import Merges
 from milestones.m0.golden import vocabularies
 from milestones.m0.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from milestones.diagrams.export import Recorder
 
 MOST = 8_000  # bytes of a text
 LONGEST = 120  # bytes of a piece whose merges are shown
@@ -89,6 +92,25 @@ def merges(device: Device, text: str, vocabulary: str, piece: int) -> dict[str, 
     return said | {"steps": steps, "end": [shown(s) for s in walk.symbols], "note": whole if walk.whole else ""}
 
 
+EXAMPLES = (
+    ("Words", "the cat sat on the mat"),
+    ("Emoji", "naïve café 🙃 👩\u200d🚀"),
+    ("Code", "def f(n):\n    return n * 2024"),
+    ("Rare", "antidisestablishmentarianism"),
+    ("Lacking", "a bell: \x06 rings"),
+)
+
+
+def recording(recorder: Recorder) -> None:
+    """Every example in every vocabulary that is here, and the merges of each of its pieces."""
+    for _, text in EXAMPLES:
+        told = recorder.ask("encode", text=text, vocabulary="model")
+        for name, _ in told["vocabularies"]:
+            told = recorder.ask("encode", text=text, vocabulary=name)
+            for piece in range(len(told["pieces"])):
+                recorder.ask("merges", text=text, vocabulary=name, piece=piece)
+
+
 _FIELDS: dict[str, Field] = {"text": Text(MOST), "vocabulary": OneOf(tuple(NAMES))}
 
 DIAGRAM = Diagram(
@@ -118,4 +140,6 @@ DIAGRAM = Diagram(
         "encode": Endpoint(_FIELDS, encode),
         "merges": Endpoint({**_FIELDS, "piece": Whole(0, MOST)}, merges),
     },
+    examples=EXAMPLES,
+    recording=recording,
 )

@@ -7,7 +7,7 @@ const COUNTS = [0, 1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 40, 100, 500, 1000, 5000]; /
 
 export async function draw(stage, diagram) {
   const changed = () => { forget(); look(); };
-  const typed = text({ label: "Prompt", value: "The cat sat on the", changed: () => { appended = []; changed(); } });
+  const typed = text({ label: "Prompt", value: diagram.examples[0][1], changed: () => { appended = []; changed(); } });
   const temperature = slider({ label: "Temperature", min: 0, max: 2, step: 0.05, value: 0.8,
     read: (t) => (t === 0 ? "0, greedy" : t.toFixed(2)), changed });
   const topK = slider({ label: "Top-k", min: 0, max: COUNTS.length - 1, step: 1, value: COUNTS.indexOf(15),
@@ -26,9 +26,11 @@ export async function draw(stage, diagram) {
   const others = element("p", { class: "small", "data-shown": "others" });
   const buttons = element("div", { class: "row" },
     button("Sample one and append", append, { class: "main" }),
-    button("Take back the last", () => { appended.pop(); changed(); }),
+    button("Take back the last", () => { appended = appended.slice(0, -1); changed(); }),
     button("Sample 1,000", thousand), button("Another seed", () => { seed.input.value = seed.value >= 0 && seed.value < LAST ? Math.floor(seed.value) + 1 : 0; changed(); }));
-  stage.append(typed.node, element("div", { class: "controls" }, temperature.node, topK.node, topP.node, minP.node, seed.node), problems,
+  const examples = element("div", { class: "row", role: "group", "aria-label": "Examples" }, ...diagram.examples.map(([name, words]) =>
+    button(name, () => { typed.set(words); appended = []; changed(); }, { class: "quiet" })));
+  stage.append(typed.node, examples, element("div", { class: "controls" }, temperature.node, topK.node, topP.node, minP.node, seed.node), problems,
     prompt, buttons, verdict, summary,
     element("div", { class: "scroll tall", tabindex: "0", role: "region", "aria-label": "The likeliest tokens" },
       element("table", { class: "bars" }, element("thead", {}, head), table)), others);
@@ -42,7 +44,7 @@ export async function draw(stage, diagram) {
   async function look() {
     const wanted = request(), given = await ask("look", wanted);
     if (!given) return;
-    [shown, asked] = [given, JSON.stringify(wanted)];
+    [shown, asked, appended] = [given, JSON.stringify(wanted), wanted.appended];
     redraw();
     const said = cuts(given);
     summary.textContent = said;
@@ -66,6 +68,7 @@ export async function draw(stage, diagram) {
     appended = [...appended, shown.chosen.id];
     forget();
     await look();
+    if (JSON.stringify(request()) !== asked) appended = shown.appended.map((token) => token.id); // it was refused
   }
 
   async function thousand() {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from milestones.diagrams.fields import Field, Real, Text, Whole, Wholes
 from milestones.diagrams.registry import Diagram, Endpoint
 from milestones.m0.diagram.tokenizer import shown
 from milestones.m3.sampler import Sampler, Settings, Stages
+
+if TYPE_CHECKING:
+    from milestones.diagrams.export import Recorder
 
 MOST = 4_000  # bytes of a prompt
 LARGEST = 2**32 - 1  # of a seed
@@ -88,6 +92,30 @@ def draws(device: Device, text: str, appended: list[int], rows: int, **settings:
     }
 
 
+EXAMPLES = (("A cat", "The cat sat on the"), ("A tale", "Once upon a time"), ("A capital", "The capital of France is"))
+GROWN = 4  # tokens of a recorded continuation
+USUAL = Settings(temperature=0.8, top_k=15, seed=7)  # what the page begins with
+
+
+def recording(recorder: Recorder) -> None:
+    """The logits after each example and after the tokens that the usual settings append; sampling_recorded.js does the rest."""
+    device, rows = recorder.device, {}
+    for example, (_, text) in enumerate(EXAMPLES):
+        prompt, appended = device.encode(text), list[int]()
+        while True:
+            name = f"sampling-{example}-{len(appended)}.bin"
+            recorder.files[name] = device.logits(prompt, appended).numpy()[0].astype("<f4").tobytes()
+            said = shown(device.tokenizer.decode(appended)) if appended else ""
+            tokens = len(prompt) + len(appended)
+            rows[f"{text}|{','.join(map(str, appended))}"] = {"file": name, "tokens": tokens, "continuation": said}
+            if len(appended) == GROWN or (appended and appended[-1] in device.tokenizer.ends):
+                break
+            appended.append(_look(device, text, appended, USUAL)[2])
+    texts = [shown(device.tokenizer.token_bytes(token)) for token in range(device.engine.model.config.vocabulary)]
+    recorder.files["sampling-tokens.json"] = json.dumps(texts, ensure_ascii=False).encode()
+    recorder.data = {"rows": rows, "texts": "sampling-tokens.json", "ends": sorted(device.tokenizer.ends)}
+
+
 _FIELDS: dict[str, Field] = {
     "text": Text(MOST),
     "appended": Wholes(CONTEXT, Whole(0, 2**31)),
@@ -126,4 +154,6 @@ DIAGRAM = Diagram(
         "Holtzman et al. 2020 (nucleus sampling)", "Salmon et al. 2011 (Philox)",
     ),
     endpoints={"look": Endpoint(_FIELDS, look), "draws": Endpoint(_FIELDS, draws)},
+    examples=EXAMPLES,
+    recording=recording,
 )  # fmt: skip

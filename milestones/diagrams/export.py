@@ -1,0 +1,91 @@
+"""`firstlight diagrams --export DIR`: the pages as files that any web host can serve, with some of the engine's answers.
+
+A diagram takes part if it has a `recording`. What a page then asks is looked up in NAME.json by `page/replay.js`, or computed
+from recorded numbers by the diagram's own NAME_recorded.js, where there is one.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from milestones.diagrams import site
+from milestones.diagrams.device import Device
+from milestones.diagrams.fields import checked
+from milestones.diagrams.registry import Diagram, diagrams
+from milestones.errors import UserError
+from milestones.m1.gguf_values import quoted
+
+REPLAYS = 'export { recorded } from "./replay.js";\n'  # recorded.js, which says that nobody answers but the recording
+
+
+class Recorder:
+    """Asks a diagram's endpoints, and keeps the answers."""
+
+    def __init__(self, device: Device, diagram: Diagram):
+        self.device, self._diagram = device, diagram
+        self.answers: dict[str, list[Any]] = {}
+        self.files: dict[str, bytes] = {}
+        self.data: dict[str, Any] = {}
+
+    def ask(self, endpoint: str, **request: Any) -> Any:
+        """What the page would be told; its last line is handed back. Numbers must be as JavaScript writes them: 1, not 1.0."""
+        asked = self._diagram.endpoints[endpoint]
+        answer = asked.answer(self.device, **checked(asked.fields, request))
+        lines = [json.loads(site.encoded(line)) for line in (answer if isinstance(answer, Iterator) else (answer,))]
+        self.answers[key(endpoint, request)] = lines
+        return lines[-1]
+
+
+def key(endpoint: str, request: dict[str, Any]) -> str:
+    """What `replay.js` looks an answer up by."""
+    return f"{endpoint} {json.dumps(request, sort_keys=True, separators=(',', ':'), ensure_ascii=False)}"
+
+
+def export(device: Device, folder: Path, told: Callable[[str], None]) -> int:
+    """Write the site into `folder`, which must not be there or be empty; `told` hears of each diagram. Returns its bytes.
+
+    Raises UserError; then, and after Ctrl-C, nothing is left behind.
+    """
+    parent = folder.absolute().parent
+    try:
+        if folder.exists() and any(folder.iterdir()):
+            raise UserError(f"{quoted(folder)} is not empty: name a folder that is not there yet")
+        made = Path(tempfile.mkdtemp(prefix=".export-", dir=parent))
+    except OSError as problem:
+        raise UserError(f"{quoted(folder)} cannot be written ({problem.strerror}): name another folder") from None
+    try:
+        files = _files(device, told)
+        for path, data in files.items():
+            place = made / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(data)
+        made.chmod(0o755)
+        if folder.exists():
+            folder.rmdir()
+        made.rename(folder)
+    except OSError as problem:
+        raise UserError(f"{quoted(folder)} cannot be written ({problem.strerror}): name another folder") from None
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    return sum(map(len, files.values()))
+
+
+def _files(device: Device, told: Callable[[str], None]) -> dict[str, bytes]:
+    taking = [one for one in diagrams() if one.recording is not None]
+    others = {one.name for one in diagrams()} - {one.name for one in taking}
+    left_out = {f"{name}.{kind}" for name in others for kind in ("html", "js")}
+    made = {path: served.data() for path, served in site.table().items() if path and path not in left_out}
+    made |= {"catalog.json": site.catalog(tuple(taking)), "recorded.js": REPLAYS.encode()}
+    for diagram in taking:
+        told(diagram.name)
+        recorder = Recorder(device, diagram)
+        assert diagram.recording is not None
+        diagram.recording(recorder)
+        answers = {"answers": recorder.answers, "data": recorder.data, "computes": diagram.recorded_script.exists()}
+        made |= {f"{diagram.name}.json": json.dumps(answers, ensure_ascii=False).encode(), **recorder.files}
+    return made

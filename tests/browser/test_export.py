@@ -1,0 +1,162 @@
+"""The exported site, as any web host would serve it: recorded numbers, and the sampler computed in the page."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import need_device
+from milestones.m3.diagram import sampling
+from milestones.m3.golden.make import FILTERS
+from reference.golden import load
+from reference.philox import uniform
+from reference.sample import draw, keep
+from tests.browser import test_sampling, test_tokenizer
+from tests.browser.conftest import drag, opened, press, slide
+from tests.command import firstlight
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="not run here: pip install playwright")
+expect = sync_api.expect
+pytestmark = pytest.mark.slow
+GOLDEN = load(Path(sampling.__file__).parent.parent / "golden", "sample")
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def site(model_path, tmp_path_factory):
+    """The address of a plain file server over what the command wrote."""
+    need_device()
+    folder = tmp_path_factory.mktemp("export") / "site"
+    done = firstlight("diagrams", "--export", str(folder), "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert [one.name for one in folder.parent.iterdir()] == ["site"], "nothing else is left"
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder)) as made:
+        threading.Thread(target=made.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{made.server_port}/"
+        made.shutdown()
+
+
+@pytest.fixture(scope="module")
+def keep_page(site, browser):
+    with opened(browser, site) as get:
+        yield get
+
+
+@pytest.fixture(scope="module")
+def tokenizer(keep_page):
+    return keep_page("tokenizer")
+
+
+@pytest.fixture
+def sampler(keep_page):
+    page = keep_page("sampling")
+    yield page
+    page.close()
+
+
+def test_the_ladder_and_every_link_of_it_are_there(keep_page):
+    page = keep_page("index")
+    expect(page.locator(".rung")).to_have_count(8)
+    for link in set(page.locator("a[href]").evaluate_all("all => all.map((one) => one.href.split('#')[0])")):
+        assert page.request.get(link).ok, link
+
+
+@pytest.mark.parametrize("name", ["Words", "Emoji", "Lacking"])
+def test_an_example_is_tokenized_as_the_engine_did(tokenizer, device, name):
+    press(tokenizer, name, by="keyboard")
+    text = tokenizer.get_by_label("Your text").input_value()
+    told = test_tokenizer.shows(tokenizer, device, text)
+    tokenizer.locator(".chip").last.click()
+    test_tokenizer.merges_shown(tokenizer, device, text, len(told["pieces"]) - 1)
+
+
+def test_what_was_not_recorded_is_said_in_words(tokenizer, device):
+    press(tokenizer, "Words", by="mouse")
+    test_tokenizer.shows(tokenizer, device, "the cat sat on the mat")
+    tokenizer.get_by_label("Your text").fill("my own words")
+    expect(tokenizer.get_by_role("alert")).to_contain_text("This page is a recording, and of this there is none")
+    test_tokenizer.shows(tokenizer, device, "the cat sat on the mat")
+    expect(tokenizer.locator(".warning").first).to_contain_text("A recording: the engine’s own numbers")
+
+
+def test_the_sampler_computed_in_the_page_shows_what_the_engine_says(sampler, device):
+    """Settings move freely: nothing of this was recorded but the logits."""
+    test_sampling.shows(sampler, device)
+    slide(sampler, "Temperature", "End")
+    slide(sampler, "Top-k", "Home")
+    slide(sampler, "Top-p", "ArrowLeft", 30)
+    test_sampling.shows(sampler, device, temperature=2, top_k=0, top_p=0.7)
+    slide(sampler, "Min-p", "ArrowRight", 9)
+    test_sampling.shows(sampler, device, temperature=2, top_k=0, top_p=0.7, min_p=0.09)
+    press(sampler, "Another seed", by="mouse")
+    test_sampling.shows(sampler, device, temperature=2, top_k=0, top_p=0.7, min_p=0.09, seed=8)
+    drag(sampler, "Temperature", 0)
+    test_sampling.shows(sampler, device, temperature=0, top_k=0, top_p=0.7, min_p=0.09, seed=8)
+
+
+def test_a_thousand_draws_in_the_page_are_the_engines(sampler, device):
+    press(sampler, "Sample 1,000", by="keyboard")
+    told = sampling.draws(device, test_sampling.PROMPT, [], sampling.ROWS, **test_sampling.START)
+    words = [f"{one['drawn']} drawn, {one['expected']:.1f} expected" for one in told["counts"]]
+    expect(sampler.locator(".bars tbody .why")).to_have_text(words)
+
+
+def test_the_recorded_continuation_is_the_engines_and_ends_in_words(sampler, device):
+    press(sampler, "A tale", by="mouse")
+    test_sampling.shows(sampler, device, "Once upon a time")
+    for n in range(sampling.GROWN):
+        press(sampler, "Sample one and append", by="keyboard")
+        expect(sampler.locator("[data-shown=prompt] mark")).to_have_count(n + 1)
+    ids = test_sampling.appended(sampler)[1]
+    test_sampling.shows(sampler, device, "Once upon a time", ids)
+    press(sampler, "Sample one and append", by="keyboard")
+    expect(sampler.get_by_role("alert")).to_contain_text("This page is a recording")
+    press(sampler, "Take back the last", by="keyboard")
+    test_sampling.shows(sampler, device, "Once upon a time", ids[:-1])
+
+
+def evaluated(page, function, *given):
+    """A function of sampling_recorded.js, or of several, called in the page."""
+    return page.evaluate(
+        f"async (given) => {{ const own = await import('./sampling_recorded.js'); return ({function})(own, ...given); }}",
+        list(given),
+    )
+
+
+def test_the_pages_sampler_is_held_to_the_same_golden_data_as_the_kernel(sampler):
+    """transformers made these numbers, and m3's spec holds the kernel to them."""
+    function = """(own, logits, settings) => { const seen = own.stages(Float32Array.from(logits), settings);
+        return [[...seen.min_p], [...seen.weights], [...seen.order]]; }"""
+    for row, logits in enumerate(GOLDEN["logits"]):
+        for number, case in enumerate(FILTERS):
+            settings = dict(zip(("temperature", "top_k", "top_p", "min_p"), case, strict=True))
+            shares, weights, order = map(np.array, evaluated(sampler, function, logits.astype(float).tolist(), settings))
+            golden = GOLDEN[f"case{number}"][row]
+            assert np.array_equal(shares > 0, golden > 0)
+            np.testing.assert_allclose(shares, golden, rtol=1e-4, atol=1e-7)
+            assert np.array_equal(order, np.argsort(-logits, kind="stable"))
+            z = logits.astype(np.float64) / settings.pop("temperature")
+            p = np.float32(np.exp(z - z.max()) / np.exp(z - z.max()).sum())
+            np.testing.assert_allclose(weights, keep(p, order.tolist(), **settings), rtol=1e-6)
+
+
+def test_the_pages_draws_are_the_references(sampler):
+    numbers = [(0, 0), (7, 3), (10**9, 999), (2**32 - 1, 12345)]
+    assert evaluated(sampler, "(own, all) => all.map((one) => own.uniform(...one))", numbers) == [
+        uniform(*one) for one in numbers
+    ]
+    weights = np.random.default_rng(2).random(400).astype(np.float32)
+    weights[::3] = 0
+    function = "(own, weights) => Array.from({ length: 200 }, (_, step) => own.draw(Float32Array.from(weights), 7, step))"
+    assert evaluated(sampler, function, weights.astype(float).tolist()) == [
+        draw(weights, uniform(7, step)) for step in range(200)
+    ]
