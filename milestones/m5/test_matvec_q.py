@@ -16,6 +16,7 @@ from milestones.m5.repack import Repack
 from reference.compare import assert_close
 from reference.diagnosis import watched
 from reference.matvec_q import matvec_q
+from reference.mistakes.matvec_q import MISTAKES
 from reference.tolerance import packed_bound
 from tests.packed import vector, weight
 
@@ -88,6 +89,14 @@ def test_the_reference_in_float32_is_well_inside_the_bound(kind):
     raw, x, shape = weight(8, kind, 35, 96), vector(8, 96), (35, 96)
     exact, allowed = expected(x, raw, kind, shape)
     assert_close(matvec_q(torch.from_numpy(x), torch.from_numpy(raw), kind, shape), exact, allowed / 2)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_known_mistakes_are_well_outside_the_bound(mistake):
+    """A bound that lets a usual mistake pass would prove nothing: each is more than 8 times too far off, somewhere."""
+    case = (vector(8, 96), weight(8, "Q4_1", 35, 96), "Q4_1", (35, 96))
+    y, allowed = expected(*case)
+    assert (np.abs(MISTAKES[mistake](*case) - y) > 8 * allowed).any()
 
 
 @pytest.mark.parametrize(

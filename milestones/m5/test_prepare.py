@@ -13,6 +13,7 @@ from metal.tensor import Tensor
 from milestones.m5.prepare import Prepare, Prepared
 from reference.compare import assert_close, assert_same
 from reference.diagnosis import watched
+from reference.mistakes.prepare import MISTAKES, RIGHT
 from reference.prepare import prepare
 from reference.tolerance import sum_bound
 
@@ -41,8 +42,8 @@ def values(seed, blocks, scale=1.0):
     return x
 
 
-def check(gpu, x, nibbles):
-    y, sums = run(gpu, x, nibbles)
+def check(got, x, nibbles):
+    y, sums = got
     wanted, exact, allowed = expected(x, nibbles)
     assert_same(y, wanted, what="values")
     assert_close(sums, exact, allowed, what="sums")
@@ -67,7 +68,22 @@ def test_a_block_worked_by_hand(gpu, nibbles):
 @example(seed=0, blocks=33, nibbles=True, scale=1.0, width=1024)
 def test_equals_the_reference(gpus, seed, blocks, nibbles, scale, width):
     """Any number of blocks, values of any size: the last threadgroup has SIMD-groups that must do nothing."""
-    check(gpus(width), values(seed, blocks, scale), nibbles)
+    x = values(seed, blocks, scale)
+    check(run(gpus(width), x, nibbles), x, nibbles)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_known_mistakes_show_on_these_inputs(mistake):
+    """What a spec's inputs cannot tell apart, it cannot refuse."""
+    found = []
+    for nibbles in (False, True):
+        for of in (RIGHT, MISTAKES[mistake]):
+            y, sums = of(values(1, 3), nibbles)
+            try:
+                check((y.astype(np.float32), sums.astype(np.float32)), values(1, 3), nibbles)
+            except AssertionError:
+                found.append(of)
+    assert found and RIGHT not in found
 
 
 @pytest.mark.parametrize(

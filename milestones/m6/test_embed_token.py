@@ -15,6 +15,7 @@ from milestones.m6.embed_token import EmbedToken
 from reference.compare import assert_same
 from reference.diagnosis import watched
 from reference.embed_token import embed_token
+from reference.mistakes.embed_token import MISTAKES, RIGHT
 from tests.packed import KINDS, assert_left, vector, weight, with_room
 
 
@@ -39,6 +40,13 @@ def test_a_row_worked_by_hand(gpu):
     assert out[[0, 31]].tolist() == [-1, 13] and out[32:].tolist() == [16 * 12, 16 * 42.5]
 
 
+def check(got, raw, kind, shape, token, norm, nibbles):
+    """The row bit for bit, what is left within its rounding."""
+    exact, _ = embed_token(torch.from_numpy(raw), kind, shape, token, torch.from_numpy(norm), nibbles)
+    assert_same(got[0], exact.numpy())
+    assert_left(got[1], got[0].astype(np.float64), 0 * got[0], norm.astype(np.float64), nibbles)
+
+
 @examples(12)
 @given(
     seed=st.integers(0, 2**32 - 1),
@@ -53,11 +61,19 @@ def test_a_row_worked_by_hand(gpu):
 def test_equals_what_gguf_makes_of_the_row(gpus, seed, kind, n, blocks, nibbles, width):
     """The row bit for bit: a scale times a number is exact, and one operation rounds. The rest within its rounding."""
     raw, norm, token = weight(seed, kind, n, 32 * blocks), vector(seed, 32 * blocks), seed % n
-    x, out = run(gpus(width), raw, kind, (n, 32 * blocks), token, norm, nibbles)
-    assert_same(x, quants.dequantize(raw.reshape(n, -1), GGMLQuantizationType[kind])[token])
-    exact, _ = embed_token(torch.from_numpy(raw), kind, (n, 32 * blocks), token, torch.from_numpy(norm), nibbles)
-    assert_same(x, exact.numpy())
-    assert_left(out, x.astype(np.float64), 0 * x, norm.astype(np.float64), nibbles)
+    case = (raw, kind, (n, 32 * blocks), token, norm, nibbles)
+    got = run(gpus(width), *case)
+    assert_same(got[0], quants.dequantize(raw.reshape(n, -1), GGMLQuantizationType[kind])[token])
+    check(got, *case)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_known_mistakes_show_on_these_inputs(mistake):
+    """What a spec's inputs cannot tell apart, it cannot refuse."""
+    case = (weight(1, "Q4_1", 65, 96), "Q4_1", (65, 96), 40, vector(1, 96), True)
+    check(RIGHT(*case), *case)
+    with pytest.raises(AssertionError, match="differ"):
+        check(MISTAKES[mistake](*case), *case)
 
 
 def test_a_misfit_is_named_before_launch(gpus):

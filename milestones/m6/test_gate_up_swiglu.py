@@ -12,6 +12,7 @@ from conftest import WIDTHS, examples
 from milestones.m5.repack import Repack, packed_size
 from milestones.m6.gate_up_swiglu import GateUpSwiglu
 from reference.diagnosis import watched
+from reference.mistakes.gate_up_swiglu import MISTAKES, RIGHT
 from reference.swiglu import swiglu
 from reference.tolerance import EXTRA, TINY
 from tests.packed import EPS, KINDS, assert_left, left, normed, weight, with_room
@@ -53,6 +54,12 @@ def test_a_hidden_value_worked_by_hand(gpu):
     assert np.allclose(y, [1024] * 32 + [32768], rtol=1e-4)
 
 
+def check(got, *case):
+    """What is left, but for the squares."""
+    value, error = expected(*case)
+    assert_left(got, value, error, np.ones(len(value)), case[5], squares=False)
+
+
 @examples(12)
 @given(
     seed=st.integers(0, 2**32 - 1),
@@ -68,8 +75,16 @@ def test_equals_the_composition_of_norm_products_and_swiglu(gpus, seed, kind, ti
     """Gate and up are different weights: whoever takes one for the other, or one tile for the next, is found out."""
     ffn, k = 32 * tiles, 32 * blocks
     case = (left(seed, k, kind), weight(seed, kind, ffn, k), weight(seed + 1, kind, ffn, k), kind, (ffn, k), nibbles)
-    value, error = expected(*case)
-    assert_left(run(gpus(width), *case), value, error, np.ones(ffn), nibbles, squares=False)
+    check(run(gpus(width), *case), *case)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_known_mistakes_show_on_these_inputs(mistake):
+    """What a spec's inputs cannot tell apart, it cannot refuse."""
+    case = (left(1, 64, "Q4_1"), weight(1, "Q4_1", 32, 64), weight(2, "Q4_1", 32, 64), "Q4_1", (32, 64), True)
+    check(RIGHT(*case), *case)
+    with pytest.raises(AssertionError, match="differ"):
+        check(MISTAKES[mistake](*case), *case)
 
 
 def test_a_misfit_is_named_before_launch(gpus):

@@ -12,6 +12,7 @@ from milestones.m5.repack import Repack
 from milestones.m6.norm_head import NormHead
 from reference.compare import assert_close
 from reference.diagnosis import watched
+from reference.mistakes.norm_head import MISTAKES
 from tests.packed import KINDS, left, normed, weight, with_room
 
 EPSILON = 1e-5
@@ -57,6 +58,14 @@ def test_equals_the_composition_of_norm_and_product(gpus, seed, kind, n, blocks,
     y, allowed = expected(x, raw, kind, (n, 32 * blocks))
     assert np.abs(y).max() > 0, "the expected output must not be trivial"
     assert_close(run(gpus(width), x, raw, kind, (n, 32 * blocks)), y, allowed)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_known_mistakes_are_well_outside_the_bound(mistake):
+    """A bound that lets a usual mistake pass would prove nothing: each is more than 8 times too far off, somewhere."""
+    case = (left(1, 96, "Q4_1"), weight(1, "Q4_1", 33, 96), "Q4_1", (33, 96))
+    y, allowed = expected(*case)
+    assert (np.abs(MISTAKES[mistake](*case) - y) > 8 * allowed).any()
 
 
 def test_a_misfit_is_named_before_launch(gpus):

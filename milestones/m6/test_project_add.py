@@ -13,6 +13,7 @@ from milestones.m5.repack import Repack
 from milestones.m6.project_add import ProjectAdd
 from reference.compare import assert_close
 from reference.diagnosis import watched
+from reference.mistakes.project_add import MISTAKES, RIGHT
 from reference.prepare import take
 from reference.project_add import project_add
 from reference.tolerance import packed_bound
@@ -47,6 +48,13 @@ def test_a_projection_worked_by_hand(gpu):
     assert x.tolist() == [2] * 32 and out.tolist() == [1] * 32 + [32, 128]
 
 
+def check(got, *case):
+    """x within the product's bound, and what is left within that of its own roundings more."""
+    value, error = expected(*case)
+    assert_left(got[1], value, error, case[5].astype(np.float64), case[6])
+    assert_close(got[0], value.astype(np.float32), error)
+
+
 @examples(12)
 @given(
     seed=st.integers(0, 2**32 - 1),
@@ -59,13 +67,19 @@ def test_a_projection_worked_by_hand(gpu):
 @example(seed=0, kind="Q4_1", tiles=3, blocks=2, nibbles=True, width=64)
 @example(seed=0, kind="Q4_0", tiles=3, blocks=2, nibbles=False, width=1024)
 def test_equals_the_composition_of_product_and_sum(gpus, seed, kind, tiles, blocks, nibbles, width):
-    """x within the product's bound, and what is left within that of its own roundings more."""
+    """The stream and what is left, for each kind, for nibbles and for bytes."""
     n, k = 32 * tiles, 32 * blocks
     case = (left(seed, k, kind), weight(seed, kind, n, k), kind, (n, k), vector(seed + 3, n), vector(seed + 4, n), nibbles)
-    value, error = expected(*case)
-    x, out = run(gpus(width), *case)
-    assert_left(out, value, error, case[5].astype(np.float64), nibbles)
-    assert_close(x, value.astype(np.float32), error)
+    check(run(gpus(width), *case), *case)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_known_mistakes_show_on_these_inputs(mistake):
+    """What a spec's inputs cannot tell apart, it cannot refuse."""
+    case = (left(1, 64, "Q4_1"), weight(1, "Q4_1", 32, 64), "Q4_1", (32, 64), vector(4, 32), vector(5, 32), True)
+    check(RIGHT(*case), *case)
+    with pytest.raises(AssertionError, match="differ"):
+        check(MISTAKES[mistake](*case), *case)
 
 
 def test_a_misfit_is_named_before_launch(gpus):
