@@ -15,6 +15,7 @@ from milestones.m1.gguf_values import quoted
 
 MAX_HEAD_DIM = 256  # what m2's and m4's attention kernels hold in registers
 LARGEST_FLOAT = 3.4e38
+ROPE_FACTORS = "rope_freqs.weight"  # GGUF's name for the tensor of `LlamaConfig.rope_factors`
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class LlamaConfig:
     vocabulary: int  # tokens, rows of the embedding
     rope_halves: bool = False  # RoPE pairs i with i + d/2 (Hugging Face's rows), not 2i with 2i + 1 (GGUF's)
     tied: bool = True  # the embedding serves as the output head too
+    rope_factors: tuple[float, ...] = ()  # each pair's frequency is divided by its factor; none: by 1
 
 
 def implied_tensors(c: LlamaConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -76,6 +78,13 @@ class Keys:
         if type(value) not in (int, float) or not (least <= value < LARGEST_FLOAT):
             self.refuse(f"{self._prefix}{key} must be a number from {least:g} to {LARGEST_FLOAT:.4g}, it is {quoted(value)}")
         return float(value)
+
+    def flag(self, key: str, default: bool = False) -> bool:
+        """True or false; `default` where the key is missing or null."""
+        value = self._value(key, default)
+        if not isinstance(value, bool):
+            self.refuse(f"{self._prefix}{key} is {quoted(value)}: neither true nor false")
+        return value
 
     def check_heads(self, c: LlamaConfig) -> None:
         """Raises UserError for heads that cannot be grouped, or rotated."""

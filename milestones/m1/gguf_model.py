@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from milestones.m0.vocabulary import Vocabulary
-from milestones.m1.config import Keys, LlamaConfig
+from milestones.m1.config import LARGEST_FLOAT, ROPE_FACTORS, Keys, LlamaConfig
 from milestones.m1.gguf_file import GgufFile
 from milestones.m1.gguf_values import LISTS, quoted
 
@@ -98,7 +101,18 @@ class GgufModel(GgufFile):
             tied="output.weight" not in self.tensors,
         )
         read.check_heads(config)
-        return config
+        return replace(config, rope_factors=self._rope_factors(read, head_dim // 2)) if ROPE_FACTORS in self.tensors else config
+
+    def _rope_factors(self, read: Keys, pairs: int) -> tuple[float, ...]:
+        """Scaled RoPE lies in the file as a tensor, which belongs to the sizes: the tables of angles are made from it."""
+        info = self.tensors[ROPE_FACTORS]
+        if (info.type, info.shape) != ("F32", (pairs,)):
+            read.refuse(f"tensor {ROPE_FACTORS} is {info.type} of shape {info.shape}, expected F32 of shape {(pairs,)}")
+        factors = np.frombuffer(self.raw(ROPE_FACTORS), "<f4").tolist()
+        wrong = next((f for f in factors if not 1e-30 <= f < LARGEST_FLOAT), None)
+        if wrong is not None:
+            read.refuse(f"tensor {ROPE_FACTORS} has a factor of {wrong:g}, no number above 0")
+        return tuple(factors)
 
     def _refuse_unbuilt(self, read: Keys) -> None:
         if self.metadata.get("split.count", 1) not in (0, 1):

@@ -6,7 +6,6 @@ that transformers' Llama does not read either are left aside.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from milestones.m0.vocabulary import Vocabulary
 from milestones.m1.config import Keys, LlamaConfig
 from milestones.m1.gguf_values import quoted
 from milestones.m1.hf_folder import HfFolder
+from milestones.m1.rope_scaling import llama3_factors
 
 # config.json's keys of features that the engine lacks → values with which they do nothing (null always does)
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
@@ -27,12 +27,22 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "sliding_window": (),
 }
 _NEUTRAL_ROPE: dict[str, tuple[Any, ...]] = {
-    "rope_type": ("default",),
-    "type": ("default",),
+    "rope_type": ("default", "llama3"),
+    "type": ("default", "llama3"),
     "factor": (1.0,),
     "partial_rotary_factor": (1.0,),
-    "rope_theta": (),  # read as a number
 }
+_LLAMA3_ROPE = ("factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings")
+
+
+def _rope_factors(rope: Keys, base: float, d: int) -> tuple[float, ...]:
+    if not rope.flag("scaled"):
+        return ()
+    low, high = rope.number("low_freq_factor"), rope.number("high_freq_factor")
+    if low >= high:
+        rope.refuse(f"high_freq_factor is {high:g}, not above low_freq_factor {low:g}")
+    original = rope.count("original_max_position_embeddings")
+    return llama3_factors(base, d, factor=rope.number("factor", least=1.0), low=low, high=high, original=original)
 
 
 class HfModel(HfFolder):
@@ -63,27 +73,26 @@ class HfModel(HfFolder):
         width, heads = read.count("hidden_size"), read.count("num_attention_heads")
         if self.settings.get("head_dim") is None and width % heads:
             read.refuse(f"hidden_size is {width}, no multiple of num_attention_heads {heads}")
-        tied = self.settings.get("tie_word_embeddings", False)
-        if not isinstance(tied, bool):
-            read.refuse(f"tie_word_embeddings is {quoted(tied)}: neither true nor false")
+        head_dim = read.count("head_dim", width // heads or None)
+        rope_base = rope.number("rope_theta", 10000.0, least=1.0)  # transformers' default
         config = LlamaConfig(
             blocks=read.count("num_hidden_layers"),
             width=width,
             ffn=read.count("intermediate_size"),
             heads=heads,
             kv_heads=read.count("num_key_value_heads", heads),
-            head_dim=read.count("head_dim", width // heads or None),
-            rope_base=Keys(self.path / "config.json", rope).number("rope_theta", 10000.0, least=1.0),  # transformers' default
-            eps=read.number("rms_norm_eps", 1e-6),  # this too
+            head_dim=head_dim,
+            rope_base=rope_base,
+            eps=read.number("rms_norm_eps", 1e-6),  # transformers' default
             context=read.count("max_position_embeddings"),
             vocabulary=read.count("vocab_size"),
             rope_halves=True,
-            tied=tied,
+            tied=read.flag("tie_word_embeddings"),
         )
         read.check_heads(config)
-        return config
+        return replace(config, rope_factors=_rope_factors(rope, rope_base, head_dim))
 
-    def _refuse_unbuilt(self, read: Keys) -> Mapping[str, Any]:
+    def _refuse_unbuilt(self, read: Keys) -> Keys:
         """The settings of RoPE, after everything that is not built has been refused."""
         for key, neutral in _NEUTRAL.items():
             value = self.settings.get(key)
@@ -96,11 +105,14 @@ class HfModel(HfFolder):
                 continue
             if not isinstance(rope, dict):
                 read.refuse(f"{name} is {quoted(rope)}: of the wrong kind")
+            scaled = "llama3" in (rope.get("rope_type"), rope.get("type"))
+            numbers = ("rope_theta", *(_LLAMA3_ROPE if scaled else ()))
             for key, value in rope.items():
-                if key != "rope_theta" and value is not None and value not in _NEUTRAL_ROPE.get(key, ()):
+                if key not in numbers and value is not None and value not in _NEUTRAL_ROPE.get(key, ()):
                     read.refuse(f"{name} asks for {quoted(key)} {quoted(value)}, a feature that is not supported")
-            found |= {"rope_theta": rope["rope_theta"]} if rope.get("rope_theta") is not None else {}
-        return found
+            found |= {key: rope[key] for key in numbers if rope.get(key) is not None}
+            found["scaled"] = found.get("scaled") or scaled
+        return Keys(self.path / "config.json", found)
 
     def vocabulary(self) -> Vocabulary:
         """The tokenizer. Raises UserError naming what is missing, damaged or not supported."""

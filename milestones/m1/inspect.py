@@ -36,7 +36,8 @@ def _summary(file: ModelFile) -> Table:
         config = file.config()
         keys = [key for key in facts if "." in key]  # the file's own words for what follows
         facts = {key: value for key, value in facts.items() if key not in keys}
-        facts |= {field.name.replace("_", " "): getattr(config, field.name) for field in fields(config)}
+        values = {field.name.replace("_", " "): getattr(config, field.name) for field in fields(config)}
+        facts |= {name: value for name, value in values.items() if value != ()}
     except UserError:  # of another architecture
         pass
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
@@ -46,6 +47,8 @@ def _summary(file: ModelFile) -> Table:
 
 
 def _said(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(_said, value))
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else quoted(value)

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Protocol
 
 from milestones.errors import UserError
 from milestones.m0.vocabulary import Vocabulary
-from milestones.m1.config import LlamaConfig, implied_tensors
+from milestones.m1.config import ROPE_FACTORS, LlamaConfig, implied_tensors
 from milestones.m1.dequantize import KINDS
 from milestones.m1.gguf_values import quoted
 
@@ -80,6 +80,8 @@ def check_tensors(file: ModelFile, config: LlamaConfig, kinds: Collection[str] =
             _refuse(file, f"tensor {info.name} has shape {info.shape}, expected {shape}")
         check_kind(file, info, kinds)
         used.add(name)
+    if config.rope_factors:
+        used.add(ROPE_FACTORS)  # where a file has them as a tensor, they have been read with the sizes
     unused = next((info.name for name, info in file.tensors.items() if name not in used), None)
     if unused is not None:
         _refuse(file, f"tensor {quoted(unused)} belongs to a feature that is not supported")

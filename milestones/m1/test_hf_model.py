@@ -146,7 +146,7 @@ def test_frequencies_that_old_versions_of_transformers_stored_are_left_aside(gpu
         ({"attention_bias": True}, "attention_bias is True, a feature"),
         ({"mlp_bias": True}, "mlp_bias is True"),
         ({"quantization_config": {"bits": 4}}, "quantization_config"),
-        ({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, "rope_scaling asks for rope_type llama3"),
+        ({"rope_scaling": {"rope_type": "longrope", "factor": 8.0}}, "rope_scaling asks for rope_type longrope"),
         ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_scaling asks for type linear"),
         ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}}, "rope_parameters asks for rope_type yarn"),
         ({"rope_scaling": "linear"}, "rope_scaling is linear: of the wrong kind"),

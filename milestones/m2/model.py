@@ -140,8 +140,8 @@ class Model:
         q = self._matmul(h, w["attn_q"], s("q", tokens, wide)).reshape(tokens, c.heads, c.head_dim)
         k = self._matmul(h, w["attn_k"], s("k", tokens, narrow)).reshape(tokens, c.kv_heads, c.head_dim)
         v = self._matmul(h, w["attn_v"], s("v", tokens, narrow)).reshape(tokens, c.kv_heads, c.head_dim)
-        q = self._rope(q, q, start=start, base=c.rope_base, halves=c.rope_halves)
-        k = self._rope(k, k, start=start, base=c.rope_base, halves=c.rope_halves)
+        for turned in (q, k):
+            self._rope(turned, turned, start=start, base=c.rope_base, halves=c.rope_halves, factors=c.rope_factors)
         mixed = attend(layer, q, k, v, s("mixed", tokens, c.heads, c.head_dim))
         out = self._matmul(mixed.reshape(tokens, wide), w["attn_output"], s("out", tokens, c.width))
         x = self._add(x, out, x)

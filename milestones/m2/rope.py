@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,13 +17,22 @@ class Rope:
 
     def __init__(self, gpu: Gpu):
         self._gpu, self._function = gpu, gpu.kernel("m2", "rope")
-        self._turns: dict[tuple[float, int], Tensor] = {}
+        self._turns: dict[tuple[float, int, tuple[float, ...]], Tensor] = {}
 
-    def __call__(self, x: Tensor, out: Tensor | None = None, *, start: int, base: float, halves: bool = False) -> Tensor:
+    def __call__(
+        self,
+        x: Tensor,
+        out: Tensor | None = None,
+        *,
+        start: int,
+        base: float,
+        halves: bool = False,
+        factors: Sequence[float] = (),
+    ) -> Tensor:
         """x (tokens, heads, d), float32, d even; token t stands at position start + t → out like x, which may be x.
 
-        Elements 2i and 2i + 1 of a head make a pair, or i and i + d/2 if `halves`. Queues one kernel.
-        Raises ValueError on a misfit.
+        Elements 2i and 2i + 1 of a head make a pair, or i and i + d/2 if `halves`. With `factors` (d/2), pair i turns
+        factors[i] times as slowly. Queues one kernel. Raises ValueError on a misfit.
         """
         require(len(x.shape) == 3, f"rope: x must have three dimensions (tokens, heads, d), it has shape {x.shape}")
         tokens, heads, d = x.shape
@@ -35,12 +45,16 @@ class Rope:
         require_dtype("rope", FLOAT32, x=x, out=out)
         pairs, half = x.size // 2, d // 2
         args = self._gpu.constants("IIIII", pairs, heads * half, half, start, int(halves))
-        self._gpu.run(self._function, pairs, x, self.table(base, d), out, args)
+        self._gpu.run(self._function, pairs, x, self.table(base, d, factors), out, args)
         return out
 
-    def table(self, base: float, d: int) -> Tensor:
+    def table(self, base: float, d: int, factors: Sequence[float] = ()) -> Tensor:
         """Turns per position of each pair, in float64 (53 bits: at position p the angle errs by less than p · 2⁻⁵² radians)."""
-        if (base, d) not in self._turns:
-            turns = [int(base ** (-2 * i / d) / (2 * math.pi) * TURN) for i in range(d // 2)]
-            self._turns[base, d] = self._gpu.tensor(np.array(turns, np.uint64))
-        return self._turns[base, d]
+        key = base, d, tuple(factors)
+        if key not in self._turns:
+            require(len(factors) in (0, d // 2), f"rope: there are {len(factors)} factors for {d // 2} pairs")
+            require(all(0 < f < math.inf for f in factors), "rope: factors must be above 0")
+            frequencies = [base ** (-2 * i / d) / f for i, f in enumerate(factors or (1.0,) * (d // 2))]
+            turns = [int(f / (2 * math.pi) * TURN) % 2**64 for f in frequencies]  # whole turns change nothing
+            self._turns[key] = self._gpu.tensor(np.array(turns, np.uint64))
+        return self._turns[key]

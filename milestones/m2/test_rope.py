@@ -249,6 +249,20 @@ def test_halves_equal_the_golden_fixture(gpu, start):
     assert_close(run(gpu, apart(x), start, halves=True), apart(golden[f"y{start}"]), apart(allowed))
 
 
+def test_factors_divide_the_frequencies(gpu):
+    """Scaled RoPE, as Llama 3's: pair i turns factors[i] times as slowly. Pair 2 turns more than once a position: 1/0.01."""
+    x, factors = heads(5, (7, 2, 8)), (1.0, 4.5, 0.01, 8.0)
+    y = rope(torch.from_numpy(x).double(), 4000, 1e2, factors=factors).numpy().astype(np.float32)
+    plain, allowed = expected(x, 4000, 1e2)
+    assert (np.abs(y - plain).reshape(7, 2, 4, 2).max((0, 1, 3)) > 0.1).tolist() == [False, True, True, True]
+    got = Rope(gpu)(gpu.tensor(x), start=4000, base=1e2, factors=factors)
+    gpu.sync()
+    assert_close(got.numpy(), y, allowed + 1e-8 * np.abs(x).max())  # float64 angles, on both sides
+    for wrong in ((1.0, 2.0), (1.0, 1.0, 1.0, 0.0)):
+        with pytest.raises(ValueError, match="factors"):
+            Rope(gpu).table(1e2, 8, wrong)
+
+
 def test_out_may_be_x(gpu):
     """Queries and keys are turned where they lie: both elements of a pair must be read before either is written."""
     x = heads(4, (9, 3, 64))

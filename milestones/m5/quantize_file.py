@@ -22,6 +22,7 @@ import numpy as np
 
 from metal.tensor import Gpu
 from milestones.errors import UserError
+from milestones.m1.config import ROPE_FACTORS, LlamaConfig
 from milestones.m1.gguf_model import GgufModel
 from milestones.m1.gguf_values import quoted
 from milestones.m1.model_file import ModelFile, TensorInfo, open_model
@@ -71,11 +72,12 @@ def quantize_file(
     weights.check()
     keys = stored_keys(file.path) if isinstance(file, GgufModel) else {k: encoded(v) for k, v in keys_of(file).items()}
     keys |= {"general.file_type": encoded(FILE_TYPES[kind]), "general.quantization_version": encoded(2)}
-    order = list(file.tensors)
+    tensors = {**_factors(weights.config), **file.tensors}
+    order = list(tensors)
     unmatched = next((pattern for pattern, _ in own if not any(fnmatchcase(name, pattern) for name in order)), None)
     if unmatched is not None:
         raise UserError(f"no tensor of {quoted(file.path)} has a name like {quoted(unmatched)}: see firstlight inspect")
-    made = [_chosen(name, file.tensors[name], kind, own, weights.config.tied) for name in order]
+    made = [_chosen(name, tensors[name], kind, own, weights.config.tied) for name in order]
     head, offsets = header(keys, made)
     total, done = sum(math.prod(t.shape) for t in made), 0
     pack = Packer(weights)
@@ -89,7 +91,7 @@ def quantize_file(
                 progress("quantizing", done, total)
         out.write(bytes(-out.tell() % 32))
         size = out.tell()
-    return _summary(file, order, made, size)
+    return _summary(file, tensors, made, size)
 
 
 def pairs(words: Sequence[str]) -> list[tuple[str, str]]:
@@ -101,6 +103,12 @@ def pairs(words: Sequence[str]) -> list[tuple[str, str]]:
             raise UserError(f"{quoted(word)} is not NAME=TYPE with a type of {', '.join(FILE_TYPES).lower()}")
         found.append((pattern, kind.upper()))
     return found
+
+
+def _factors(c: LlamaConfig) -> dict[str, TensorInfo]:
+    """The tensor with which a GGUF file says that RoPE is scaled."""
+    shape = (len(c.rope_factors),)
+    return {ROPE_FACTORS: TensorInfo(ROPE_FACTORS, shape, "F32", nbytes("F32", shape))} if c.rope_factors else {}
 
 
 def _chosen(name: str, info: TensorInfo, kind: str, own: Sequence[tuple[str, str]], tied: bool) -> TensorInfo:
@@ -127,6 +135,10 @@ class Packer:
     def parts(self, name: str, target: TensorInfo) -> Iterator[tuple[int, bytes | memoryview]]:
         """(how many values, their bytes), which joined are the tensor."""
         file = self._weights.file
+        if name not in file.tensors:  # a folder says it in its settings
+            factors = np.asarray(self._weights.config.rope_factors, np.float32)
+            yield factors.size, factors.data.cast("B")
+            return
         info = file.tensors[name]
         row = info.shape[-1]
         rows = self._in_gguf_order(name, np.frombuffer(file.raw(name), np.uint8).reshape(math.prod(info.shape) // row, -1))
@@ -157,9 +169,9 @@ class Packer:
         return rows.reshape(-1, 2, c.head_dim // 2, rows.shape[1]).swapaxes(1, 2).reshape(rows.shape)
 
 
-def _summary(file: ModelFile, order: list[str], made: list[TensorInfo], size: int) -> Summary:
+def _summary(file: ModelFile, tensors: dict[str, TensorInfo], made: list[TensorInfo], size: int) -> Summary:
     kinds = [t.type for t in made]
-    twice = sum(file.tensors[n].type not in (*FLOATS, t.type) for n, t in zip(order, made, strict=True))
+    twice = sum(info.type not in (*FLOATS, t.type) for info, t in zip(tensors.values(), made, strict=True))
     before = sum(info.nbytes for info in file.tensors.values())
     counts = {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
     return Summary(counts, sum(math.prod(t.shape) for t in made), size, before, twice)

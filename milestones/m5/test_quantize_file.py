@@ -106,6 +106,24 @@ def write_folder(folder):
     return model
 
 
+@pytest.mark.parametrize("again", [False, True], ids=["folder", "file"])
+def test_scaled_rope_is_kept(tmp_path, again):
+    """A folder has it among its settings, a file as a tensor: left out, the model would run and be wrong."""
+    write_folder(tmp_path)
+    settings = json.loads((tmp_path / "config.json").read_text())
+    scaled = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64}
+    settings["rope_parameters"] |= {"rope_type": "llama3", "factor": 8.0, **scaled}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    source, target = tmp_path, tmp_path / "out.gguf"
+    if again:
+        quantize_file(source, tmp_path / "first.gguf", "Q8_0")
+        source = tmp_path / "first.gguf"
+    quantize_file(source, target, "Q8_0")
+    found = open_model(target).config().rope_factors
+    assert found == open_model(tmp_path).config().rope_factors and max(found) == 8
+    assert gguf.GGUFReader(target).get_tensor(0).data.tolist() == list(found)
+
+
 def test_a_hugging_face_folder_becomes_a_file_that_says_the_same(tmp_path):
     """Sizes, tokenizer, template and weights: whatever the engine asks of a model, file and folder answer alike."""
     folder = tmp_path / "Tiny-1"

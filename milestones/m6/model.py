@@ -97,7 +97,7 @@ class FastModel:
         del self._weights, self._repack
         self._embed, self._qkv, self._flash = EmbedToken(gpu), QkvRopeStore(gpu), FlashDecode(gpu)
         self._project, self._hidden, self._logits = ProjectAdd(gpu), GateUpSwiglu(gpu), NormHead(gpu)
-        self._turns = Rope(gpu).table(c.rope_base, c.head_dim)
+        self._turns = Rope(gpu).table(c.rope_base, c.head_dim, c.rope_factors)
         self._prefill = Prefill(gpu, self, self._turns)
         self._state = gpu.tensor(np.zeros(2, np.uint32))
         self._x, self._q = gpu.empty((c.width,)), gpu.empty((c.heads, c.head_dim))

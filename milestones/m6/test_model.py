@@ -81,6 +81,19 @@ def test_gives_the_logits_of_the_naive_model(kind, tied, halves):
     assert_close(fed(gpu, model, cache_of(gpu, config), IDS, [6, 1, 1, 1]), wanted[5:], 1e-4)
 
 
+def test_scaled_rope_is_that_of_the_naive_model():
+    """Llama 3's: the fast kernels read the same table of turns, in which pairs are slowed down by their factors."""
+    gpu, factors = spec_gpu(checks="off"), tuple(np.linspace(1, 8, 16).tolist())
+    source = Source(gpu, dataclasses.replace(CONFIG, rope_factors=factors), "Q4_1")
+    wanted = fed(gpu, Model(gpu, source), cache_of(gpu, CONFIG), IDS, [1] * len(IDS))
+    plain = fed(gpu, Model(gpu, Source(gpu, CONFIG, "Q4_1")), cache_of(gpu, CONFIG), IDS, [1] * len(IDS))
+    assert np.abs(wanted - plain).max() > 0.1, "the factors must matter"
+    assert unsupported(source) is None
+    model = FastModel(gpu, source)
+    assert_close(fed(gpu, model, cache_of(gpu, CONFIG), IDS, [1] * len(IDS)), wanted, 1e-4)
+    assert_close(fed(gpu, model, cache_of(gpu, CONFIG), IDS, [6, 1, 1, 1]), wanted[5:], 1e-4)
+
+
 def test_a_replayed_step_is_the_same_to_the_bit_as_its_dispatches_one_by_one(monkeypatch):
     """The recording changes when kernels run, not what they compute."""
     gpu = spec_gpu(checks="off")
