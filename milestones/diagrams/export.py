@@ -36,9 +36,21 @@ class Recorder:
         """What the page would be told; its last line is handed back. Numbers must be as JavaScript writes them: 1, not 1.0."""
         asked = self._diagram.endpoints[endpoint]
         answer = asked.answer(self.device, **checked(asked.fields, request))
-        lines = [json.loads(site.encoded(line)) for line in (answer if isinstance(answer, Iterator) else (answer,))]
+        lines = [_short(json.loads(site.encoded(line))) for line in (answer if isinstance(answer, Iterator) else (answer,))]
         self.answers[key(endpoint, request)] = lines
         return lines[-1]
+
+
+def _short(value: Any) -> Any:
+    """Seven digits of every fraction, as many as a float32 has: a site is downloaded."""
+    match value:
+        case float():
+            return float(f"{value:.7g}")
+        case list():
+            return [_short(one) for one in value]
+        case dict():
+            return {name: _short(one) for name, one in value.items()}
+    return value
 
 
 def key(endpoint: str, request: dict[str, Any]) -> str:
@@ -87,5 +99,5 @@ def _files(device: Device, told: Callable[[str], None]) -> dict[str, bytes]:
         assert diagram.recording is not None
         diagram.recording(recorder)
         answers = {"answers": recorder.answers, "data": recorder.data, "computes": diagram.recorded_script.exists()}
-        made |= {f"{diagram.name}.json": json.dumps(answers, ensure_ascii=False).encode(), **recorder.files}
+        made |= {f"{diagram.name}.json": site.encoded(answers), **recorder.files}
     return made

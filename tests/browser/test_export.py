@@ -9,16 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
-from conftest import need_device
+from milestones.diagrams.command import diagrams
 from milestones.m3.diagram import sampling
 from milestones.m3.golden.make import FILTERS
+from milestones.m5.diagram import quantization
 from reference.golden import load
 from reference.philox import uniform
 from reference.sample import draw, keep
-from tests.browser import test_sampling, test_tokenizer
+from tests.browser import test_quantization, test_sampling, test_tokenizer
 from tests.browser.conftest import drag, opened, press, slide
-from tests.command import firstlight
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="not run here: pip install playwright")
 expect = sync_api.expect
@@ -32,12 +33,17 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def site(model_path, tmp_path_factory):
-    """The address of a plain file server over what the command wrote."""
-    need_device()
+def site(device, tmp_path_factory):
+    """The address of a plain file server over what the command wrote; it is run here, on a device that is there already."""
     folder = tmp_path_factory.mktemp("export") / "site"
-    done = firstlight("diagrams", "--export", str(folder), "--quiet")
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("milestones.diagrams.device.Device", lambda path: device)
+        patch.setattr(
+            quantization, "EXAMPLES", quantization.EXAMPLES[:1]
+        )  # of the next tokens fewer: they take most of the time
+        patch.setattr(quantization, "SCOPES", {"blocks": ""})
+        done = CliRunner().invoke(diagrams, ["--export", str(folder)], catch_exceptions=False)
+    assert (done.exit_code, done.stdout) == (0, "") and "recording sampling\n" in done.stderr and done.stderr.endswith(" MB\n")
     assert [one.name for one in folder.parent.iterdir()] == ["site"], "nothing else is left"
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder)) as made:
         threading.Thread(target=made.serve_forever, daemon=True).start()
@@ -122,6 +128,24 @@ def test_the_recorded_continuation_is_the_engines_and_ends_in_words(sampler, dev
     expect(sampler.get_by_role("alert")).to_contain_text("This page is a recording")
     press(sampler, "Take back the last", by="keyboard")
     test_sampling.shows(sampler, device, "Once upon a time", ids[:-1])
+
+
+def test_recorded_blocks_and_next_tokens_are_the_engines(keep_page, device):
+    page = keep_page("quantization")
+    test_quantization.shows(page, device)
+    slide(page, "Block", "End")
+    test_quantization.shows(page, device, block=17)
+    slide(page, "Block", "Home")
+    page.get_by_label("Tensor").select_option("ffn_up")
+    slide(page, "Layer", "End")
+    test_quantization.shows(page, device, "ffn_up", 29, 1535)
+    press(page, "Go to the largest outlier", by="mouse")
+    at = quantization.outlier(device, "ffn_up", 29)
+    expect(page.locator("[data-shown=where]")).to_contain_text(f"Row {at['row']:,}, weights {32 * at['block']} to")
+    press(page, "Measure", by="mouse")
+    expect(page.locator(".effects > li")).to_have_count(6)
+    expect(page.locator(".effects > li").last.locator("[data-shown=kl]")).to_contain_text("≠ another likeliest token")
+    page.close()
 
 
 def evaluated(page, function, *given):

@@ -3,6 +3,7 @@ import { announce, button, choice, count, element, engine, keyed, number, percen
 
 const PARTS = { token_embd: "embedding", output: "output head", attn_q: "attention: queries", attn_k: "attention: keys", attn_v: "attention: values",
   attn_output: "attention: output", ffn_gate: "feed-forward: gate", ffn_up: "feed-forward: up", ffn_down: "feed-forward: down" };
+const FIRST = 7042; // the row that is shown first, in a tensor that has so many
 const WIDE = 320, TALL = 72, CELL = WIDE / 32; // of a picture
 
 export async function draw(stage, diagram) {
@@ -11,7 +12,7 @@ export async function draw(stage, diagram) {
   const again = () => look(), layered = () => !["token_embd", "output"].includes(part.value);
   const part = choice({ label: "Tensor", options: [["token_embd", PARTS.token_embd]], value: "token_embd", changed: () => { limits(); again(); } });
   const layer = slider({ label: "Layer", min: 0, max: 0, step: 1, value: 0, read: (n) => `${n} of 0 to ${known.layers - 1}`, changed: again });
-  const row = number({ label: "Row", min: 0, max: 0, value: 7042, changed: again });
+  const row = number({ label: "Row", min: 0, max: 0, value: FIRST, changed: again });
   const block = slider({ label: "Block", min: 0, max: 0, step: 1, value: 0, read: (n) => `${n} of 0 to ${known.parts[part.value]?.blocks - 1}`, changed: again });
   const weight = slider({ label: "Weight", min: 0, max: 31, step: 1, value: 0, changed: () => { redraw(); announce(one()); } });
   const numbers = choice({ label: "All numbers of", options: [["F16", "F16"]], value: "Q4_0", changed: () => redraw() });
@@ -29,7 +30,8 @@ export async function draw(stage, diagram) {
       element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "All weights" },
         element("table", {}, element("thead", {}, element("tr", {}, ...head)), table))), effects);
 
-  const request = () => ({ part: part.value, layer: layer.value, row: row.value, block: block.value });
+  const tensor = () => ({ part: part.value, layer: layered() ? layer.value : 0 });
+  const request = () => ({ ...tensor(), row: row.value, block: block.value });
 
   /** What can be chosen of this tensor. */
   function limits() {
@@ -52,7 +54,7 @@ export async function draw(stage, diagram) {
   }
 
   async function outlier() {
-    const given = await ask("outlier", { part: part.value, layer: layer.value });
+    const given = await ask("outlier", tensor());
     if (!given) return;
     row.input.value = given.row;
     block.set(given.block);
@@ -106,17 +108,19 @@ export async function draw(stage, diagram) {
   }
 
   function effect() {
-    const typed = text({ label: "Prompt", value: "The capital of France is", changed: () => {} });
+    const typed = text({ label: "Prompt", value: diagram.examples[0][1], changed: () => {} });
     const scope = choice({ label: "Put through each type", options: [["tensor", "the tensor chosen above"], ["blocks", "all matrices of all blocks"], ["all", "those, and the embedding"]], value: "blocks", changed: () => {} });
     const list = element("ol", { class: "effects" }), said = element("p", { class: "said", "data-shown": "measured" }), wrong = element("div");
     const asked = engine(diagram, wrong);
-    effects.replaceChildren(element("h2", {}, "What becomes of the next token"), typed.node, element("div", { class: "controls" }, scope.node,
+    const examples = element("div", { class: "row", role: "group", "aria-label": "Examples" }, ...diagram.examples.map(([name, words]) =>
+      button(name, () => typed.set(words), { class: "quiet" })));
+    effects.replaceChildren(element("h2", {}, "What becomes of the next token"), typed.node, examples, element("div", { class: "controls" }, scope.node,
       element("div", { class: "row" }, button("Measure", measure, { class: "main" }))), wrong, said, list);
 
     async function measure() {
       const lines = [], began = performance.now();
       const what = scope.value === "tensor" ? shown.name : scope.input.selectedOptions[0].textContent;
-      const last = await asked("effect", { part: part.value, layer: layer.value, text: typed.value, scope: scope.value }, (line) => {
+      const last = await asked("effect", { ...(scope.value === "tensor" ? tensor() : { part: Object.keys(known.parts)[0], layer: 0 }), text: typed.value, scope: scope.value }, (line) => {
         lines.push(line);
         said.textContent = `${what}: ${count(line.tensors, "tensor")}, ${lines.length - 1} of ${known.types.length} types …`;
         show(lines);

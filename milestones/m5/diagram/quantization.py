@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from milestones.m5.diagram.requantized import HEADS, Requantized, tensor_name
 from milestones.m5.perplexity import compare, log_softmax
 from milestones.m5.quantize import BLOCK, BYTES, Quantize
 from milestones.m5.weights import Weights
+
+if TYPE_CHECKING:
+    from milestones.diagrams.export import Recorder
 
 MOST = 1_000  # bytes of a prompt
 LONGEST = 48  # tokens of one
@@ -204,6 +207,28 @@ def _rms(x: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(x, dtype=np.float64))))
 
 
+EXAMPLES = (("A capital", "The capital of France is"), ("A rhyme", "Roses are red, violets are"))
+FIRST = 7042  # the row that the page begins with, in a tensor that has so many
+
+
+def recording(recorder: Recorder) -> None:
+    """In every layer the first block of a matrix's last row, and the largest outlier; of the embedding and the first layer
+    the whole row; what becomes of the examples' next tokens.
+    """
+    known = recorder.ask("model")
+    for part, told in known["parts"].items():
+        for layer in range(1 if part in HEADS else known["layers"]):
+            row = min(FIRST, told["rows"] - 1)
+            for block in range(1 if layer else told["blocks"]):
+                recorder.ask("block", part=part, layer=layer, row=row, block=block)
+            found = recorder.ask("outlier", part=part, layer=layer)
+            recorder.ask("block", part=part, layer=layer, row=found["row"], block=found["block"])
+    part = next(iter(known["parts"]))
+    for number, (_, text) in enumerate(EXAMPLES):
+        for scope in ("blocks",) if number else SCOPES:
+            recorder.ask("effect", text=text, scope=scope, part=part, layer=0)
+
+
 _PART: dict[str, Field] = {"part": OneOf((*HEADS, *MATRICES)), "layer": Whole(0, 10_000)}
 
 DIAGRAM = Diagram(
@@ -240,4 +265,6 @@ DIAGRAM = Diagram(
         "outlier": Endpoint(_PART, outlier),
         "effect": Endpoint({**_PART, "text": Text(MOST), "scope": OneOf(tuple(SCOPES))}, effect, streams=True),
     },
+    examples=EXAMPLES,
+    recording=recording,
 )  # fmt: skip
