@@ -14,6 +14,7 @@ from milestones.m5.repack import LAYOUT, Packed, Repack, packed_size
 from reference import repack as reference
 from reference.compare import assert_same
 from reference.diagnosis import watched
+from reference.mistakes.repack import MISTAKES
 
 KINDS = st.sampled_from(sorted(LAYOUT))
 
@@ -99,6 +100,13 @@ def _unpacked(gpu, packed):
     out = Repack(gpu).unpack(packed)
     gpu.sync()
     return out.numpy()
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_known_mistakes_show_on_these_inputs(mistake):
+    """What a spec's inputs cannot tell apart, it cannot refuse."""
+    case = (some_bytes(1, "Q4_1", 64, 2), "Q4_1", (64, 64), 8)
+    assert (MISTAKES[mistake](*case) != expected(*case)).any()
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from milestones.m6.embed_rows import EmbedRows
 from reference.compare import assert_same
 from reference.diagnosis import watched
 from reference.embed_rows import embed_rows
+from reference.mistakes.embed_rows import MISTAKES, RIGHT
 from tests.packed import KINDS, weight, with_room
 
 
@@ -53,6 +54,13 @@ def test_equals_what_gguf_makes_of_the_rows(gpus, seed, kind, n, blocks, tokens,
     y = run(gpus(width), raw, kind, shape, ids)
     assert_same(y, quants.dequantize(raw.reshape(n, -1), GGMLQuantizationType[kind])[ids])
     assert_same(y, embed_rows(torch.from_numpy(raw), kind, shape, ids).numpy())
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_known_mistakes_show_on_these_inputs(mistake):
+    """What a spec's inputs cannot tell apart, it cannot refuse."""
+    case = (weight(1, "Q4_1", 65, 96), "Q4_1", (65, 96), [40, 3, 64])
+    assert (MISTAKES[mistake](*case) != RIGHT(*case)).any()
 
 
 @pytest.mark.parametrize(
