@@ -38,10 +38,8 @@ def site(device, tmp_path_factory):
     folder = tmp_path_factory.mktemp("export") / "site"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("milestones.diagrams.device.Device", lambda path: device)
-        patch.setattr(
-            quantization, "EXAMPLES", quantization.EXAMPLES[:1]
-        )  # of the next tokens fewer: they take most of the time
-        patch.setattr(quantization, "SCOPES", {"blocks": ""})
+        for name, fewer in {"EXAMPLES": quantization.EXAMPLES[:1], "SCOPES": {"blocks": ""}, "MATRICES": ("ffn_up",)}.items():
+            patch.setattr(quantization, name, fewer)  # the rest takes most of the time, and is recorded the same way
         done = CliRunner().invoke(diagrams, ["--export", str(folder)], catch_exceptions=False)
     assert (done.exit_code, done.stdout) == (0, "") and "recording sampling\n" in done.stderr and done.stderr.endswith(" MB\n")
     assert [one.name for one in folder.parent.iterdir()] == ["site"], "nothing else is left"
@@ -144,7 +142,12 @@ def test_recorded_blocks_and_next_tokens_are_the_engines(keep_page, device):
     expect(page.locator("[data-shown=where]")).to_contain_text(f"Row {at['row']:,}, weights {32 * at['block']} to")
     press(page, "Measure", by="mouse")
     expect(page.locator(".effects > li")).to_have_count(6)
-    expect(page.locator(".effects > li").last.locator("[data-shown=kl]")).to_contain_text("≠ another likeliest token")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quantization, "MATRICES", ("ffn_up",))
+        *_, last = quantization.effect(device, quantization.EXAMPLES[0][1], "blocks", "ffn_up", 0)
+    words = page.locator(".effects > li").last.locator("[data-shown=kl]")
+    expect(words).to_contain_text(f"KL divergence {last['kl']:.4f} nats")
+    assert last["kl"] > 0.01
     page.close()
 
 
@@ -158,19 +161,23 @@ def evaluated(page, function, *given):
 
 def test_the_pages_sampler_is_held_to_the_same_golden_data_as_the_kernel(sampler):
     """transformers made these numbers, and m3's spec holds the kernel to them."""
-    function = """(own, logits, settings) => { const seen = own.stages(Float32Array.from(logits), settings);
-        return [[...seen.min_p], [...seen.weights], [...seen.order]]; }"""
+    function = """(own, logits, settings) => logits.map((row) => settings.map((one) => {
+        const seen = own.stages(Float32Array.from(row), one);
+        return [[...seen.min_p], [...seen.weights], [...seen.order]]; }))"""
+    names = ("temperature", "top_k", "top_p", "min_p")
+    cases = [dict(zip(names, case, strict=True)) for case in FILTERS]
+    found = evaluated(sampler, function, GOLDEN["logits"].astype(float).tolist(), cases)
     for row, logits in enumerate(GOLDEN["logits"]):
-        for number, case in enumerate(FILTERS):
-            settings = dict(zip(("temperature", "top_k", "top_p", "min_p"), case, strict=True))
-            shares, weights, order = map(np.array, evaluated(sampler, function, logits.astype(float).tolist(), settings))
+        for number, settings in enumerate(cases):
+            shares, weights, order = map(np.array, found[row][number])
             golden = GOLDEN[f"case{number}"][row]
             assert np.array_equal(shares > 0, golden > 0)
             np.testing.assert_allclose(shares, golden, rtol=1e-4, atol=1e-7)
             assert np.array_equal(order, np.argsort(-logits, kind="stable"))
-            z = logits.astype(np.float64) / settings.pop("temperature")
+            z = logits.astype(np.float64) / settings["temperature"]
             p = np.float32(np.exp(z - z.max()) / np.exp(z - z.max()).sum())
-            np.testing.assert_allclose(weights, keep(p, order.tolist(), **settings), rtol=1e-6)
+            cuts = {name: settings[name] for name in names[1:]}
+            np.testing.assert_allclose(weights, keep(p, order.tolist(), **cuts), rtol=1e-6)
 
 
 def test_the_pages_draws_are_the_references(sampler):
