@@ -5,6 +5,7 @@ Each is saved by transformers as a Hugging Face folder, and written as a GGUF fi
 
 from __future__ import annotations
 
+import gguf
 import numpy as np
 import pytest
 import torch
@@ -14,7 +15,10 @@ from metal.health import spec_gpu
 from milestones.m1.model_file import open_model
 from milestones.m1.weights import Weights
 from milestones.m2.model import Model
+from milestones.m5.quantize_file import quantize_file
+from milestones.m5.test_quantize_file import add_tokenizer
 from milestones.m7.loop import Loop
+from reference.compare import assert_same
 from tests.test_against_transformers import checkpoints_of, checkpoints_of_oracle, first_divergence
 from tests.tiny import randomized, write_gguf
 
@@ -24,12 +28,21 @@ HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2, "bos_token_id": 1, 
 LLAMA3 = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64}
 MODELS = {
     "llama-3": {"model_type": "llama", "rope_parameters": {"rope_type": "llama3", "rope_theta": 500.0, **LLAMA3}},
+    "llama-biases": {"model_type": "llama", "attention_bias": True},
+    "qwen2": {"model_type": "qwen2", "use_sliding_window": False, "sliding_window": 8},
+    "qwen3": {"model_type": "qwen3", "head_dim": 24},  # wider together than the stream
+    "qwen3-biases": {"model_type": "qwen3", "head_dim": 16, "attention_bias": True},
+    "smollm3": {"model_type": "smollm3", "num_hidden_layers": 4},
+    "mistral": {"model_type": "mistral", "sliding_window": None},
 }
 
 
-def oracle_of(name: str, tied: bool):
+ARCHITECTURE = {"llama-3": "llama", "llama-biases": "llama", "qwen3-biases": "qwen3"}  # where the name is another
+
+
+def oracle_of(name: str, tied: bool, **others):
     torch.manual_seed(11)
-    settings = {**SIZES, **HEADS, **MODELS[name]}
+    settings = {**SIZES, **HEADS, **MODELS[name], **others}
     config = AutoConfig.for_model(settings.pop("model_type"), **settings, tie_word_embeddings=tied)
     return randomized(AutoModelForCausalLM.from_config(config))
 
@@ -51,20 +64,22 @@ def check(oracle, path, *, halves):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [torch.float32, torch.float16, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [*((name, torch.bfloat16) for name in MODELS), ("qwen2", torch.float16), ("qwen3", torch.float32)],
+    ids=str,
+)
 def test_a_folder_equals_transformers(tmp_path, name, kind):
     """The weights are rounded to `kind` when they are saved; both sides then compute in float32."""
-    saved = oracle_of(name, tied=kind == torch.float16)
+    saved = oracle_of(name, tied=kind == torch.float16 or name in ("llama-3", "smollm3"))
     saved.to(kind).save_pretrained(tmp_path)
     check(type(saved).from_pretrained(tmp_path, dtype=torch.float32).eval(), tmp_path, halves=True)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tied", [True, False], ids=["tied-head", "own-head"])
 @pytest.mark.parametrize("name", MODELS)
-def test_a_gguf_file_equals_transformers(tmp_path, name, tied):
-    oracle = oracle_of(name, tied)
+def test_a_gguf_file_equals_transformers(tmp_path, name):
+    oracle = oracle_of(name, tied=name in ("qwen2", "qwen3", "mistral"))
     factors = None
     if oracle.config.rope_parameters["rope_type"] == "llama3":  # what the oracle divides its frequencies by
         theirs, d = oracle.model.rotary_emb.inv_freq.double().numpy(), oracle.config.head_dim
@@ -72,3 +87,25 @@ def test_a_gguf_file_equals_transformers(tmp_path, name, tied):
         assert factors.max() > 7
     halves = oracle.config.model_type in ("qwen2", "qwen3")
     check(oracle, write_gguf(oracle, tmp_path / "tiny.gguf", factors), halves=halves)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "mistral"])
+def test_a_folder_becomes_a_packed_file_of_its_architecture(tmp_path, name):
+    """Bit for bit what the `gguf` package makes of the file above, vectors as they are, and the same sizes."""
+    oracle = oracle_of(name, tied=False, vocab_size=264)
+    oracle.save_pretrained(tmp_path)
+    add_tokenizer(tmp_path)
+    quantize_file(tmp_path, tmp_path / "packed.gguf", "Q8_0")
+    ours, theirs = open_model(tmp_path / "packed.gguf"), open_model(tmp_path)
+    assert ours.facts["architecture"] == ARCHITECTURE.get(name, name)
+    config = theirs.config()
+    assert {**vars(config), "eps": 0, "rope_halves": ours.config().rope_halves} == {**vars(ours.config()), "eps": 0}
+    packed = {t.name: t.data for t in gguf.GGUFReader(tmp_path / "packed.gguf").tensors}
+    if config.rope_factors:
+        assert packed.pop("rope_freqs.weight").tolist() == list(config.rope_factors)
+    floats = gguf.GGUFReader(write_gguf(oracle, tmp_path / "floats.gguf")).tensors
+    assert set(packed) == {t.name for t in floats}
+    for t in floats:
+        wanted = t.data if t.data.ndim == 1 else gguf.quants.quantize(t.data, gguf.GGMLQuantizationType.Q8_0)
+        assert_same(packed[t.name], wanted, what=t.name)

@@ -64,7 +64,8 @@ def write_gguf(model: PreTrainedModel, path: Path, rope_factors: np.ndarray | No
     """The model as a GGUF file of F32 tensors, written by the official `gguf` package. It has no tokenizer."""
     c = model.config
     head_dim = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
-    writer = GGUFWriter(str(path), c.model_type)
+    architecture = "llama" if c.model_type == "mistral" else c.model_type
+    writer = GGUFWriter(str(path), architecture)
     writer.add_block_count(c.num_hidden_layers)
     writer.add_embedding_length(c.hidden_size)
     writer.add_feed_forward_length(c.intermediate_size)
@@ -89,7 +90,7 @@ def write_gguf(model: PreTrainedModel, path: Path, rope_factors: np.ndarray | No
         tensor = weights.get(f"model.layers.{layer}.{theirs}")
         if tensor is None:
             continue
-        if ours.startswith(("attn_q.", "attn_k.")) and c.model_type in ("llama", "smollm3"):
+        if ours.startswith(("attn_q.", "attn_k.")) and architecture in ("llama", "smollm3"):
             heads = c.num_attention_heads if ours.startswith("attn_q.") else c.num_key_value_heads
             tensor = interleaved(tensor.reshape(len(tensor), -1), heads).reshape(tensor.shape)
         writer.add_tensor(f"blk.{layer}.{ours}", np.ascontiguousarray(tensor))

@@ -15,6 +15,7 @@ from milestones.m1.gguf_values import quoted
 
 MAX_HEAD_DIM = 256  # what m2's and m4's attention kernels hold in registers
 LARGEST_FLOAT = 3.4e38
+BIASED = ("attn_q", "attn_k", "attn_v", "attn_output")  # projections that may add a bias
 ROPE_FACTORS = "rope_freqs.weight"  # GGUF's name for the tensor of `LlamaConfig.rope_factors`
 
 
@@ -34,12 +35,17 @@ class LlamaConfig:
     vocabulary: int  # tokens, rows of the embedding
     rope_halves: bool = False  # RoPE pairs i with i + d/2 (Hugging Face's rows), not 2i with 2i + 1 (GGUF's)
     tied: bool = True  # the embedding serves as the output head too
+    architecture: str = "llama"  # GGUF's name, one of ARCHITECTURES
+    biases: tuple[str, ...] = ()  # projections that add a bias, of BIASED
+    qk_norm: bool = False  # RMSNorm on each head of q and k, before RoPE
+    unrotated: tuple[int, ...] = ()  # blocks without RoPE
     rope_factors: tuple[float, ...] = ()  # each pair's frequency is divided by its factor; none: by 1
 
 
 def implied_tensors(c: LlamaConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
     """(name, shape) of every tensor that such a model must have."""
     wide, narrow = c.heads * c.head_dim, c.kv_heads * c.head_dim
+    rows = {"attn_q": wide, "attn_k": narrow, "attn_v": narrow, "attn_output": c.width}
     yield "token_embd.weight", (c.vocabulary, c.width)
     yield "output_norm.weight", (c.width,)
     for layer in range(c.blocks):
@@ -48,6 +54,11 @@ def implied_tensors(c: LlamaConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield f"blk.{layer}.attn_k.weight", (narrow, c.width)
         yield f"blk.{layer}.attn_v.weight", (narrow, c.width)
         yield f"blk.{layer}.attn_output.weight", (c.width, wide)
+        for name in c.biases:
+            yield f"blk.{layer}.{name}.bias", (rows[name],)
+        if c.qk_norm:
+            yield f"blk.{layer}.attn_q_norm.weight", (c.head_dim,)
+            yield f"blk.{layer}.attn_k_norm.weight", (c.head_dim,)
         yield f"blk.{layer}.ffn_norm.weight", (c.width,)
         yield f"blk.{layer}.ffn_gate.weight", (c.ffn, c.width)
         yield f"blk.{layer}.ffn_up.weight", (c.ffn, c.width)

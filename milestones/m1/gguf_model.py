@@ -1,4 +1,4 @@
-"""A model in a GGUF file: its keys read as a Llama-type model's sizes, its tokenizer, its chat template."""
+"""A model in a GGUF file: its keys read as the sizes of a model, its tokenizer, its chat template."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 
 from milestones.m0.vocabulary import Vocabulary
-from milestones.m1.config import LARGEST_FLOAT, ROPE_FACTORS, Keys, LlamaConfig
+from milestones.m1.architectures import ARCHITECTURES, unrotated_blocks
+from milestones.m1.config import BIASED, LARGEST_FLOAT, ROPE_FACTORS, Keys, LlamaConfig
 from milestones.m1.gguf_file import GgufFile
 from milestones.m1.gguf_values import LISTS, quoted
 
-# llama.* keys that are read, or that change nothing in a forward pass
+# keys of the architecture that are read, or that change nothing in a forward pass
 _KNOWN = {
     *("block_count", "embedding_length", "feed_forward_length", "context_length", "vocab_size", "attention.head_count"),
     *("attention.head_count_kv", "attention.key_length", "attention.value_length", "attention.layer_norm_rms_epsilon"),
     *("rope.dimension_count", "rope.freq_base", "rope.scaling.original_context_length", "rope.scaling.finetuned"),
     *("tensor_data_layout",),
 }
-# llama.* keys of features that the engine lacks → values with which they do nothing
+# keys of features that the engine lacks → values with which they do nothing
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "rope.scaling.type": ("none",),
     "rope.scaling.factor": (0.0, 1.0),
@@ -71,24 +72,26 @@ class GgufModel(GgufFile):
 
     def config(self) -> LlamaConfig:
         """The sizes. Raises UserError naming the key that is missing, impossible, or asks for what is not built."""
-        read = Keys(self.path, self.metadata, "llama.")
         architecture = self.metadata.get("general.architecture")
+        prefix = f"{architecture}."
+        read = Keys(self.path, self.metadata, prefix)
         if architecture is None:
             read.refuse("the key general.architecture is missing, so this is no model file")
-        if architecture != "llama":
-            read.refuse(f"its architecture is {quoted(architecture)}; only llama is supported")
-        self._refuse_unbuilt(read)
-        width, heads = read.count("embedding_length"), read.count("attention.head_count")
+        if architecture not in ARCHITECTURES:
+            read.refuse(f"its architecture is {quoted(architecture)}; only {', '.join(ARCHITECTURES)} are supported")
+        self._refuse_unbuilt(read, prefix)
+        own = ARCHITECTURES[architecture]
+        blocks, width, heads = read.count("block_count"), read.count("embedding_length"), read.count("attention.head_count")
         kv_heads = read.count("attention.head_count_kv", heads)
         head_dim = read.count("attention.key_length", width // heads or None)
-        if "llama.attention.key_length" not in self.metadata and width % heads:
-            read.refuse(f"llama.embedding_length is {width}, no multiple of head_count {heads}")
+        if f"{prefix}attention.key_length" not in self.metadata and width % heads:
+            read.refuse(f"{prefix}embedding_length is {width}, no multiple of head_count {heads}")
         for key in ("attention.value_length", "rope.dimension_count"):
             if read.count(key, head_dim) != head_dim:
-                read.refuse(f"llama.{key} is {read.count(key)} where heads have {head_dim}: that is not supported")
+                read.refuse(f"{prefix}{key} is {read.count(key)} where heads have {head_dim}: that is not supported")
         tokens = self.metadata.get("tokenizer.ggml.tokens")
         config = LlamaConfig(
-            blocks=read.count("block_count"),
+            blocks=blocks,
             width=width,
             ffn=read.count("feed_forward_length"),
             heads=heads,
@@ -98,7 +101,12 @@ class GgufModel(GgufFile):
             eps=read.number("attention.layer_norm_rms_epsilon"),
             context=read.count("context_length"),
             vocabulary=len(tokens) if isinstance(tokens, LISTS) and tokens else read.count("vocab_size"),
+            rope_halves=own.halves,
             tied="output.weight" not in self.tensors,
+            architecture=architecture,
+            biases=tuple(name for name in BIASED if name in own.biases or f"blk.0.{name}.bias" in self.tensors),
+            qk_norm=own.qk_norm,
+            unrotated=unrotated_blocks(blocks, own.unrotated_every),
         )
         read.check_heads(config)
         return replace(config, rope_factors=self._rope_factors(read, head_dim // 2)) if ROPE_FACTORS in self.tensors else config
@@ -114,10 +122,10 @@ class GgufModel(GgufFile):
             read.refuse(f"tensor {ROPE_FACTORS} has a factor of {wrong:g}, no number above 0")
         return tuple(factors)
 
-    def _refuse_unbuilt(self, read: Keys) -> None:
+    def _refuse_unbuilt(self, read: Keys, prefix: str) -> None:
         if self.metadata.get("split.count", 1) not in (0, 1):
             read.refuse("this is one part of a model in several files (split.count), which is not supported")
         for full, value in self.metadata.items():
-            key = full.removeprefix("llama.")
+            key = full.removeprefix(prefix)
             if key != full and key not in _KNOWN and value not in _NEUTRAL.get(key, ()):
                 read.refuse(f"{quoted(full)} is {quoted(value)}, a feature that is not supported")

@@ -30,6 +30,8 @@ _IN_BLOCK = {
     "self_attn.k_proj": "attn_k",
     "self_attn.v_proj": "attn_v",
     "self_attn.o_proj": "attn_output",
+    "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm",
     "post_attention_layernorm": "ffn_norm",
     "mlp.gate_proj": "ffn_gate",
     "mlp.up_proj": "ffn_up",
@@ -63,9 +65,9 @@ class HfFolder:
         return {name: info for name, (_, info) in self._stored.items()}
 
     def own_name(self, name: str) -> str:
-        block = re.fullmatch(r"blk\.(\d+)\.(\w+)\.weight", name)
+        block = re.fullmatch(r"blk\.(\d+)\.(\w+)\.(weight|bias)", name)
         if block and block[2] in _OURS_IN_BLOCK:
-            return f"model.layers.{block[1]}.{_OURS_IN_BLOCK[block[2]]}.weight"
+            return f"model.layers.{block[1]}.{_OURS_IN_BLOCK[block[2]]}.{block[3]}"
         return next((theirs for theirs, ours in _NAMES.items() if ours == name), name)
 
     def raw(self, name: str) -> memoryview:
@@ -148,10 +150,10 @@ class HfFolder:
     def _add(self, file: Any, name: str, shape: tuple[int, ...], kind: str) -> None:
         if name.endswith(".rotary_emb.inv_freq"):  # follows from config.json; old versions of transformers stored it
             return
-        block = re.fullmatch(r"model\.layers\.(\d+)\.([\w.]+)\.weight", name)
+        block = re.fullmatch(r"model\.layers\.(\d+)\.([\w.]+)\.(weight|bias)", name)
         ours = _NAMES.get(name, name)
         if block and block[2] in _IN_BLOCK:
-            ours = f"blk.{block[1]}.{_IN_BLOCK[block[2]]}.weight"
+            ours = f"blk.{block[1]}.{_IN_BLOCK[block[2]]}.{block[3]}"
         if ours in self._stored:
             self.refuse(f"tensor {quoted(name)} is there twice: get the folder again")
         self._stored[ours] = file, TensorInfo(name, shape, kind, math.prod(shape) * SIZES.get(kind, 0))

@@ -1,18 +1,20 @@
-"""A model in a Hugging Face folder: config.json read as a Llama-type model's sizes, tokenizer.json, the chat template.
+"""A model in a Hugging Face folder: config.json read as the sizes of a model, tokenizer.json, the chat template.
 
 Whatever config.json asks for that is not built is refused by name; keys
-that transformers' Llama does not read either are left aside.
+that transformers does not read either, for a model of that type, are left aside.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from milestones.m0.tokenizer_json import vocabulary_of
 from milestones.m0.vocabulary import Vocabulary
-from milestones.m1.config import Keys, LlamaConfig
+from milestones.m1.architectures import ARCHITECTURES, unrotated_blocks
+from milestones.m1.config import BIASED, Keys, LlamaConfig
 from milestones.m1.gguf_values import quoted
 from milestones.m1.hf_folder import HfFolder
 from milestones.m1.rope_scaling import llama3_factors
@@ -20,12 +22,21 @@ from milestones.m1.rope_scaling import llama3_factors
 # config.json's keys of features that the engine lacks → values with which they do nothing (null always does)
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "hidden_act": ("silu",),
-    "attention_bias": (False,),
     "mlp_bias": (False,),
     "quantization_config": (),
     "partial_rotary_factor": (1.0,),
-    "sliding_window": (),
+    "use_sliding_window": (False,),
 }
+# model_type → the architecture, keys that must be there since transformers' defaults are not what others take them for, and
+# keys as above that only this model_type reads
+_TYPES: dict[str, tuple[str, tuple[str, ...], dict[str, tuple[Any, ...]]]] = {
+    "llama": ("llama", (), {"sliding_window": ()}),
+    "mistral": ("llama", ("sliding_window", "num_key_value_heads"), {"sliding_window": (), "attention_bias": (False,)}),
+    "qwen2": ("qwen2", ("num_key_value_heads",), {}),
+    "qwen3": ("qwen3", ("num_key_value_heads", "head_dim"), {}),
+    "smollm3": ("smollm3", ("num_key_value_heads",), {}),
+}
+_BIAS_BY_CHOICE = ("llama", "qwen3", "smollm3")  # model_types in which attention_bias gives all four projections a bias
 _NEUTRAL_ROPE: dict[str, tuple[Any, ...]] = {
     "rope_type": ("default", "llama3"),
     "type": ("default", "llama3"),
@@ -62,21 +73,22 @@ class HfModel(HfFolder):
         """The sizes. Raises UserError naming the key that is missing, impossible, or asks for what is not built."""
         read = Keys(self.path / "config.json", self.settings)
         kind = self.settings.get("model_type")
-        if kind not in ("llama", "mistral"):
-            problem = f"its model_type is {quoted(kind)}; only llama and mistral are supported"
+        if not isinstance(kind, str) or kind not in _TYPES:
+            problem = f"its model_type is {quoted(kind)}; only {', '.join(_TYPES)} are supported"
             read.refuse(problem if kind else "the key model_type is missing")
-        if kind == "mistral":  # a Llama, where it has no sliding window; left out, these have other values than a Llama's
-            for key in ("sliding_window", "num_key_value_heads"):
-                if key not in self.settings:
-                    read.refuse(f"the key {key} is missing")
-        rope = self._refuse_unbuilt(read)
-        width, heads = read.count("hidden_size"), read.count("num_attention_heads")
+        architecture, required, neutral = _TYPES[kind]
+        for key in required:
+            if key not in self.settings:
+                read.refuse(f"the key {key} is missing")
+        rope = self._refuse_unbuilt(read, _NEUTRAL | neutral)
+        own, smollm3 = ARCHITECTURES[architecture], kind == "smollm3"
+        blocks, width, heads = read.count("num_hidden_layers"), read.count("hidden_size"), read.count("num_attention_heads")
         if self.settings.get("head_dim") is None and width % heads:
             read.refuse(f"hidden_size is {width}, no multiple of num_attention_heads {heads}")
         head_dim = read.count("head_dim", width // heads or None)
-        rope_base = rope.number("rope_theta", 10000.0, least=1.0)  # transformers' default
+        rope_base = rope.number("rope_theta", 2e6 if smollm3 else 1e4, least=1.0)  # transformers' default
         config = LlamaConfig(
-            blocks=read.count("num_hidden_layers"),
+            blocks=blocks,
             width=width,
             ffn=read.count("intermediate_size"),
             heads=heads,
@@ -87,16 +99,33 @@ class HfModel(HfFolder):
             context=read.count("max_position_embeddings"),
             vocabulary=read.count("vocab_size"),
             rope_halves=True,
-            tied=read.flag("tie_word_embeddings"),
+            tied=read.flag("tie_word_embeddings", smollm3),
+            architecture=architecture,
+            biases=BIASED if kind in _BIAS_BY_CHOICE and read.flag("attention_bias") else own.biases,
+            qk_norm=own.qk_norm,
+            unrotated=self._unrotated(read, blocks) if smollm3 else (),
         )
         read.check_heads(config)
         return replace(config, rope_factors=_rope_factors(rope, rope_base, head_dim))
 
-    def _refuse_unbuilt(self, read: Keys) -> Keys:
+    def _unrotated(self, read: Keys, blocks: int) -> tuple[int, ...]:
+        """SmolLM3's blocks without RoPE. The list, whatever its name says, has a 1 for each block with RoPE."""
+        turned = self.settings.get("no_rope_layers")
+        if turned is None:
+            return unrotated_blocks(blocks, read.count("no_rope_layer_interval", ARCHITECTURES["smollm3"].unrotated_every))
+        if not isinstance(turned, list) or len(turned) != blocks or any(flag not in (0, 1) for flag in turned):
+            read.refuse(f"no_rope_layers is {quoted(turned)}: not a 0 or a 1 for each of {blocks} blocks")
+        return tuple(block for block, flag in enumerate(turned) if not flag)
+
+    def _refuse_unbuilt(self, read: Keys, neutral: Mapping[str, tuple[Any, ...]]) -> Keys:
         """The settings of RoPE, after everything that is not built has been refused."""
-        for key, neutral in _NEUTRAL.items():
+        kinds = self.settings.get("layer_types")
+        other = next((kind for kind in kinds if kind != "full_attention"), None) if isinstance(kinds, list) else kinds
+        if other is not None:
+            read.refuse(f"layer_types asks for {quoted(other)}, a feature that is not supported")
+        for key, values in neutral.items():
             value = self.settings.get(key)
-            if value is not None and value not in neutral:
+            if value is not None and value not in values:
                 read.refuse(f"{key} is {quoted(value)}, a feature that is not supported")
         found: dict[str, Any] = {"rope_theta": self.settings.get("rope_theta")}
         for name in ("rope_scaling", "rope_parameters"):  # transformers before and since version 5

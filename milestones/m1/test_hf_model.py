@@ -126,7 +126,7 @@ def test_frequencies_that_old_versions_of_transformers_stored_are_left_aside(gpu
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"model_type": "mamba2"}, "model_type is mamba2; only llama"),
+        ({"model_type": "mamba2"}, "model_type is mamba2; only llama, mistral, qwen2, qwen3, smollm3 are"),
         ({"model_type": None}, "the key model_type is missing"),
         *(({key: None}, f"the key {key} is missing") for key in ("num_hidden_layers", "hidden_size", "vocab_size")),
         *(({key: None}, f"{key} is missing") for key in ("intermediate_size", "max_position_embeddings")),
@@ -143,7 +143,8 @@ def test_frequencies_that_old_versions_of_transformers_stored_are_left_aside(gpu
         ({"rms_norm_eps": 1e39}, "rms_norm_eps must be a number"),
         ({"head_dim": 258}, "heads of 258 elements are not supported: at most 256"),
         ({"hidden_act": "gelu"}, "hidden_act is gelu, a feature"),
-        ({"attention_bias": True}, "attention_bias is True, a feature"),
+        ({"attention_bias": True}, "model.layers.0.self_attn.q_proj.bias of shape (64,) is missing"),
+        ({"attention_bias": "no"}, "attention_bias is no: neither true nor false"),
         ({"mlp_bias": True}, "mlp_bias is True"),
         ({"quantization_config": {"bits": 4}}, "quantization_config"),
         ({"rope_scaling": {"rope_type": "longrope", "factor": 8.0}}, "rope_scaling asks for rope_type longrope"),

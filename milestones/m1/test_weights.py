@@ -133,7 +133,7 @@ def test_the_default_model_is_read_as_gguf_reads_it(model_path):
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ({"general.architecture": "qwen2"}, "architecture is qwen2; only llama"),
+        ({"general.architecture": "gemma2"}, "architecture is gemma2; only llama, qwen2, qwen3, smollm3 are"),
         *(({f"llama.{key}": None}, f"llama.{key} is missing") for key in REQUIRED),
         ({"llama.block_count": "two"}, "llama.block_count must be a whole number above 0, it is two"),
         ({"llama.block_count": -1}, "llama.block_count"),
@@ -188,7 +188,10 @@ def test_what_changes_nothing_is_accepted(gpu, tmp_path):
         ({"blk.0.attn_k.weight": np.ones((64, 64), np.float32)}, "blk.0.attn_k.weight has shape (64, 64), expected (32, 64)"),
         ({"blk.0.ffn_down.weight": np.ones((96, 64), np.float32)}, "has shape (96, 64), expected (64, 96)"),
         ({"output.weight": np.ones((32, 64), np.float32)}, "output.weight has shape (32, 64), expected (33, 64)"),
-        ({"blk.0.attn_q.bias": np.ones(64, np.float32)}, "tensor blk.0.attn_q.bias belongs to a feature"),
+        ({"blk.0.attn_q.bias": np.ones(64, np.float32)}, "tensor blk.1.attn_q.bias of shape (64,) is missing"),
+        ({"blk.1.attn_q.bias": np.ones(64, np.float32)}, "tensor blk.1.attn_q.bias belongs to a feature"),
+        ({"blk.0.ffn_up.bias": np.ones(96, np.float32)}, "tensor blk.0.ffn_up.bias belongs to a feature"),
+        ({"blk.0.attn_q_norm.weight": np.ones(16, np.float32)}, "tensor blk.0.attn_q_norm.weight belongs to a feature"),
         ({"blk.2.attn_norm.weight": np.ones(64, np.float32)}, "blk.2.attn_norm.weight"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

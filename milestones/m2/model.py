@@ -26,6 +26,7 @@ Attend = Callable[[int, Tensor, Tensor, Tensor, Tensor], Tensor]
 # (name of the checkpoint, its tensor): "embedding", "block 0" …, "norm", "logits"
 Watch = Callable[[str, np.ndarray], None]
 
+QK_NORMS = ("attn_q_norm", "attn_k_norm")
 LONG = 256  # tokens; a longer pass is waited for block by block, so that Ctrl-C need not wait for all of it
 
 
@@ -74,10 +75,12 @@ class Model:
     def __init__(self, gpu: Gpu, weights: WeightSource, progress: Callable[[int, int], None] | None = None):
         self._gpu, self.config, self.kv_rows = gpu, weights.config, 0
         c = weights.config
-        names = ("attn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_norm", "ffn_gate", "ffn_up", "ffn_down")
+        names = ["attn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_norm", "ffn_gate", "ffn_up", "ffn_down"]
+        parts = {name: f"{name}.weight" for name in [*names, *(QK_NORMS if c.qk_norm else ())]}
+        parts |= {f"{name}.bias": f"{name}.bias" for name in c.biases}
         self.blocks: list[dict[str, Tensor]] = []
         for layer in range(c.blocks):
-            self.blocks.append({name: weights.tensor(f"blk.{layer}.{name}.weight") for name in names})
+            self.blocks.append({name: weights.tensor(f"blk.{layer}.{stored}") for name, stored in parts.items()})
             if progress:
                 progress(layer + 1, c.blocks)
         self.norm = weights.tensor("output_norm.weight")
@@ -137,13 +140,16 @@ class Model:
         c, s, tokens = self.config, self._scratch, x.shape[0]
         wide, narrow = c.heads * c.head_dim, c.kv_heads * c.head_dim
         h = self._rms_norm(x, w["attn_norm"], s("h", tokens, c.width), eps=c.eps)
-        q = self._matmul(h, w["attn_q"], s("q", tokens, wide)).reshape(tokens, c.heads, c.head_dim)
-        k = self._matmul(h, w["attn_k"], s("k", tokens, narrow)).reshape(tokens, c.kv_heads, c.head_dim)
-        v = self._matmul(h, w["attn_v"], s("v", tokens, narrow)).reshape(tokens, c.kv_heads, c.head_dim)
-        for turned in (q, k):
+        q = self._project(w, "attn_q", h, s("q", tokens, wide)).reshape(tokens, c.heads, c.head_dim)
+        k = self._project(w, "attn_k", h, s("k", tokens, narrow)).reshape(tokens, c.kv_heads, c.head_dim)
+        v = self._project(w, "attn_v", h, s("v", tokens, narrow)).reshape(tokens, c.kv_heads, c.head_dim)
+        for normed, name in zip((q, k), QK_NORMS if c.qk_norm else (), strict=False):
+            heads = normed.reshape(normed.size // c.head_dim, c.head_dim)
+            self._rms_norm(heads, w[name], heads, eps=c.eps)
+        for turned in (q, k) if layer not in c.unrotated else ():
             self._rope(turned, turned, start=start, base=c.rope_base, halves=c.rope_halves, factors=c.rope_factors)
         mixed = attend(layer, q, k, v, s("mixed", tokens, c.heads, c.head_dim))
-        out = self._matmul(mixed.reshape(tokens, wide), w["attn_output"], s("out", tokens, c.width))
+        out = self._project(w, "attn_output", mixed.reshape(tokens, wide), s("out", tokens, c.width))
         x = self._add(x, out, x)
         h = self._rms_norm(x, w["ffn_norm"], s("h", tokens, c.width), eps=c.eps)
         gate = self._matmul(h, w["ffn_gate"], s("gate", tokens, c.ffn))
@@ -151,6 +157,16 @@ class Model:
         hidden = self._swiglu(gate, up, gate)
         out = self._matmul(hidden, w["ffn_down"], s("out", tokens, c.width))
         return self._add(x, out, x)
+
+    def _project(self, w: dict[str, Tensor], name: str, x: Tensor, out: Tensor) -> Tensor:
+        """x through a projection of the attention, with its bias where it has one: that is added as a row to each token's."""
+        self._matmul(x, w[name], out)
+        bias = w.get(f"{name}.bias")
+        if bias is None:
+            return out
+        each = self._gpu.tensor(np.zeros(x.shape[0], np.uint32))
+        rows = self._get_rows(bias.reshape(1, bias.size), each, self._scratch(f"{name}.bias", *out.shape))
+        return self._add(out, rows, out)
 
     def _show(self, watch: Watch | None, name: str, tensor: Tensor) -> None:
         if watch is not None:

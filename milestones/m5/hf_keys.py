@@ -6,6 +6,7 @@ from typing import Any
 
 from milestones.errors import UserError
 from milestones.m0.vocabulary import Vocabulary, alphabet
+from milestones.m1.architectures import ARCHITECTURES, unrotated_blocks
 from milestones.m1.model_file import ModelFile
 
 NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5  # GGUF's types of tokens
@@ -29,8 +30,15 @@ def keys_of(file: ModelFile) -> dict[str, Any]:
         "vocab_size": c.vocabulary,
     }
     name = file.path.resolve().name
-    general = {"general.architecture": "llama", "general.type": "model", "general.name": name}
-    return general | {f"llama.{key}": value for key, value in sizes.items()} | _tokenizer(file.vocabulary(), file.chat_template)
+    every = ARCHITECTURES[c.architecture].unrotated_every
+    if c.unrotated != unrotated_blocks(c.blocks, every):
+        raise UserError(f"blocks without RoPE other than every {every}th of {c.architecture}'s cannot be said in a GGUF file")
+    general = {"general.architecture": c.architecture, "general.type": "model", "general.name": name}
+    return (
+        general
+        | {f"{c.architecture}.{key}": value for key, value in sizes.items()}
+        | _tokenizer(file.vocabulary(), file.chat_template)
+    )
 
 
 def _tokenizer(v: Vocabulary, template: str | None) -> dict[str, Any]:

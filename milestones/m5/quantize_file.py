@@ -22,6 +22,7 @@ import numpy as np
 
 from metal.tensor import Gpu
 from milestones.errors import UserError
+from milestones.m1.architectures import ARCHITECTURES
 from milestones.m1.config import ROPE_FACTORS, LlamaConfig
 from milestones.m1.gguf_model import GgufModel
 from milestones.m1.gguf_values import quoted
@@ -140,7 +141,7 @@ class Packer:
             yield factors.size, factors.data.cast("B")
             return
         info = file.tensors[name]
-        row = info.shape[-1]
+        row = 1 if name.endswith(".bias") else info.shape[-1]
         rows = self._in_gguf_order(name, np.frombuffer(file.raw(name), np.uint8).reshape(math.prod(info.shape) // row, -1))
         step = max(1, self._chunk // row)
         for first in range(0, len(rows), step):
@@ -164,7 +165,8 @@ class Packer:
     def _in_gguf_order(self, name: str, rows: np.ndarray) -> np.ndarray:
         """Rows of Q and K as GGUF's rotation wants them: those half a head apart in a folder stand side by side."""
         c = self._weights.config
-        if not c.rope_halves or not name.endswith(("attn_q.weight", "attn_k.weight")):
+        same = c.rope_halves == ARCHITECTURES[c.architecture].halves
+        if same or not name.endswith(("attn_q.weight", "attn_k.weight", "attn_q.bias", "attn_k.bias")):
             return rows
         return rows.reshape(-1, 2, c.head_dim // 2, rows.shape[1]).swapaxes(1, 2).reshape(rows.shape)
 

@@ -90,9 +90,15 @@ def test_the_model_computes_what_its_dequantized_weights_compute_in_transformers
 
 
 def write_folder(folder):
-    """A tiny model as transformers saves it, with a byte-level tokenizer of 256 bytes, two merges and two added tokens."""
+    """A tiny model as transformers saves it, with a tokenizer."""
     model = random_model(7, tied=False, vocab_size=264, **SIZES)
     model.half().save_pretrained(folder)
+    add_tokenizer(folder)
+    return model
+
+
+def add_tokenizer(folder):
+    """A byte-level tokenizer of 256 bytes, two merges and two added tokens."""
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocab = {letter: i for i, letter in enumerate([*letters, "ab", "abc"])}
     tokenizer = Tokenizer(models.BPE(vocab, [("a", "b"), ("ab", "c")]))
@@ -103,7 +109,6 @@ def write_folder(folder):
     (folder / "chat_template.jinja").write_text("{{ messages[0]['content'] }}")
     settings = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(settings | {"eos_token_id": 258, "bos_token_id": 258}))
-    return model
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["folder", "file"])

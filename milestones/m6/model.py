@@ -61,6 +61,8 @@ def unsupported(weights: WeightSource) -> str | None:
     c = weights.config
     if not hasattr(KvCache, "claim"):
         return "the cache does not hand out its tensors"
+    if c.biases or c.qk_norm:
+        return f"its attention {'adds biases' if c.biases else 'normalizes queries and keys'}"
     for what, n in (("width", c.width), ("ffn", c.ffn), ("q", c.heads * c.head_dim), ("k", c.kv_heads * c.head_dim)):
         if n % 32:
             return f"its {what} of {n} is no multiple of 32"
@@ -97,7 +99,8 @@ class FastModel:
         del self._weights, self._repack
         self._embed, self._qkv, self._flash = EmbedToken(gpu), QkvRopeStore(gpu), FlashDecode(gpu)
         self._project, self._hidden, self._logits = ProjectAdd(gpu), GateUpSwiglu(gpu), NormHead(gpu)
-        self._turns = Rope(gpu).table(c.rope_base, c.head_dim, c.rope_factors)
+        turns, none = Rope(gpu).table(c.rope_base, c.head_dim, c.rope_factors), gpu.tensor(np.zeros(c.head_dim // 2, np.uint64))
+        self._turns = [none if layer in c.unrotated else turns for layer in range(c.blocks)]  # by 0 turns, nothing is changed
         self._prefill = Prefill(gpu, self, self._turns)
         self._state = gpu.tensor(np.zeros(2, np.uint32))
         self._x, self._q = gpu.empty((c.width,)), gpu.empty((c.heads, c.head_dim))
@@ -175,7 +178,7 @@ class FastModel:
         hidden = self._room["hidden"]
         self._embed(self.table, state, self.blocks[0].attn_norm, x, prepared, nibbles=nibbles(self.blocks[0].qkv.kind))
         for layer, w in enumerate(self.blocks):
-            self._qkv(prepared, w.qkv, self._turns, state, self._q, *cache[layer], eps=c.eps, halves=c.rope_halves)
+            self._qkv(prepared, w.qkv, self._turns[layer], state, self._q, *cache[layer], eps=c.eps, halves=c.rope_halves)
             self._flash(self._q, *cache[layer], state, parts, mixed, nibbles=nibbles(w.output.kind))
             self._project(mixed, w.output, w.ffn_norm, x, prepared, nibbles=nibbles(w.gate.kind))
             self._hidden(prepared, w.gate, w.up, hidden, eps=c.eps, nibbles=nibbles(w.down.kind))

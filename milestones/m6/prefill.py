@@ -33,7 +33,7 @@ MOST = 512  # tokens at once: more would not read the weights more cheaply, only
 class Prefill:
     """Feeds chunks of tokens to a FastModel, whose weights it shares."""
 
-    def __init__(self, gpu: Gpu, model: FastModel, turns: Tensor):
+    def __init__(self, gpu: Gpu, model: FastModel, turns: Sequence[Tensor]):
         self._gpu, self._model, self._turns, self._scratch = gpu, model, turns, Scratch(gpu)
         self._embed, self._norm, self._matmul, self._rope_store = EmbedRows(gpu), RmsNorm(gpu), MatmulQ(gpu), RopeStore(gpu)
         self._swiglu, self._matvec, self._get_rows = SwiGlu(gpu), MatvecQ(gpu), GetRows(gpu)
@@ -49,7 +49,7 @@ class Prefill:
         x = s("x", tokens, c.width)
         self._embed(self._model.table, ids, x)
         for layer, w in enumerate(self._model.blocks):
-            self._block(w, x, cache.tensors(layer), start)
+            self._block(w, self._turns[layer], x, cache.tensors(layer), start)
             if tokens * (start + tokens) > 1 << 16:
                 self._gpu.sync()  # Ctrl-C need not wait for all of a long chunk
         if logits is not None:
@@ -57,14 +57,14 @@ class Prefill:
             row = self._norm(last, self._model.norm, s("normed", 1, c.width), eps=c.eps)
             self._matvec(row.reshape(c.width), self._model.head, logits.reshape(c.vocabulary))
 
-    def _block(self, w: Block, x: Tensor, cache: tuple[Tensor, Tensor], start: int) -> None:
+    def _block(self, w: Block, turns: Tensor, x: Tensor, cache: tuple[Tensor, Tensor], start: int) -> None:
         c, s, tokens = self._model.config, self._scratch, x.shape[0]
         wide, narrow = c.heads * c.head_dim, c.kv_heads * c.head_dim
         h = self._norm(x, w.attn_norm, s("h", tokens, c.width), eps=c.eps)
         all_three = Packed(w.qkv.data, w.qkv.kind, (wide + 2 * narrow, c.width))
         qkv = self._matmul(h, all_three, s("qkv", tokens, wide + 2 * narrow))
         q, mixed = (s(name, tokens, c.heads, c.head_dim) for name in ("q", "mixed"))
-        self._rope_store(qkv, self._turns, q, *cache, position=start, halves=c.rope_halves)
+        self._rope_store(qkv, turns, q, *cache, position=start, halves=c.rope_halves)
         self._attention(q, *cache, mixed, position=start)
         self._matmul(mixed.reshape(tokens, wide), w.output, x, add=True)
         h = self._norm(x, w.ffn_norm, h, eps=c.eps)

@@ -81,13 +81,16 @@ def test_gives_the_logits_of_the_naive_model(kind, tied, halves):
     assert_close(fed(gpu, model, cache_of(gpu, config), IDS, [6, 1, 1, 1]), wanted[5:], 1e-4)
 
 
-def test_scaled_rope_is_that_of_the_naive_model():
-    """Llama 3's: the fast kernels read the same table of turns, in which pairs are slowed down by their factors."""
-    gpu, factors = spec_gpu(checks="off"), tuple(np.linspace(1, 8, 16).tolist())
-    source = Source(gpu, dataclasses.replace(CONFIG, rope_factors=factors), "Q4_1")
+@pytest.mark.parametrize(
+    "change", [{"rope_factors": tuple(np.linspace(1, 8, 16).tolist())}, {"unrotated": (1,)}], ids=["scaled", "none-in-block-1"]
+)
+def test_scaled_or_missing_rope_is_that_of_the_naive_model(change):
+    """Llama 3's, and SmolLM3's: the fast kernels read a table of turns, in which pairs are slower, or do not turn at all."""
+    gpu = spec_gpu(checks="off")
+    source = Source(gpu, dataclasses.replace(CONFIG, **change), "Q4_1")
     wanted = fed(gpu, Model(gpu, source), cache_of(gpu, CONFIG), IDS, [1] * len(IDS))
     plain = fed(gpu, Model(gpu, Source(gpu, CONFIG, "Q4_1")), cache_of(gpu, CONFIG), IDS, [1] * len(IDS))
-    assert np.abs(wanted - plain).max() > 0.1, "the factors must matter"
+    assert np.abs(wanted - plain).max() > 0.1, "it must matter"
     assert unsupported(source) is None
     model = FastModel(gpu, source)
     assert_close(fed(gpu, model, cache_of(gpu, CONFIG), IDS, [1] * len(IDS)), wanted, 1e-4)
@@ -124,7 +127,12 @@ def test_a_fork_and_a_rewound_cache_go_on_as_a_fresh_one(dtype):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"width": 48}, "its width of 48 is no multiple of 32"), ({"head_dim": 16, "heads": 8}, "its heads have 16 elements")],
+    [
+        ({"width": 48}, "its width of 48 is no multiple of 32"),
+        ({"head_dim": 16, "heads": 8}, "its heads have 16 elements"),
+        ({"biases": ("attn_q",)}, "its attention adds biases"),
+        ({"qk_norm": True}, "its attention normalizes queries and keys"),
+    ],
 )
 def test_what_it_cannot_run_is_said_in_words(change, message):
     gpu = spec_gpu(checks="off")
