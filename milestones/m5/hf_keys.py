@@ -7,6 +7,7 @@ from typing import Any
 from milestones.errors import UserError
 from milestones.m0.vocabulary import Vocabulary, alphabet
 from milestones.m1.architectures import ARCHITECTURES, unrotated_blocks
+from milestones.m1.config import LlamaConfig
 from milestones.m1.model_file import ModelFile
 
 NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5  # GGUF's types of tokens
@@ -30,15 +31,26 @@ def keys_of(file: ModelFile) -> dict[str, Any]:
         "vocab_size": c.vocabulary,
     }
     name = file.path.resolve().name
-    every = ARCHITECTURES[c.architecture].unrotated_every
-    if c.unrotated != unrotated_blocks(c.blocks, every):
-        raise UserError(f"blocks without RoPE other than every {every}th of {c.architecture}'s cannot be said in a GGUF file")
+    _refuse_unsayable(c)
     general = {"general.architecture": c.architecture, "general.type": "model", "general.name": name}
     return (
         general
         | {f"{c.architecture}.{key}": value for key, value in sizes.items()}
         | _tokenizer(file.vocabulary(), file.chat_template)
     )
+
+
+def _refuse_unsayable(c: LlamaConfig) -> None:
+    """Raises UserError for what the GGUF files of an architecture do not have: llama.cpp would not load it, or ignore it."""
+    own = ARCHITECTURES[c.architecture]
+    unsayable = {
+        "other blocks without RoPE than every fourth": c.unrotated != unrotated_blocks(c.blocks, own.unrotated_every),
+        "scaled RoPE": c.architecture != "llama" and bool(c.rope_factors),
+        "biases by choice": c.architecture != "llama" and c.biases != own.biases,
+    }
+    found = next((what for what, there in unsayable.items() if there), None)
+    if found is not None:
+        raise UserError(f"the model has {found}, which cannot be said in a GGUF file of the architecture {c.architecture}")
 
 
 def _tokenizer(v: Vocabulary, template: str | None) -> dict[str, Any]:

@@ -16,10 +16,13 @@ from metal.health import spec_gpu
 from metal.tensor import Gpu
 from milestones.errors import UserError
 from milestones.m0.tokenizer import Tokenizer as OurTokenizer
+from milestones.m1 import test_hf_model
+from milestones.m1.hf_model import HfModel
 from milestones.m1.model_file import open_model
 from milestones.m1.test_hf_model import their_name
 from milestones.m2.model import Model
 from milestones.m5.gguf_writer import encoded, stored_keys, whole_file
+from milestones.m5.hf_keys import keys_of
 from milestones.m5.quantize_file import FILE_TYPES, Packer, quantize_file
 from milestones.m5.weights import Weights
 from reference.compare import assert_same
@@ -111,13 +114,16 @@ def add_tokenizer(folder):
     (folder / "config.json").write_text(json.dumps(settings | {"eos_token_id": 258, "bos_token_id": 258}))
 
 
+LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+LLAMA3["original_max_position_embeddings"] = 64
+
+
 @pytest.mark.parametrize("again", [False, True], ids=["folder", "file"])
 def test_scaled_rope_is_kept(tmp_path, again):
     """A folder has it among its settings, a file as a tensor: left out, the model would run and be wrong."""
     write_folder(tmp_path)
     settings = json.loads((tmp_path / "config.json").read_text())
-    scaled = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64}
-    settings["rope_parameters"] |= {"rope_type": "llama3", "factor": 8.0, **scaled}
+    settings["rope_parameters"] |= LLAMA3
     (tmp_path / "config.json").write_text(json.dumps(settings))
     source, target = tmp_path, tmp_path / "out.gguf"
     if again:
@@ -127,6 +133,21 @@ def test_scaled_rope_is_kept(tmp_path, again):
     found = open_model(target).config().rope_factors
     assert found == open_model(tmp_path).config().rope_factors and max(found) == 8
     assert gguf.GGUFReader(target).get_tensor(0).data.tolist() == list(found)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"model_type": "smollm3", "no_rope_layers": [0, 1]}, "has other blocks without RoPE than every fourth"),
+        ({"model_type": "smollm3", "rope_scaling": LLAMA3}, "has scaled RoPE, which cannot be said in a GGUF file of the"),
+        ({"model_type": "qwen3", "head_dim": 16, "attention_bias": True}, "has biases by choice"),
+    ],
+    ids=["blocks", "scaled", "biases"],
+)
+def test_what_a_gguf_file_cannot_say_is_named(tmp_path, settings, words):
+    """The engine runs these models from their folders; llama.cpp loads no such file."""
+    with pytest.raises(UserError, match=words):
+        keys_of(HfModel(test_hf_model.write(tmp_path / "model", settings)))
 
 
 def test_a_hugging_face_folder_becomes_a_file_that_says_the_same(tmp_path):
