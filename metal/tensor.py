@@ -107,11 +107,10 @@ class Gpu:
 
     def run(self, function: Any, threads: int, *arguments: Any) -> None:
         """Queue one dispatch of at least `threads` threads; tensors and buffers bind to indices 0, 1, 2, …"""
-        buffers = [a.buffer if isinstance(a, Tensor) else a for a in arguments]
         if self._recording is not None:
-            self._recording.add(function, threads, buffers)
+            self._recording.add(function, threads, arguments)
         else:
-            self._runs.append(function(threads, *buffers))
+            self._runs.append(function(threads, *map(_buffer, arguments)))
 
     def record(self, queue: Callable[[], None]) -> Recorded:
         """What `queue()` would run, written down instead: its `replay()` queues it, as often as one likes, with the same
@@ -168,10 +167,10 @@ class Recorded:
         """How many dispatches there are."""
         return len(self._calls)
 
-    def add(self, function: Any, threads: int, buffers: list[Any]) -> None:
-        self._calls.append((function, threads, buffers))
+    def add(self, function: Any, threads: int, arguments: Sequence[Any]) -> None:
+        self._calls.append((function, threads, arguments))
         if self._recording is not None:
-            self._recording(function, threads, *buffers)
+            self._recording(function, threads, *map(_buffer, arguments))
 
     def replay(self) -> None:
         """Queue them all; `Gpu.sync` waits for them."""
@@ -182,8 +181,12 @@ class Recorded:
 
     def one_by_one(self) -> None:
         """The same, a dispatch at a time."""
-        for function, threads, buffers in self._calls:
-            self._gpu.run(function, threads, *buffers)
+        for function, threads, arguments in self._calls:
+            self._gpu.run(function, threads, *arguments)
+
+
+def _buffer(argument: Any) -> Any:
+    return argument.buffer if isinstance(argument, Tensor) else argument
 
 
 def poison(tensor: Tensor) -> None:

@@ -41,7 +41,7 @@ _RUNGS = (
         6, "Generation loop",
         "Text to tokens, a forward pass, one token chosen, and round again.",
         "A model scores a single next token. The loop makes text of that, and decides which token is taken.",
-        ("m0", "m3", "m4", "m7"), ("tokenizer", "sampling", "cache"),
+        ("m0", "m3", "m4", "m7"), ("journey", "tokenizer", "sampling", "cache"),
         ("milestones/m0/bpe.metal", "milestones/m3/sample.metal", "milestones/m7/loop.py"),
     ),
     Rung(

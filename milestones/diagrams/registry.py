@@ -24,6 +24,7 @@ MODULES = (
     "milestones.m3.diagram.sampling",
     "milestones.m4.diagram.cache",
     "milestones.m5.diagram.quantization",
+    "milestones.m7.diagram.journey",
 )
 
 

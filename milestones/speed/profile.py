@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from metal.tensor import Gpu
-from metal.timed import TimedGpu
+from metal.timed import TimedGpu, empty_runs, medians
 from milestones.m7.engine import Engine, Progress
 from milestones.m7.loop import Loop
 from milestones.speed.flame import Frame
 
-WARM, STEPS, EMPTIES = 3, 9, 200
+WARM, STEPS = 3, 9
 
 
 @dataclass(frozen=True)
@@ -86,48 +84,21 @@ def measure(path: Path, prompt: str | bytes, progress: Progress, *, kernels: str
     loop = Loop(gpu, engine.model, capacity=min(engine.model.config.context, len(ids) + steps + 1))
     following = loop.prefill(ids)
 
-    def once(timing: bool) -> tuple[float, list[tuple[str, float]]]:
+    def once() -> None:
         nonlocal following
-        gpu.sync()
-        gpu.timing = timing
-        gpu.calls.clear()
-        began = time.perf_counter()
         following = loop.step([following.id])
-        gpu.sync()
-        taken, gpu.timing = time.perf_counter() - began, False
+
+    def measured(*, apart: bool) -> tuple[float, list[tuple[str, float]]]:
+        found = gpu.measured(once, apart=apart)
         loop.rewind(len(ids))  # so that every step does the same work
-        return taken, list(gpu.calls)
+        return found
 
     for _ in range(WARM):
-        once(False)
+        measured(apart=False)
     whole, apart = [], []
     for _ in range(STEPS):  # by turns: what disturbs the machine disturbs both
-        whole.append(once(False)[0])
-        apart.append(once(True)[1])
+        whole.append(measured(apart=False)[0])
+        apart.append(measured(apart=True)[1])
     waited, queued = empty_runs(gpu)
-    medians = ((calls[0][0], statistics.median(seconds for _, seconds in calls)) for calls in zip(*apart, strict=True))
-    runs = tuple((file, max(0.0, seconds - waited)) for file, seconds in medians)
+    runs = tuple(medians(apart, waited))
     return Profile(runs, statistics.median(whole), queued, len(ids), engine.model.config.blocks)
-
-
-def empty_runs(gpu: Gpu) -> tuple[float, float]:
-    """What an empty run costs: (queued and waited for, only queued), medians of several."""
-    kernel = gpu.device.kernel("kernel void empty(device float *a [[buffer(0)]]) {}").function("empty")
-    room = gpu.empty((1,))
-
-    def timed(what: Callable[[], None], n: int) -> float:
-        began = time.perf_counter()
-        what()
-        return (time.perf_counter() - began) / n
-
-    def many() -> None:
-        for _ in range(EMPTIES):
-            gpu.run(kernel, 1, room)
-        gpu.sync()
-
-    def one() -> None:
-        gpu.run(kernel, 1, room)
-        gpu.sync()
-
-    many()
-    return statistics.median(timed(one, 1) for _ in range(EMPTIES)), statistics.median(timed(many, EMPTIES) for _ in range(5))

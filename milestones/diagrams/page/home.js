@@ -10,9 +10,16 @@ export function draw(main, catalog) {
     element("h1", {}, "The abstraction ladder"),
     element("p", { class: "lead" },
       "From a chat down to the hardware, eight rungs. Every number on these pages comes from the kernels that the specs prove, run on a real model for your own text."),
+    journey(catalog.diagrams.find((one) => one.name === "journey")),
     element("ol", { class: "ladder", reversed: true, start: 7 }, ...catalog.ladder.map((rung) => step(rung, catalog.diagrams))),
     element("p", { class: "small" },
       "The state of a milestone is that of its specs when pytest last ran them on this machine: passed, failed, or not run here."));
+}
+
+/** The way through all rungs at once; an exported site may lack it. */
+function journey(diagram) {
+  return diagram ? element("section", { class: "way", "aria-labelledby": "way" }, element("h2", { id: "way" }, diagram.title.split(":")[0]),
+    element("p", {}, diagram.lead), element("a", { class: "go", href: "journey.html" }, "Follow one prompt through every stage")) : "";
 }
 
 function step(rung, diagrams) {

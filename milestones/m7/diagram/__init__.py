@@ -1,0 +1,1 @@
+"""m2's live diagrams."""
