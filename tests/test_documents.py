@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,14 +53,26 @@ def argv(command: str) -> list[str]:
     return [sys.executable, *words[1:]]
 
 
-def run(command: list[str], tmp_path: Path) -> subprocess.CompletedProcess:
+def run(command: list[str], tmp_path: Path, *, served: bool = False) -> subprocess.CompletedProcess:
+    """The command's end. One that serves until Ctrl-C gets that once it has said its address, and its page was asked for."""
     env = {
         **{name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},  # of a process beside others
         "FIRSTLIGHT_WORKBOOK": str(tmp_path / "workbook"),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "BROWSER": "true",  # the command that opens no window
     }
     command = command[:1] + [word.replace("/tmp/", f"{tmp_path}/") for word in command[1:]]  # what is written goes there
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, stdin=subprocess.DEVNULL, env=env)
+    how: dict[str, Any] = {"cwd": ROOT, "text": True, "stdin": subprocess.DEVNULL, "env": env}
+    if not served:
+        return subprocess.run(command, capture_output=True, timeout=600, **how)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        with urllib.request.urlopen(address, timeout=60) as page:
+            assert page.status == 200
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        return subprocess.CompletedProcess(command, process.returncode, address, errors)
 
 
 COMMANDS = sorted(set(commands()))
@@ -71,7 +86,7 @@ SPECS = [c for c in SLOW if _SPECS.match(c[1])]  # the suite itself runs these
 @pytest.mark.slow
 @pytest.mark.parametrize(("document", "command"), QUICK, ids=lambda value: value)
 def test_a_documented_firstlight_command_works(model_path, tmp_path, document, command):
-    done = run(argv(command), tmp_path)
+    done = run(argv(command), tmp_path, served=command == "firstlight diagrams")
     assert done.returncode == 0, f"{document}: `{command}` ended with {done.returncode}:\n{done.stderr}"
     assert done.stdout.strip() or done.stderr.strip(), f"{document}: `{command}` printed nothing"
 
