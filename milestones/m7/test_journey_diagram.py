@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +16,7 @@ from metal.health import spec_gpu
 from metal.source import ROOT
 from metal.timed import TimedGpu
 from milestones.errors import UserError
+from milestones.m1.config import implied_tensors
 from milestones.m2.model import Model
 from milestones.m6.model import FastModel
 from milestones.m6.test_model import CONFIG as C
@@ -102,7 +105,7 @@ def test_the_plain_stages_have_the_shapes_of_the_formulas(device):
             {"hidden": hidden},
             {"stream x": x},
         ]
-        assert shapes(inner, "ins")[4] == {"Q, turned": q, "K, all rows": past, "V, all rows": past}
+        assert shapes(inner, "ins")[4] == {"Q": q, "K, all rows": past, "V, all rows": past}
         assert shapes(inner, "weights") == [
             {"attn_norm": (C.width,)},
             {"attn_q": (WIDE, C.width), "attn_k": (NARROW, C.width), "attn_v": (NARROW, C.width)},
@@ -177,6 +180,27 @@ def test_a_short_prompt_goes_token_by_token_through_the_fast_kernels(device):
     assert shapes(prompt["kinds"][0], "ins")[1]["K, all rows"] == (2, C.kv_heads, C.head_dim)
 
 
+def test_a_model_with_biases_and_norms_of_q_and_k_and_a_block_without_rope_has_those_stages(device):
+    """As Qwen's and SmolLM3's are. A bias is two more runs: looked up for each token, and added."""
+    config = dataclasses.replace(C, qk_norm=True, biases=("attn_q", "attn_k", "attn_v"), unrotated=(1,))
+    random = np.random.default_rng(5)
+    numbers = {name: random.standard_normal(shape).astype(np.float32) * 0.1 for name, shape in implied_tensors(config)}
+    source = SimpleNamespace(config=config, tensor=lambda name: device.gpu.tensor(numbers[name]))
+    model = Model(device.gpu, source)  # type: ignore[arg-type]
+    given = diagram.journey(SimpleNamespace(**{**vars(device), "naive": SimpleNamespace(model=model)}), "5 17 74", "naive")
+    prompt = given["passes"][0]
+    first, second = prompt["kinds"]
+    titles = [stage["title"] for stage in first]
+    assert titles[1:5] == ["Q, K and V products", "RMSNorm of Q and K", "RoPE", "KV store"]
+    assert [stage["title"] for stage in second] == [title for title in titles if title != "RoPE"]
+    assert [list(map(len, one["us"])) for one in prompt["blocks"]] == [
+        [1, 9, 2, 2, 1, 1, 2, 1, 2, 1, 2], [1, 9, 2, 1, 1, 2, 1, 2, 1, 2],
+    ]  # fmt: skip
+    assert shapes(first, "outs")[1] == {"Q": (3, WIDE), "K": (3, NARROW), "V": (3, NARROW)}
+    assert {"attn_q.bias": (WIDE,), "attn_v.bias": (NARROW,)}.items() <= shapes(first, "weights")[1].items()
+    assert set(shapes(first, "weights")[2]) == {"attn_q_norm", "attn_k_norm"}
+
+
 def test_a_text_that_the_model_ends_has_no_decode_step(device):
     device.tokenizer.ends.add(likeliest(device, IDS)[0])
     try:
@@ -188,10 +212,10 @@ def test_a_text_that_the_model_ends_has_no_decode_step(device):
 
 def test_runs_that_do_not_fit_the_plan_are_not_shown():
     names = [stage.files[0] for stage in (*NAIVE.before, *NAIVE.block, *NAIVE.after)]
-    runs = [Run(name, 1, ()) for name in names]
-    assert len(split(Sorted(runs), NAIVE, 1, 1)) == 3
+    runs, one = [Run(name, 1, ()) for name in names], dataclasses.replace(C, blocks=1)
+    assert len(split(Sorted(runs), NAIVE, one, 1)) == 3
     with pytest.raises(RuntimeError, match=r"no run of m2/rope where RoPE was expected"):
-        split(Sorted([run for run in runs if run.file != "m2/rope"]), NAIVE, 1, 1)
+        split(Sorted([run for run in runs if run.file != "m2/rope"]), NAIVE, one, 1)
     with pytest.raises(RuntimeError, match=r"m2/rope ran where nothing was expected"):
         Sorted([Run("m2/rope", 1, ())]).end()
 

@@ -85,11 +85,11 @@ def journey(device: Device, text: str, kernels: str) -> dict[str, Any]:
 def _pass(
     device: Device, model: Any, runs: Sorted, start: int, tokens: int, choice: Choice, text: tuple[str, list[float]] | None
 ) -> dict[str, Any]:
-    fast, blocks = isinstance(model, FastModel), model.config.blocks
+    fast, config = isinstance(model, FastModel), model.config
     rounds = tokens if fast and tokens < FEWEST else 1
     plan: Plan = NAIVE if not fast else PREFILL if tokens >= FEWEST else DECODE
     before = _encoded(runs.take(TOKENS), *text, tokens) if text else []
-    found = split(runs, plan, blocks, rounds)
+    found = split(runs, plan, config, rounds)
     teller = Teller(weights(model), start + tokens - tokens // rounds, tokens // rounds)
 
     def one(stage: Stage, given: Sequence[Run], rows: int = 0) -> dict[str, Any]:
@@ -100,8 +100,8 @@ def _pass(
     ]
     kinds: list[list[dict[str, Any]]] = []
     of_block: list[int] = []
-    for part in found[1:-1]:
-        stages = [one(stage, of) for stage, of in zip(plan.block, part, strict=True)]
+    for layer, part in enumerate(found[1:-1]):
+        stages = [one(stage, of) for stage, of in zip(plan.stages(config, layer), part, strict=True)]
         if stages not in kinds:
             kinds.append(stages)
         of_block.append(kinds.index(stages))

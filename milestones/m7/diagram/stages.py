@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from milestones.m1.config import LlamaConfig
+
 
 @dataclass(frozen=True)
 class Ref:
-    """A tensor: argument number `argument` of run number `call` of the stage. `rows`: "all" of it; of a cache those that are
-    "new" in this pass, or those "held" after it."""
+    """A tensor: argument number `argument` of run number `call` of the stage, or of its runs of the kernel `of`.
+
+    `rows`: "all" of it; of a cache those that are "new" in this pass, or those "held" after it."""
 
     label: str
     call: int
     argument: int
     rows: str = "all"
+    of: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,12 +44,30 @@ class Plan:
     block: tuple[Stage, ...]
     after: tuple[Stage, ...]
 
+    def stages(self, config: LlamaConfig, layer: int) -> tuple[Stage, ...]:
+        """Those of one block: some models norm Q and K too, some leave out RoPE here and there. The fast kernels have no such
+        stages of their own."""
+        if self.block[2] is not ROPE:
+            return self.block
+        turned = () if layer in config.unrotated else (ROPE,)
+        return (*self.block[:2], *((QK_NORM,) if config.qk_norm else ()), *turned, *self.block[3:])
+
 
 NORM_READS = "A levelled copy of the stream: divided by its root mean square, times a learned weight."
 X, H = Ref("stream x", 0, 0), Ref("h", 0, 0)
 CACHE_NEW = (Ref("K, new rows", 0, 2, "new"), Ref("V, new rows", 0, 3, "new"))
 HELD = (Ref("K, all rows", 0, 1, "held"), Ref("V, all rows", 0, 2, "held"))
 FINAL = "Final RMSNorm"
+PRODUCT = "m2/matmul"
+
+ROPE = Stage(
+    "RoPE", "Q and K are turned by angles that grow with the position.", "rope", ("m2/rope",),
+    (Ref("Q", 0, 0), Ref("K", 1, 0)), (Ref("Q, turned", 0, 2), Ref("K, turned", 1, 2)),
+)  # fmt: skip
+QK_NORM = Stage(
+    "RMSNorm of Q and K", "Each head of each token by itself, a row a head.", "residual", ("m2/rms_norm",),
+    (Ref("Q", 0, 0), Ref("K", 1, 0)), (Ref("Q", 0, 2), Ref("K", 1, 2)),
+)  # fmt: skip
 
 SAMPLING = Stage(
     "Sampling", "The likeliest token of all, and how likely the model holds it to be.", "sampling",
@@ -64,23 +86,21 @@ NAIVE = Plan(
         Stage("RMSNorm", NORM_READS, "residual", ("m2/rms_norm",), (X,), (Ref("h", 0, 2),)),
         Stage(
             "Q, K and V products", "What each token asks, what it is found by, and what it hands on.", "attention",
-            ("m2/matmul",), (H,), (Ref("Q", 0, 2), Ref("K", 1, 2), Ref("V", 2, 2)),
+            (PRODUCT, "m1/get_rows", "m2/add"), (H,),
+            (Ref("Q", 0, 2, of=PRODUCT), Ref("K", 1, 2, of=PRODUCT), Ref("V", 2, 2, of=PRODUCT)),
         ),
-        Stage(
-            "RoPE", "Q and K are turned by angles that grow with the position.", "rope", ("m2/rope",),
-            (Ref("Q", 0, 0), Ref("K", 1, 0)), (Ref("Q, turned", 0, 2), Ref("K, turned", 1, 2)),
-        ),
+        ROPE,
         Stage(
             "KV store", "K and V are kept, so that no later step computes them again.", "cache", ("m4/kv_store",),
-            (Ref("K, turned", 0, 0), Ref("V", 0, 1)), CACHE_NEW,
+            (Ref("K", 0, 0), Ref("V", 0, 1)), CACHE_NEW,
         ),
         Stage(
             "Attention", "Every token looks back at all rows of the cache and mixes their V.", "attention",
-            ("m4/decode_attention",), (Ref("Q, turned", 0, 0), *HELD), (Ref("mixed V", 0, 3),),
+            ("m4/decode_attention",), (Ref("Q", 0, 0), *HELD), (Ref("mixed V", 0, 3),),
         ),
         Stage(
             "Output projection and residual", "The mix becomes an addition to the stream.", "residual",
-            ("m2/matmul", "m2/add"), (Ref("mixed V", 0, 0), Ref("stream x", 1, 0)), (Ref("stream x", 1, 2),),
+            (PRODUCT, "m1/get_rows", "m2/add"), (Ref("mixed V", 0, 0), Ref("stream x", -1, 0)), (Ref("stream x", -1, 2),),
         ),
         Stage("RMSNorm", NORM_READS, "residual", ("m2/rms_norm",), (X,), (Ref("h", 0, 2),)),
         Stage(
@@ -121,12 +141,12 @@ PREFILL = Plan(
         ),
         Stage(
             "RoPE and KV store", "Q and K are turned by their positions; K and V go to the cache.", "rope",
-            ("m6/rope_store",), (Ref("Q, K, V", 0, 0),), (Ref("Q, turned", 0, 2), Ref("K, new rows", 0, 3, "new"),
+            ("m6/rope_store",), (Ref("Q, K, V", 0, 0),), (Ref("Q", 0, 2), Ref("K, new rows", 0, 3, "new"),
             Ref("V, new rows", 0, 4, "new")),
         ),
         Stage(
             "Attention", "Every token looks back, 32 of them at a time; the softmax is kept as it goes.", "attention",
-            ("m6/flash_prefill",), (Ref("Q, turned", 0, 0), *HELD), (Ref("mixed V", 0, 3),),
+            ("m6/flash_prefill",), (Ref("Q", 0, 0), *HELD), (Ref("mixed V", 0, 3),),
         ),
         Stage(
             "Output projection and residual", "The product is added to the stream where it lies.", "residual",
@@ -167,11 +187,11 @@ DECODE = Plan(
         Stage(
             "Q, K and V, RoPE and KV store", "Three products, the turn and the store, in one run.",
             "rope", ("m6/qkv_rope_store",), (Ref("h, prepared", 0, 0),),
-            (Ref("Q, turned", 0, 4), Ref("K, new row", 0, 5, "new"), Ref("V, new row", 0, 6, "new")),
+            (Ref("Q", 0, 4), Ref("K, new row", 0, 5, "new"), Ref("V, new row", 0, 6, "new")),
         ),
         Stage(
             "Attention", "The token looks back at all rows of the cache, in pieces that run side by side.", "attention",
-            ("m6/flash_decode",), (Ref("Q, turned", 0, 0), *HELD), (Ref("mixed V, prepared", 0, 5),),
+            ("m6/flash_decode",), (Ref("Q", 0, 0), *HELD), (Ref("mixed V, prepared", 0, 5),),
         ),
         Stage(
             "Output projection, residual and RMSNorm", "Adds to the stream, and prepares what the next product reads.",

@@ -8,6 +8,7 @@ from typing import Any
 
 from metal.tensor import Tensor
 from metal.timed import TimedGpu, medians
+from milestones.m1.config import LlamaConfig
 from milestones.m2.model import Forward, Model
 from milestones.m6.model import FastModel
 from milestones.m7.diagram.stages import Plan, Ref, Stage
@@ -76,9 +77,9 @@ class Sorted:
             raise RuntimeError(f"{self._runs[self._at].file} ran where nothing was expected")
 
 
-def split(runs: Sorted, plan: Plan, blocks: int, rounds: int) -> list[list[list[Run]]]:
+def split(runs: Sorted, plan: Plan, config: LlamaConfig, rounds: int) -> list[list[list[Run]]]:
     """[before, block 0, …, after], each a list of stages, each a list of runs. `rounds`: tokens that are fed one by one."""
-    parts = [plan.before, *[plan.block] * blocks]
+    parts = [plan.before, *(plan.stages(config, layer) for layer in range(config.blocks))]
     made: list[list[list[Run]]] = [[[] for _ in stages] for stages in parts]
     for _ in range(rounds):
         for part, stages in zip(made, parts, strict=True):
@@ -114,7 +115,7 @@ def _naive(model: Model) -> Iterator[tuple[Any, Weight]]:
     yield _plain("token_embd" if model.config.tied else "output", model.head)
 
 
-def _packed(model: FastModel, c: Any) -> Iterator[tuple[Any, Weight]]:
+def _packed(model: FastModel, c: LlamaConfig) -> Iterator[tuple[Any, Weight]]:
     narrow = c.kv_heads * c.head_dim
     for block in model.blocks:
         yield from (_plain(name, tensor) for name, tensor in (("attn_norm", block.attn_norm), ("ffn_norm", block.ffn_norm)))
@@ -142,7 +143,7 @@ class Teller:
     tokens: int
 
     def tensor(self, ref: Ref, runs: Sequence[Run]) -> dict[str, Any]:
-        found = runs[ref.call].given[ref.argument]
+        found = [run for run in runs if ref.of in ("", run.file)][ref.call].given[ref.argument]
         assert found is not None
         shape = found.shape
         if ref.rows != "all":
