@@ -201,6 +201,12 @@ def test_a_model_with_biases_and_norms_of_q_and_k_and_a_block_without_rope_has_t
     assert set(shapes(first, "weights")[2]) == {"attn_q_norm", "attn_k_norm"}
 
 
+def test_a_model_that_the_fast_kernels_cannot_run_is_shown_on_the_plain_ones(device):
+    """Then the engine has taken those, and the answer says so."""
+    given = diagram.journey(SimpleNamespace(**{**vars(device), "engine": device.naive}), "5 17 74", "fast")
+    assert given["kernels"] == "naive" and len(given["passes"][0]["kinds"][0]) == len(NAIVE.block)
+
+
 def test_a_text_that_the_model_ends_has_no_decode_step(device):
     device.tokenizer.ends.add(likeliest(device, IDS)[0])
     try:

@@ -169,6 +169,22 @@ def test_an_example_and_a_typed_prompt_and_what_does_not_fit(page, told):
     expect(page.get_by_role("alert")).to_be_hidden()
 
 
+def test_where_the_model_ends_the_text_there_is_no_decode_step(page, told):
+    press(page, "A whole turn", by="mouse")
+    text = dict(diagram.EXAMPLES)["A whole turn"]
+    shows(page, told, text=text)
+    expect(page.locator("[data-shown=verdict]")).to_contain_text("; that ends the text.")
+    choice = page.get_by_label("Pass")
+    choice.select_option("decode")
+    expect(page.locator("[data-shown=verdict]")).to_have_text(
+        "The model ended the text after the prompt: there is no decode step."
+    )
+    for one in (*PARTS, "total", "end"):
+        expect(page.locator(f"[data-shown={one}]")).to_be_hidden()
+    choice.select_option("prompt")
+    shows(page, told, text=text)
+
+
 def test_the_home_page_leads_to_it_by_keyboard(open_page):
     page = open_page("index")
     link = page.get_by_role("link", name="Follow one prompt through every stage")

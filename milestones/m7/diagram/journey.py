@@ -29,6 +29,7 @@ EXAMPLES = (
     ("A fact", "The capital of France is"),
     ("A mat", "The cat sat on the mat because it was tired."),
     ("Two words", "Hello brave"),
+    ("A whole turn", "<|im_start|>user\nSay yes.<|im_end|>\n<|im_start|>assistant\nYes."),  # which the model ends
 )
 HOST = Stage(
     "Text to bytes", "On the host, by no kernel: the text as UTF-8, cut into words, numbers and marks.", "tokenizer", (), (), ()
