@@ -62,7 +62,7 @@ export async function draw(stage, diagram) {
       ins: [], weights: [], outs: [], files: [], us: [others], page: "" }], now.total, "all", null);
     parts[3].show("Out again", now.after, now.total, "all", way(now.before) + inner.length);
     total.textContent = `${[["before the blocks", sum(now.before.flatMap((one) => one.us))], [`block ${at}`, spent], [`the other ${n}`, others], ["after them", sum(now.after.flatMap((one) => one.us))]]
-      .map(([name, us]) => `${name} ${ms(us)}`).join(" + ")} = ${ms(now.total)}`;
+      .map(([name, us]) => `${name}: ${ms(us)}`).join(" + ")} = ${ms(now.total)}`;
     announce(`${verdict.textContent} Block ${at}: ${ms(spent)}.`);
   }
 
