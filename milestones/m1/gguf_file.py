@@ -70,6 +70,11 @@ class GgufFile:
             self._refuse(f"tensor {quoted(name)} has {info.type}, which is not known here, so its size is not either")
         return memoryview(self._data)[info.offset : info.offset + info.nbytes]
 
+    def release(self) -> None:
+        """Give the memory that reading took back to the system: what is asked for again is read again."""
+        if isinstance(self._data, mmap.mmap):
+            self._data.madvise(mmap.MADV_DONTNEED)
+
     def _refuse(self, problem: str) -> NoReturn:
         raise UserError(f"{quoted(self.path)}: {problem}")
 

@@ -83,6 +83,9 @@ class HfFolder:
         except (SafetensorError, OSError, TypeError, AttributeError) as problem:
             self.refuse(f"tensor {quoted(info.name)} cannot be read ({_line(problem)}): get the folder again")
 
+    def release(self) -> None:
+        """Nothing: `raw` copies, and what it copied goes with its last user."""
+
     def refuse(self, problem: str) -> NoReturn:
         raise UserError(f"{quoted(self.path)}: {problem}")
 

@@ -44,6 +44,9 @@ class ModelFile(Protocol):
     def raw(self, name: str) -> memoryview:
         """A tensor's bytes. Raises UserError if there is none of that name, or its bytes cannot be had."""
 
+    def release(self) -> None:
+        """Give the memory that reading took back to the system; what is asked for again is read again."""
+
     def config(self) -> LlamaConfig:
         """The model's sizes. Raises UserError naming the key that is missing, impossible, or asks for what is not built."""
 

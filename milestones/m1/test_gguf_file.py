@@ -8,6 +8,7 @@ import time
 
 import gguf
 import numpy as np
+import psutil
 import pytest
 
 from milestones.errors import UserError
@@ -80,6 +81,21 @@ def test_a_file_worked_by_hand(tmp_path, version):
 def test_raw_is_a_view_of_the_mapped_file_that_outlives_the_reader(tmp_path):
     raw = opened(tmp_path, gguf_bytes()).raw("b")
     assert raw.readonly and bytes(raw[:3]) == b"\0\1\2" and raw.nbytes == 20
+
+
+def test_released_memory_is_read_again_when_it_is_asked_for(model_path):
+    """A loaded model must not stand in memory twice."""
+
+    def mapped() -> int:
+        return sum(m.rss for m in psutil.Process().memory_maps() if m.path == str(model_path))
+
+    file = GgufFile(model_path)
+    first = file.raw("token_embd.weight")
+    before = bytes(first)
+    held = mapped()
+    file.release()
+    assert held > len(before) and mapped() < held / 100
+    assert bytes(first) == before == bytes(file.raw("token_embd.weight"))
 
 
 def test_every_value_type_reads_as_gguf_wrote_it(tmp_path):

@@ -85,6 +85,7 @@ class Engine:
         self.kernels = "naive" if kernels == "naive" or unsupported(weights) else "fast"
         model = FastModel if self.kernels == "fast" else Model
         self.model: Forward = model(self.gpu, weights, lambda done, total: self._progress("loading", done, total))
+        self.file.release()  # the weights are on the device
         self.figures = Figures()
 
     @property
