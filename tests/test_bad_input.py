@@ -61,7 +61,10 @@ def test_a_forged_name_is_named(small, old, new, words):
 
 def test_an_unknown_architecture_is_named(small):
     text = lambda word: struct.pack("<Q", len(word)) + word  # noqa: E731
-    refused(run(changed(small, text(b"llama"), text(b"mamba"))), "its architecture is mamba; only llama is supported")
+    refused(
+        run(changed(small, text(b"llama"), text(b"mamba"))),
+        "its architecture is mamba; only llama, qwen2, qwen3, smollm3 are supported",
+    )
 
 
 def test_an_unknown_tensor_type_is_named(small):
