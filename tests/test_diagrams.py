@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 
 from milestones.diagrams import export, registry, server, site, states
+from milestones.diagrams.device import Device
 from milestones.diagrams.fields import Flag, OneOf, Real, Text, Whole, Wholes, checked
 from milestones.diagrams.guard import Guard
 from milestones.diagrams.registry import Diagram, Endpoint
@@ -144,6 +145,7 @@ def test_all_that_the_table_names_is_there_and_belongs_to_the_pages(client):
         ("echo", b"[]", 400, "JSON object"),
         ("echo", b"{}", 400, "text missing"),
         ("echo", b'{"text": "a", "more": 1}', 400, "more unknown"),
+        ("echo", b'{"text": "a", "\\ud800": 1}', 400, "\\ud800 unknown"),
         ("echo", b'{"text": 5}', 400, "must be a text"),
         ("echo", b'{"text": "\\ud800"}', 400, "lone surrogate at character 0"),
         ("echo", json.dumps({"text": "x" * 101}).encode(), 400, "101 bytes long, a diagram takes 100"),
@@ -327,8 +329,19 @@ def test_a_folder_that_cannot_be_exported_to_is_one_line_and_stays_as_it_is(tmp_
     (tmp_path / "mine").write_text("x")
     refused(firstlight("diagrams", "--export", str(tmp_path)), "is not empty")
     refused(firstlight("diagrams", "--export", str(tmp_path / "mine")), "cannot be written")
-    refused(firstlight("diagrams", "--export", str(tmp_path / "no" / "site")), "cannot be written")
-    assert [one.name for one in tmp_path.iterdir()] == ["mine"]
+    refused(firstlight("diagrams", "--export", str(tmp_path / "no" / "site")), "there is no folder", "no")
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there")
+    refused(firstlight("diagrams", "--export", str(tmp_path / "link")), "is a link")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["link", "mine", "there"] and not list(
+        (tmp_path / "there").iterdir()
+    )
+
+
+@pytest.mark.slow
+def test_appended_tokens_outside_the_vocabulary_are_one_line(model_path):
+    with pytest.raises(UserError, match="0 to 49,151"):
+        Device(model_path).logits([504], [49152])
 
 
 def test_an_export_that_fails_leaves_nothing(tmp_path, monkeypatch):

@@ -96,8 +96,12 @@ class Device:
         """The logits (1, vocabulary) after both, computed as `generate` does: the prompt at once, then token by token.
 
         Every token's keys and values are computed once, so the same ids always give the same bits. Waits.
+        Raises UserError for what is outside the vocabulary, or more than fits.
         """
         self._fits(len(prompt) + len(appended))
+        size = self.engine.model.config.vocabulary
+        if any(token >= size for token in appended):
+            raise UserError(f"appended must be tokens of the vocabulary, 0 to {size - 1:,}")
         key = (tuple(prompt), tuple(appended))
         row = self._logits.get(key)
         if row is None:

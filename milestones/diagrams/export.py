@@ -63,8 +63,14 @@ def export(device: Device, folder: Path, told: Callable[[str], None]) -> int:
 
     Raises UserError; then, and after Ctrl-C, nothing is left behind.
     """
-    parent = folder.absolute().parent
+    folder = folder.absolute()
+    parent = folder.resolve().parent
     try:
+        if not parent.is_dir():
+            raise UserError(f"there is no folder {quoted(parent)} to write {quoted(folder.name)} into: make it first")
+        if folder.is_symlink() or folder.resolve() == Path.cwd().resolve():
+            what = "a link" if folder.is_symlink() else "where you are"
+            raise UserError(f"{quoted(folder)} is {what}: name a folder that is not there yet")
         if folder.exists() and any(folder.iterdir()):
             raise UserError(f"{quoted(folder)} is not empty: name a folder that is not there yet")
         made = Path(tempfile.mkdtemp(prefix=".export-", dir=parent))
@@ -90,7 +96,8 @@ def export(device: Device, folder: Path, told: Callable[[str], None]) -> int:
 def _files(device: Device, told: Callable[[str], None]) -> dict[str, bytes]:
     taking = [one for one in diagrams() if one.recording is not None]
     others = {one.name for one in diagrams()} - {one.name for one in taking}
-    left_out = {f"{name}.{kind}" for name in others for kind in ("html", "js")}
+    names = {path for path in site.table() if path}
+    left_out = {path for path in names if path.endswith((".html", ".js")) and path.split(".")[0].split("_")[0] in others}
     made = {path: served.data() for path, served in site.table().items() if path and path not in left_out}
     made |= {"catalog.json": site.catalog(tuple(taking)), "recorded.js": REPLAYS.encode()}
     for diagram in taking:

@@ -104,5 +104,6 @@ def checked(fields: Mapping[str, Field], given: Any) -> dict[str, Any]:
     unknown, missing = sorted(set(given) - set(fields)), sorted(set(fields) - set(given))
     if unknown or missing:
         said = [f"{', '.join(names)} {word}" for names, word in ((unknown, "unknown"), (missing, "missing")) if names]
-        raise UserError(f"the request does not fit: {'; '.join(said)}"[:300])
+        words = f"the request does not fit: {'; '.join(said)}"[:300]
+        raise UserError(words.encode(errors="backslashreplace").decode())  # a name may hold what is no character
     return {name: field(name.replace("_", "-"), given[name]) for name, field in fields.items()}

@@ -136,7 +136,7 @@ class HfModel(HfFolder):
                 read.refuse(f"{name} is {quoted(rope)}: of the wrong kind")
             scaled = "llama3" in (rope.get("rope_type"), rope.get("type"))
             numbers = ("rope_theta", *(_LLAMA3_ROPE if scaled else ()))
-            for key, value in rope.items():
+            for key, value in sorted(rope.items(), key=lambda pair: pair[0] not in ("rope_type", "type")):  # its name first
                 if key not in numbers and value is not None and value not in _NEUTRAL_ROPE.get(key, ()):
                     read.refuse(f"{name} asks for {quoted(key)} {quoted(value)}, a feature that is not supported")
             found |= {key: rope[key] for key in numbers if rope.get(key) is not None}

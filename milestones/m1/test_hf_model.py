@@ -150,6 +150,10 @@ def test_frequencies_that_old_versions_of_transformers_stored_are_left_aside(gpu
         ({"rope_scaling": {"rope_type": "longrope", "factor": 8.0}}, "rope_scaling asks for rope_type longrope"),
         ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_scaling asks for type linear"),
         ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}}, "rope_parameters asks for rope_type yarn"),
+        (
+            {"rope_parameters": {"factor": 4.0, "rope_type": "yarn", "rope_theta": 1e4}},
+            "rope_parameters asks for rope_type yarn",
+        ),
         ({"rope_scaling": "linear"}, "rope_scaling is linear: of the wrong kind"),
         ({"tie_word_embeddings": "yes"}, "tie_word_embeddings is yes: neither true nor false"),
         ({"vocab_size": 34}, "model.embed_tokens.weight has shape (33, 64), expected (34, 64)"),

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -25,6 +25,7 @@ from milestones.m2.swiglu import SwiGlu
 Attend = Callable[[int, Tensor, Tensor, Tensor, Tensor], Tensor]
 # (name of the checkpoint, its tensor): "embedding", "block 0" …, "norm", "logits"
 Watch = Callable[[str, np.ndarray], None]
+Room = Callable[..., Tensor]  # (name, *shape) → a tensor to write to: a Scratch
 
 QK_NORMS = ("attn_q_norm", "attn_k_norm")
 LONG = 256  # tokens; a longer pass is waited for block by block, so that Ctrl-C need not wait for all of it
@@ -138,18 +139,12 @@ class Model:
 
     def _block(self, layer: int, w: dict[str, Tensor], x: Tensor, attend: Attend, start: int) -> Tensor:
         c, s, tokens = self.config, self._scratch, x.shape[0]
-        wide, narrow = c.heads * c.head_dim, c.kv_heads * c.head_dim
         h = self._rms_norm(x, w["attn_norm"], s("h", tokens, c.width), eps=c.eps)
-        q = self._project(w, "attn_q", h, s("q", tokens, wide)).reshape(tokens, c.heads, c.head_dim)
-        k = self._project(w, "attn_k", h, s("k", tokens, narrow)).reshape(tokens, c.kv_heads, c.head_dim)
-        v = self._project(w, "attn_v", h, s("v", tokens, narrow)).reshape(tokens, c.kv_heads, c.head_dim)
-        for normed, name in zip((q, k), QK_NORMS if c.qk_norm else (), strict=False):
-            heads = normed.reshape(normed.size // c.head_dim, c.head_dim)
-            self._rms_norm(heads, w[name], heads, eps=c.eps)
-        for turned in (q, k) if layer not in c.unrotated else ():
-            self._rope(turned, turned, start=start, base=c.rope_base, halves=c.rope_halves, factors=c.rope_factors)
+        q, k, v = self.heads(w, h, s)
+        self.turn(layer, q, start)
+        self.turn(layer, k, start)
         mixed = attend(layer, q, k, v, s("mixed", tokens, c.heads, c.head_dim))
-        out = self._project(w, "attn_output", mixed.reshape(tokens, wide), s("out", tokens, c.width))
+        out = self.output(w, mixed, s)
         x = self._add(x, out, x)
         h = self._rms_norm(x, w["ffn_norm"], s("h", tokens, c.width), eps=c.eps)
         gate = self._matmul(h, w["ffn_gate"], s("gate", tokens, c.ffn))
@@ -158,7 +153,31 @@ class Model:
         out = self._matmul(hidden, w["ffn_down"], s("out", tokens, c.width))
         return self._add(x, out, x)
 
-    def _project(self, w: dict[str, Tensor], name: str, x: Tensor, out: Tensor) -> Tensor:
+    def heads(self, w: Mapping[str, Tensor], h: Tensor, room: Room) -> tuple[Tensor, Tensor, Tensor]:
+        """A block's queries (tokens, heads, d), keys and values (tokens, kv_heads, d) of h, its norm's output; not turned."""
+        c, tokens = self.config, h.shape[0]
+        made = []
+        for one, heads in zip("qkv", (c.heads, c.kv_heads, c.kv_heads), strict=True):
+            flat = self._project(w, f"attn_{one}", h, room(one, tokens, heads * c.head_dim))
+            made.append(flat.reshape(tokens, heads, c.head_dim))
+        for normed, name in zip(made, QK_NORMS if c.qk_norm else (), strict=False):
+            rows = normed.reshape(normed.size // c.head_dim, c.head_dim)
+            self._rms_norm(rows, w[name], rows, eps=c.eps)
+        q, k, v = made
+        return q, k, v
+
+    def turn(self, layer: int, x: Tensor, start: int) -> None:
+        """RoPE on queries or keys, in place, where the block has it."""
+        c = self.config
+        if layer not in c.unrotated:
+            self._rope(x, x, start=start, base=c.rope_base, halves=c.rope_halves, factors=c.rope_factors)
+
+    def output(self, w: Mapping[str, Tensor], mixed: Tensor, room: Room) -> Tensor:
+        """What a block's attention adds: its mixed values (tokens, heads, d) → (tokens, width)."""
+        tokens, heads, d = mixed.shape
+        return self._project(w, "attn_output", mixed.reshape(tokens, heads * d), room("out", tokens, self.config.width))
+
+    def _project(self, w: Mapping[str, Tensor], name: str, x: Tensor, out: Tensor) -> Tensor:
         """x through a projection of the attention, with its bias where it has one: that is added as a row to each token's."""
         self._matmul(x, w[name], out)
         bias = w.get(f"{name}.bias")

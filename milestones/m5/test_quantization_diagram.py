@@ -11,9 +11,11 @@ import torch
 from gguf import GGMLQuantizationType, quants
 
 from milestones.errors import UserError
+from milestones.m1.config import BIASED, LlamaConfig, implied_tensors
 from milestones.m1.model_file import open_model
 from milestones.m2.model import Model
 from milestones.m5.diagram import quantization as diagram
+from milestones.m5.diagram.requantized import Requantized
 from milestones.m5.weights import Weights
 from tests.tiny import NAMES, random_model, write_gguf
 
@@ -190,3 +192,24 @@ def test_the_worked_example_is_true():
     import doctest
 
     assert doctest.testmod(diagram).attempted and not doctest.testmod(diagram).failed
+
+
+def test_biases_and_norms_of_heads_stay_as_they_are(whole_gpu):
+    """Qwen's blocks hold more than matrices; nothing put through a type is the model itself."""
+    config = LlamaConfig(
+        blocks=2, width=64, ffn=96, heads=4, kv_heads=2, head_dim=16, rope_base=10000.0, eps=1e-5, context=64, vocabulary=131,
+        tied=True, biases=BIASED, qk_norm=True,
+    )  # fmt: skip
+    random = np.random.default_rng(5)
+    tensors = {
+        name: whole_gpu.tensor(random.standard_normal(shape) * 0.3, np.float32) for name, shape in implied_tensors(config)
+    }
+    base = Model(whole_gpu, SimpleNamespace(config=config, tensor=tensors.__getitem__))
+    weights = SimpleNamespace(tensor=tensors.__getitem__, stored=lambda name: (tensors[name], "F32", tensors[name].shape))
+    expected = base.forward(IDS)
+    whole_gpu.sync()
+    expected = expected.numpy().copy()
+    for names, same in (((), True), (("blk.0.attn_q.weight",), False)):
+        logits = Requantized(whole_gpu, base, weights, "Q4_0", names).forward(IDS)
+        whole_gpu.sync()
+        assert np.array_equal(logits.numpy(), expected) is same

@@ -9,11 +9,11 @@ export function draw(main, catalog) {
     element("p", { class: "eyebrow" }, "Firstlight"),
     element("h1", {}, "The abstraction ladder"),
     element("p", { class: "lead" },
-      "From a chat down to the hardware, eight rungs. Every number on these pages comes from the kernels that the specs prove, run on a real model for your own text."),
+      "From a chat down to the hardware, eight rungs. Every number on these pages comes from the kernels that the specs prove, run on a real model; on your own text, where firstlight diagrams serves them."),
     journey(catalog.diagrams.find((one) => one.name === "journey")),
     element("ol", { class: "ladder", reversed: true, start: 7 }, ...catalog.ladder.map((rung) => step(rung, catalog.diagrams))),
     element("p", { class: "small" },
-      "The state of a milestone is that of its specs when pytest last ran them on this machine: passed, failed, or not run here."));
+      "The state of a milestone is that of its specs when pytest last ran them where these pages come from: passed, failed, or not run here."));
 }
 
 /** The way through all rungs at once; an exported site may lack it. */

@@ -16,7 +16,6 @@ from milestones.m2.diagram.passes import Pass
 from milestones.m2.matmul import Matmul
 from milestones.m2.model import Model
 from milestones.m2.rms_norm import RmsNorm
-from milestones.m2.rope import Rope
 from milestones.m2.swiglu import SwiGlu
 
 _KEPT = 8  # passes
@@ -37,20 +36,22 @@ class Sublayers:
     def __init__(self, gpu: Gpu, model: Model):
         self.gpu, self.model = gpu, model
         self.norm, self.add = RmsNorm(gpu), Add(gpu)
-        self._matmul, self._rope, self._attention, self._swiglu = Matmul(gpu), Rope(gpu), Attention(gpu), SwiGlu(gpu)
+        self._matmul, self._attention, self._swiglu = Matmul(gpu), Attention(gpu), SwiGlu(gpu)
 
-    def attention(self, w: Mapping[str, Tensor], h: Tensor) -> Tensor:
-        """What attention adds for h, tokens from position 0 on."""
-        c, tokens = self.model.config, h.shape[0]
-        q, k, v = (self._matmul(h, w[f"attn_{one}"]) for one in "qkv")
-        q, k = q.reshape(tokens, c.heads, c.head_dim), k.reshape(tokens, c.kv_heads, c.head_dim)
-        q, k = (self._rope(one, one, start=0, base=c.rope_base, halves=c.rope_halves) for one in (q, k))
-        return self.output(w, self._attention(q, k, v.reshape(tokens, c.kv_heads, c.head_dim)))
+    def attention(self, layer: int, h: Tensor) -> Tensor:
+        """What a block's attention adds for h, tokens from position 0 on."""
+        model, w = self.model, self.model.blocks[layer]
+        q, k, v = model.heads(w, h, self._room)
+        model.turn(layer, q, 0)
+        model.turn(layer, k, 0)
+        return self.output(w, self._attention(q, k, v))
 
     def output(self, w: Mapping[str, Tensor], mixed: Tensor) -> Tensor:
         """What is added of attention's own output (tokens, heads, d)."""
-        tokens, heads, d = mixed.shape
-        return self._matmul(mixed.reshape(tokens, heads * d), w["attn_output"])
+        return self.model.output(w, mixed, self._room)
+
+    def _room(self, name: str, *shape: int) -> Tensor:
+        return self.gpu.empty(shape)
 
     def ffn(self, w: Mapping[str, Tensor], h: Tensor) -> Tensor:
         """What the FFN adds for h."""

@@ -56,7 +56,7 @@ def look(device: Device, text: str, token: int, layer: int, part: str) -> dict[s
     eps, row = run.model.config.eps, gpu.tensor(x[None])
     divided, normed = run.norm(row, gpu.tensor(np.ones_like(x)), eps=eps), run.norm(row, weight, eps=eps)
     raw = gpu.tensor(stream[layer, : token + 1])
-    without = run.attention(w, raw) if part == "attention" else run.ffn(w, row)
+    without = run.attention(layer, raw) if part == "attention" else run.ffn(w, row)
     gpu.sync()
     vectors = {"x": x, "divided": divided.numpy()[0], "weight": weight.numpy(), "normed": normed.numpy()[0]}
     largest = np.argsort(-np.abs(x), kind="stable")[:LARGEST]

@@ -73,7 +73,9 @@ export async function draw(stage, diagram) {
     const radians = given.radians[chosen], word = (n) => `“${visible(given.tokens[n].text)}”`;
     verdict.textContent = `The query of ${word(at.query)} at ${from + apart}, the key of ${word(at.key)} at ${from}: q · k / √d is ${number(given.score, 3)}, of which pair ${chosen} gives ${number(given.by_distance.part[apart], 3)}.`;
     const round = TURN / radians;
-    angle.textContent = `Pair ${chosen} turns by ${radians.toPrecision(3)} radians (${degrees(radians)}) a position: once around in ${round < 100 ? round.toFixed(1) : Math.round(round).toLocaleString("en")} positions. At distance ${apart} the two have turned ${degrees(radians * apart)} apart.`;
+    angle.textContent = radians
+      ? `Pair ${chosen} turns by ${radians.toPrecision(3)} radians (${degrees(radians)}) a position: once around in ${round < 100 ? round.toFixed(1) : Math.round(round).toLocaleString("en")} positions. At distance ${apart} the two have turned ${degrees(radians * apart)} apart.`
+      : "This block is one without RoPE: nothing turns, and a score knows of no distance.";
     dials(given, chosen);
     circle(given, chosen);
     plot(near, "distance", given.by_distance.score.map((_, n) => n), given.by_distance, apart);

@@ -14,6 +14,7 @@ from milestones.errors import UserError
 from milestones.m0.diagram.tokenizer import shown
 from milestones.m2.diagram.passes import TOKENS, Pass, passed, prompt
 from milestones.m2.matmul import Matmul
+from milestones.m2.model import Model
 from milestones.m2.rms_norm import RmsNorm
 from milestones.m2.rope import Rope
 
@@ -27,21 +28,23 @@ class Turning:
     """A layer's queries and keys before RoPE, and m2's kernels on them."""
 
     def __init__(self, device: Device, seen: Pass, layer: int):
-        self._gpu, self.config, model = device.gpu, device.naive.model.config, device.naive.model
+        model = device.naive.model
+        assert isinstance(model, Model)  # whose kernels these are
+        self._gpu, self.config, self._model, self._layer = device.gpu, model.config, model, layer
         self._rope: Rope = device.kept("rope", lambda: Rope(device.gpu))
         self._matmul: Matmul = device.kept("matmul", lambda: Matmul(device.gpu))
         norm: RmsNorm = device.kept("rms_norm", lambda: RmsNorm(device.gpu))
-        weights, tokens, d = model.blocks[layer], len(seen.ids), self.config.head_dim  # type: ignore[attr-defined]
+        weights = model.blocks[layer]
         h = norm(self._gpu.tensor(seen.stream[layer]), weights["attn_norm"], eps=self.config.eps)
-        q, k = self._matmul(h, weights["attn_q"]), self._matmul(h, weights["attn_k"])
+        q, k, _ = model.heads(weights, h, lambda name, *shape: device.gpu.empty(shape))
         self._gpu.sync()
-        self.q, self.k = q.numpy().reshape(tokens, -1, d), k.numpy().reshape(tokens, -1, d)  # (tokens, heads, d)
+        self.q, self.k = q.numpy(), k.numpy()  # (tokens, heads, d)
 
     def at(self, vector: np.ndarray, starts: list[int], length: int = 1) -> np.ndarray:
         """A head's vector (d) turned as at positions start … start + length − 1, for each start: (starts · length, d)."""
-        x = self._gpu.tensor(np.repeat(vector[None, None], length, axis=0))
-        base, halves = self.config.rope_base, self.config.rope_halves
-        turned = [self._rope(x, start=start, base=base, halves=halves) for start in starts]
+        turned = [self._gpu.tensor(np.repeat(vector[None, None], length, axis=0)) for _ in starts]
+        for x, start in zip(turned, starts, strict=True):
+            self._model.turn(self._layer, x, start)
         self._gpu.sync()
         return np.concatenate([one.numpy()[:, 0] for one in turned])
 
@@ -59,8 +62,11 @@ class Turning:
         return vectors.reshape(*vectors.shape[:-1], d // 2, 2)
 
     def radians(self) -> np.ndarray:
-        """By how much each pair turns from one position to the next, as the kernel's table has it."""
-        table = self._rope.table(self.config.rope_base, self.config.head_dim).numpy()
+        """By how much each pair turns from one position to the next, by the kernel's table; 0 in a block without RoPE."""
+        c = self.config
+        table = self._rope.table(c.rope_base, c.head_dim, c.rope_factors).numpy()
+        if self._layer in c.unrotated:
+            return np.zeros(len(table))
         return table.astype(np.float64) * (2 * math.pi / 2**64)
 
 

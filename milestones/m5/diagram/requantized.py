@@ -45,7 +45,7 @@ class _Source:
     def tensor(self, name: str) -> Tensor:
         first, *rest = name.removesuffix(".weight").split(".")
         if first == "blk":
-            return self._base.blocks[int(rest[0])][rest[1]]
+            return self._base.blocks[int(rest[0])][".".join(rest[1:])]  # "attn_q", "attn_q.bias"
         if first == "output_norm":
             return self._base.norm
         is_head = first == "output" or self.config.tied
