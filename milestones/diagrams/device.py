@@ -6,10 +6,10 @@ It belongs to the worker's thread: nothing else may touch it.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -23,8 +23,38 @@ if TYPE_CHECKING:
     from milestones.m7.engine import Engine
     from milestones.m7.loop import Loop
 
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
 CONTEXT = 512  # tokens of a diagram's text, prompt and continuation together
 _KEPT = 64  # rows of logits
+
+
+class Recent(OrderedDict[Key, Value]):
+    """The results that were asked for last, `most` of them, by key; the one used last at the end."""
+
+    def __init__(self, most: int):
+        super().__init__()
+        self._most = most
+
+    def __call__(self, key: Key, make: Callable[[], Value]) -> Value:
+        """The kept result, or what `make` makes of it now."""
+        if key not in self:
+            self[key] = make()
+            if len(self) > self._most:
+                self.popitem(last=False)
+        self.move_to_end(key)
+        return self[key]
+
+
+def common(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many tokens two texts begin with alike."""
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+
+def require_appended(ids: Sequence[int], vocabulary: int) -> None:
+    """Raises UserError if what a page appended is no token of the model."""
+    if any(token >= vocabulary for token in ids):
+        raise UserError(f"appended must be tokens of the vocabulary, 0 to {vocabulary - 1:,}")
 
 
 class Device:
@@ -34,7 +64,7 @@ class Device:
         self.path = path
         self._loop: Loop | None = None
         self._prompt: tuple[int, ...] = ()
-        self._logits: OrderedDict[tuple[tuple[int, ...], tuple[int, ...]], np.ndarray] = OrderedDict()
+        self._logits = Recent[tuple[tuple[int, ...], tuple[int, ...]], np.ndarray](_KEPT)
         self._made: dict[str, Any] = {}
 
     def kept(self, name: str, make: Callable[[], Any]) -> Any:
@@ -99,26 +129,15 @@ class Device:
         Raises UserError for what is outside the vocabulary, or more than fits.
         """
         self._fits(len(prompt) + len(appended))
-        size = self.engine.model.config.vocabulary
-        if any(token >= size for token in appended):
-            raise UserError(f"appended must be tokens of the vocabulary, 0 to {size - 1:,}")
+        require_appended(appended, self.engine.model.config.vocabulary)
         key = (tuple(prompt), tuple(appended))
-        row = self._logits.get(key)
-        if row is None:
-            row = self._logits[key] = self._computed(*key)
-            if len(self._logits) > _KEPT:
-                self._logits.popitem(last=False)
-        self._logits.move_to_end(key)
-        return self.gpu.tensor(row)
+        return self.gpu.tensor(self._logits(key, lambda: self._computed(*key)))
 
     def _computed(self, prompt: tuple[int, ...], appended: tuple[int, ...]) -> np.ndarray:
         from milestones.m7.loop import Loop
 
         held = self._loop.ids[len(prompt) :] if self._loop is not None and self._prompt == prompt else []
-        common = next(
-            (i for i, (a, b) in enumerate(zip(held, appended, strict=False)) if a != b), min(len(held), len(appended))
-        )
-        kept = min(common, len(appended) - 1)  # of what is appended; one token at least is fed, for its logits
+        kept = min(common(held, appended), len(appended) - 1)  # of what is appended; one token at least is fed, for its logits
         row: Tensor | None = None
         if self._loop is None or self._prompt != prompt or kept < 0:
             context = min(CONTEXT, self.engine.model.config.context)

@@ -95,9 +95,8 @@ def export(device: Device, folder: Path, told: Callable[[str], None]) -> int:
 
 def _files(device: Device, told: Callable[[str], None]) -> dict[str, bytes]:
     taking = [one for one in diagrams() if one.recording is not None]
-    others = {one.name for one in diagrams()} - {one.name for one in taking}
-    names = {path for path in site.table() if path}
-    left_out = {path for path in names if path.endswith((".html", ".js")) and path.split(".")[0].split("_")[0] in others}
+    others = [one for one in diagrams() if one.recording is None]
+    left_out = {site.page(one) for one in others} | {script.name for one in others for script in site.scripts(one)}
     made = {path: served.data() for path, served in site.table().items() if path and path not in left_out}
     made |= {"catalog.json": site.catalog(tuple(taking)), "recorded.js": REPLAYS.encode()}
     for diagram in taking:

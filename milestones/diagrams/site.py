@@ -33,12 +33,19 @@ def table() -> dict[str, Served]:
     made |= {path.name: _served(path) for path in sorted(PAGE.iterdir()) if path.suffix in _KINDS and path.name != "shell.html"}
     files = {name for rung in ladder() for name in rung.files}
     for diagram in diagrams():
-        made |= {f"{diagram.name}.html": shell}
-        made |= {path.name: _served(path) for path in sorted(diagram.script.parent.glob(f"{diagram.name}*.js"))}
+        made |= {page(diagram): shell, **{path.name: _served(path) for path in scripts(diagram)}}
         files |= set(diagram.files)
-        if diagram.recorded_script.exists():
-            made[diagram.recorded_script.name] = _served(diagram.recorded_script)
     return made | {f"source/{name}": Served("text/plain; charset=utf-8", (ROOT / name).read_bytes) for name in sorted(files)}
+
+
+def page(diagram: Diagram) -> str:
+    """The path of its page."""
+    return f"{diagram.name}.html"
+
+
+def scripts(diagram: Diagram) -> list[Path]:
+    """Its modules: NAME.js, and what that is parted into or recorded by."""
+    return sorted(diagram.script.parent.glob(f"{diagram.name}*.js"))
 
 
 def found(path: str) -> Served | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from metal.tensor import Gpu, Tensor
-from milestones.diagrams.device import Device
+from milestones.diagrams.device import Device, Recent
 from milestones.m2.add import Add
 from milestones.m2.attention import Attention
 from milestones.m2.diagram.passes import Pass
@@ -40,11 +39,14 @@ class Sublayers:
 
     def attention(self, layer: int, h: Tensor) -> Tensor:
         """What a block's attention adds for h, tokens from position 0 on."""
-        model, w = self.model, self.model.blocks[layer]
-        q, k, v = model.heads(w, h, self._room)
-        model.turn(layer, q, 0)
-        model.turn(layer, k, 0)
-        return self.output(w, self._attention(q, k, v))
+        q, k, v = self.heads(layer, h)
+        self.model.turn(layer, q, 0)
+        self.model.turn(layer, k, 0)
+        return self.output(self.model.blocks[layer], self._attention(q, k, v))
+
+    def heads(self, layer: int, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """A block's queries, keys and values of h, before RoPE."""
+        return self.model.heads(self.model.blocks[layer], h, self._room)
 
     def output(self, w: Mapping[str, Tensor], mixed: Tensor) -> Tensor:
         """What is added of attention's own output (tokens, heads, d)."""
@@ -68,13 +70,8 @@ def sublayers(device: Device) -> Sublayers:
 
 def parts(device: Device, seen: Pass) -> Parts:
     """The parts of a pass, of all blocks and tokens; those of the last few passes are kept."""
-    kept: OrderedDict[tuple[int, ...], Parts] = device.kept("parts", OrderedDict)
-    if seen.ids not in kept:
-        kept[seen.ids] = _computed(sublayers(device), seen)
-        if len(kept) > _KEPT:
-            kept.popitem(last=False)
-    kept.move_to_end(seen.ids)
-    return kept[seen.ids]
+    kept: Recent[tuple[int, ...], Parts] = device.kept("parts", lambda: Recent(_KEPT))
+    return kept(seen.ids, lambda: _computed(sublayers(device), seen))
 
 
 def _computed(run: Sublayers, seen: Pass) -> Parts:

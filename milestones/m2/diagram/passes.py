@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from metal.tensor import Tensor
-from milestones.diagrams.device import Device
+from milestones.diagrams.device import Device, Recent, common
 from milestones.errors import UserError
 from milestones.m2.attention import Attention
 from milestones.m2.model import Model
@@ -44,21 +43,16 @@ def prompt(device: Device, text: str) -> list[int]:
 
 def passed(device: Device, ids: Sequence[int]) -> Pass:
     """The forward pass of `ids`. What it shares with a kept one, token for token from the front, is not computed again."""
-    kept: OrderedDict[tuple[int, ...], Pass] = device.kept("passes", OrderedDict)
+    kept: Recent[tuple[int, ...], Pass] = device.kept("passes", lambda: Recent(_KEPT))
     key = tuple(ids)
-    if key not in kept:
-        nearest = max(kept.values(), key=lambda one: _common(one.ids, key), default=None)
-        common = 0 if nearest is None else _common(nearest.ids, key)
-        front = nearest.first(common) if nearest is not None and common else None
-        kept[key] = front if front is not None and common == len(key) else _computed(device, key, front)
-        if len(kept) > _KEPT:
-            kept.popitem(last=False)
-    kept.move_to_end(key)
-    return kept[key]
 
+    def make() -> Pass:
+        nearest = max(kept.values(), key=lambda one: common(one.ids, key), default=None)
+        shared = 0 if nearest is None else common(nearest.ids, key)
+        front = nearest.first(shared) if nearest is not None and shared else None
+        return front if front is not None and shared == len(key) else _computed(device, key, front)
 
-def _common(a: Sequence[int], b: Sequence[int]) -> int:
-    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    return kept(key, make)
 
 
 def _computed(device: Device, ids: tuple[int, ...], front: Pass | None) -> Pass:

@@ -12,10 +12,9 @@ from milestones.diagrams.fields import Field, Text, Whole
 from milestones.diagrams.registry import Diagram, Endpoint
 from milestones.errors import UserError
 from milestones.m0.diagram.tokenizer import shown
+from milestones.m2.diagram.parts import sublayers
 from milestones.m2.diagram.passes import TOKENS, Pass, passed, prompt
 from milestones.m2.matmul import Matmul
-from milestones.m2.model import Model
-from milestones.m2.rms_norm import RmsNorm
 from milestones.m2.rope import Rope
 
 MOST = 2_000  # bytes of a prompt
@@ -28,15 +27,12 @@ class Turning:
     """A layer's queries and keys before RoPE, and m2's kernels on them."""
 
     def __init__(self, device: Device, seen: Pass, layer: int):
-        model = device.naive.model
-        assert isinstance(model, Model)  # whose kernels these are
-        self._gpu, self.config, self._model, self._layer = device.gpu, model.config, model, layer
+        run = sublayers(device)
+        self._gpu, self.config, self._model, self._layer = device.gpu, run.model.config, run.model, layer
         self._rope: Rope = device.kept("rope", lambda: Rope(device.gpu))
         self._matmul: Matmul = device.kept("matmul", lambda: Matmul(device.gpu))
-        norm: RmsNorm = device.kept("rms_norm", lambda: RmsNorm(device.gpu))
-        weights = model.blocks[layer]
-        h = norm(self._gpu.tensor(seen.stream[layer]), weights["attn_norm"], eps=self.config.eps)
-        q, k, _ = model.heads(weights, h, lambda name, *shape: device.gpu.empty(shape))
+        norm = run.model.blocks[layer]["attn_norm"]
+        q, k, _ = run.heads(layer, run.norm(self._gpu.tensor(seen.stream[layer]), norm, eps=self.config.eps))
         self._gpu.sync()
         self.q, self.k = q.numpy(), k.numpy()  # (tokens, heads, d)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from metal.tensor import Tensor
-from milestones.diagrams.device import Device
+from milestones.diagrams.device import Device, Recent, require_appended
 from milestones.diagrams.fields import Field, OneOf, Text, Whole, Wholes
 from milestones.diagrams.registry import Diagram, Endpoint
 from milestones.errors import UserError
@@ -28,15 +28,14 @@ ELEMENTS = 8  # of a row that are shown
 
 def _ids(device: Device, text: str, appended: list[int]) -> tuple[list[int], Held]:
     """Prompt and what came after it, as ids, and the kept loops. Raises UserError where they are too many, or no tokens."""
-    prompt, size = device.encode(text), device.naive.model.config.vocabulary
+    prompt = device.encode(text)
     if len(prompt) > LONGEST:
         raise UserError(f"the prompt is {len(prompt)} tokens, this picture takes {LONGEST}: shorten it")
     if len(prompt) + len(appended) > LIMIT:
         raise UserError(
             f"{len(prompt) + len(appended)} tokens are more than this picture’s {LIMIT}: rewind, or shorten the prompt"
         )
-    if any(token >= size for token in appended):
-        raise UserError(f"appended must be tokens of the vocabulary, 0 to {size - 1:,}")
+    require_appended(appended, device.naive.model.config.vocabulary)
     return [*prompt, *appended], device.kept("m4 cache", lambda: Held(device))
 
 
@@ -163,8 +162,9 @@ def cell(device: Device, text: str, appended: list[int], dtype: str, layer: int,
 
 def _anew(device: Device, ids: list[int]) -> tuple[np.ndarray, np.ndarray]:
     """Keys and values (layers, tokens, kv_heads, d) of a pass without a cache; those of the last text are kept."""
-    last: dict[tuple[int, ...], tuple[np.ndarray, np.ndarray]] = device.kept("m4 anew", dict)
-    if tuple(ids) not in last:
+    last: Recent[tuple[int, ...], tuple[np.ndarray, np.ndarray]] = device.kept("m4 anew", lambda: Recent(1))
+
+    def make() -> tuple[np.ndarray, np.ndarray]:
         keys, values, attention = list[np.ndarray](), list[np.ndarray](), Attention(device.gpu)
 
         def attend(layer: int, q: Tensor, k: Tensor, v: Tensor, out: Tensor) -> Tensor:
@@ -175,9 +175,9 @@ def _anew(device: Device, ids: list[int]) -> tuple[np.ndarray, np.ndarray]:
 
         device.naive.model.forward(ids, attend)
         device.gpu.sync()
-        last.clear()
-        last[tuple(ids)] = np.stack(keys), np.stack(values)
-    return last[tuple(ids)]
+        return np.stack(keys), np.stack(values)
+
+    return last(tuple(ids), make)
 
 
 _FIELDS: dict[str, Field] = {

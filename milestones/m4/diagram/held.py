@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from milestones.diagrams.device import common
 from milestones.m4.cache import KvCache
 
 KEPT = 8  # loops at most
@@ -62,29 +63,22 @@ class Held:
             if kind == dtype and loop.ids == wanted:
                 self.keep(self._loops.pop(at)[1], dtype)
                 return loop, Origin()
-        near = max(
-            (loop for kind, loop in self._loops if kind == dtype), key=lambda one: _common(one.ids, wanted), default=None
-        )
-        common = 0 if near is None else _common(near.ids, wanted)
-        if near is not None and common:
+        near = max((loop for kind, loop in self._loops if kind == dtype), key=lambda one: common(one.ids, wanted), default=None)
+        shared = 0 if near is None else common(near.ids, wanted)
+        if near is not None and shared:
             loop = near.fork()
-            loop.rewind(common)
+            loop.rewind(shared)
         else:
             loop = self.new(dtype)
-        if wanted[common:]:
-            loop.logits(wanted[common:])
+        if wanted[shared:]:
+            loop.logits(wanted[shared:])
         self._device.gpu.sync()  # a fork's copies too: none of this is in a step's time
         self.keep(loop, dtype)
-        return loop, Origin(common, len(wanted) - common)
+        return loop, Origin(shared, len(wanted) - shared)
 
     def keep(self, loop: Loop, dtype: str) -> None:
         """One more, as the one used last."""
         self._loops = [*self._loops, (dtype, loop)][-KEPT:]
-
-
-def _common(a: Sequence[int], b: Sequence[int]) -> int:
-    """How many tokens two texts begin with alike."""
-    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
 def bytes_a_token(cache: KvCache) -> int:
