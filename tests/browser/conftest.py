@@ -72,6 +72,20 @@ def keep_page(server, browser) -> Iterator[Callable[..., Page]]:
         yield get
 
 
+@pytest.fixture(scope="module")
+def kept(request, keep_page) -> Page:
+    """The page that a file of tests is about, its NAME."""
+    return keep_page(request.module.NAME)
+
+
+@pytest.fixture
+def page(kept) -> Page:
+    """The page as it is first: each test starts there."""
+    kept.reload()
+    kept.wait_for_selector("html[data-ready]")
+    return kept
+
+
 @contextmanager
 def opened(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
     """What opens pages of the server at that address, and closes them at the end."""
@@ -104,6 +118,16 @@ def opened(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
         for context in made:
             context.close()
     assert not wrong, wrong
+
+
+def percent(p: float) -> str:
+    """A share as the pages write it."""
+    return "0 %" if p == 0 else "< 0.01 %" if p < 0.0001 else f"{100 * p:.{2 if p < 0.01 else 1}f} %"
+
+
+def visible(piece: str) -> str:
+    """A token's piece as the pages write it."""
+    return piece.replace(" ", "·").replace("\n", "⏎").replace("\t", "→").replace("\r", "␍")
 
 
 def press(page: Page, name: str, *, by: str) -> None:

@@ -8,33 +8,12 @@ import pytest
 
 from milestones.m2.diagram import attention as diagram
 from milestones.m2.diagram.passes import TOKENS
+from tests.browser.conftest import percent, visible
 
 expect = pytest.importorskip("playwright.sync_api", reason="not run here: pip install playwright").expect
 pytestmark = pytest.mark.slow
+NAME = "attention"
 PROMPT = "The cat sat on the mat because it was tired."
-
-
-def percent(p: float) -> str:
-    if p == 0:
-        return "0 %"
-    return "< 0.01 %" if p < 0.0001 else f"{100 * p:.{2 if p < 0.01 else 1}f} %"
-
-
-def visible(piece: str) -> str:
-    return piece.replace(" ", "·").replace("\n", "⏎")
-
-
-@pytest.fixture(scope="module")
-def kept(keep_page):
-    return keep_page("attention")
-
-
-@pytest.fixture
-def page(kept):
-    """The page as it is first: each test starts there."""
-    kept.reload()
-    kept.wait_for_selector("html[data-ready]")
-    return kept
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from tests.browser.conftest import drag, press, slide
 sync_api = pytest.importorskip("playwright.sync_api", reason="not run here: pip install playwright")
 expect = sync_api.expect
 pytestmark = pytest.mark.slow
+NAME = "cache"
 PROMPT, CELLS = "The cat sat on the", "section.branch:has(button[aria-pressed=true])"
 
 
@@ -49,11 +50,6 @@ class Cache:
         for _ in range(steps):
             appended.append(self.answer(appended)["next"][0]["id"])
         return appended
-
-
-@pytest.fixture(scope="module")
-def kept(keep_page):
-    return keep_page("cache")
 
 
 @pytest.fixture

@@ -13,21 +13,9 @@ from tests.browser.conftest import drag, press, slide
 sync_api = pytest.importorskip("playwright.sync_api", reason="not run here: pip install playwright")
 expect = sync_api.expect
 pytestmark = pytest.mark.slow
+NAME = "journey"
 PROMPT = "The capital of France is"
 PARTS = ("before", "block", "others", "after")
-
-
-@pytest.fixture(scope="module")
-def kept(keep_page):
-    return keep_page("journey")
-
-
-@pytest.fixture
-def page(kept):
-    """The page as it begins."""
-    kept.reload()
-    kept.wait_for_selector("html[data-ready]")
-    return kept
 
 
 @pytest.fixture(scope="module")

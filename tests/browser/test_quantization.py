@@ -8,9 +8,7 @@ import re
 import pytest
 
 from milestones.m5.diagram import quantization
-from tests.browser.conftest import drag, press, slide
-from tests.browser.test_sampling import percent
-from tests.browser.test_tokenizer import visible
+from tests.browser.conftest import drag, percent, press, slide, visible
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="not run here: pip install playwright")
 expect = sync_api.expect

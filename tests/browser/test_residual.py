@@ -10,21 +10,9 @@ from tests.browser.conftest import drag, slide
 sync_api = pytest.importorskip("playwright.sync_api", reason="not run here: pip install playwright")
 expect = sync_api.expect
 pytestmark = pytest.mark.slow
+NAME = "residual"
 PROMPT = "The cat sat on the mat because it was tired."
 READER = {"attention": "attention", "ffn": "the FFN"}
-
-
-@pytest.fixture(scope="module")
-def kept(keep_page):
-    return keep_page("residual")
-
-
-@pytest.fixture
-def page(kept):
-    """The page as it begins."""
-    kept.reload()
-    kept.wait_for_selector("html[data-ready]")
-    return kept
 
 
 def figure(x: float) -> str:

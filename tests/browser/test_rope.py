@@ -14,25 +14,13 @@ from tests.browser.conftest import drag, slide
 
 expect = pytest.importorskip("playwright.sync_api", reason="not run here: pip install playwright").expect
 pytestmark = pytest.mark.slow
+NAME = "rope"
 PROMPT = "The cat sat on the mat because it was tired."
 FIRST = {"layer": 13, "head": 8, "query": 7, "key": 1, "pair": 3, "position": 1, "distance": 6}
 
 
 def number(value, places):
     return f"{value:.{places}f}".replace("-", "−")
-
-
-@pytest.fixture(scope="module")
-def kept(keep_page):
-    return keep_page("rope")
-
-
-@pytest.fixture
-def page(kept):
-    """The page as it is first: each test starts there."""
-    kept.reload()
-    kept.wait_for_selector("html[data-ready]")
-    return kept
 
 
 @pytest.fixture

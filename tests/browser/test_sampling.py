@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from milestones.m3.diagram import sampling
-from tests.browser.conftest import drag, press, slide
-from tests.browser.test_tokenizer import visible
+from tests.browser.conftest import drag, percent, press, slide, visible
 from tests.command import firstlight
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="not run here: pip install playwright")
@@ -29,10 +28,6 @@ def page(kept):
         kept.reload()
         kept.wait_for_selector("html[data-ready]")
     return kept
-
-
-def percent(p: float) -> str:
-    return "0 %" if p == 0 else "< 0.01 %" if p < 0.0001 else f"{100 * p:.{2 if p < 0.01 else 1}f} %"
 
 
 def shows(page, device, text=PROMPT, appended=(), **changed):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from milestones.m0.diagram import tokenizer
-from tests.browser.conftest import drag, press, slide
+from tests.browser.conftest import drag, press, slide, visible
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="not run here: pip install playwright")
 expect = sync_api.expect
@@ -16,10 +16,6 @@ EMOJI = "naïve café 🙃 👩‍🚀"
 @pytest.fixture(scope="module")
 def page(keep_page):
     return keep_page("tokenizer")
-
-
-def visible(piece: str) -> str:
-    return piece.replace(" ", "·").replace("\n", "⏎").replace("\t", "→").replace("\r", "␍")
 
 
 def many(n: int, word: str) -> str:
