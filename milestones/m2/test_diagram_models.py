@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
@@ -11,8 +9,8 @@ from milestones.m1.config import BIASED, LlamaConfig, implied_tensors
 from milestones.m2.diagram import attention, rope
 from milestones.m2.diagram.parts import parts, sublayers
 from milestones.m2.diagram.passes import passed
-from milestones.m2.model import Model
 from reference.compare import assert_same
+from tests.small_device import small_device
 
 CONFIG = LlamaConfig(
     blocks=3, width=64, ffn=96, heads=4, kv_heads=2, head_dim=16, rope_base=10000.0, eps=1e-5, context=128, vocabulary=83,
@@ -25,21 +23,14 @@ TEXT = " ".join(map(str, IDS))
 @pytest.fixture(scope="module")
 def device(whole_gpu):
     """A Device with such a model, whose text is a list of ids."""
-    random, kept = np.random.default_rng(8), {}
+    random = np.random.default_rng(8)
     shapes = dict(implied_tensors(CONFIG))
     tensors = {
         name: whole_gpu.tensor(random.standard_normal(shape) * 0.3 + ("norm" in name), np.float32)
         for name, shape in shapes.items()
     }
     assert "blk.2.attn_output.bias" in tensors and "blk.2.attn_q_norm.weight" in tensors
-    model = Model(whole_gpu, SimpleNamespace(config=CONFIG, tensor=tensors.__getitem__))  # type: ignore[arg-type]
-    return SimpleNamespace(
-        gpu=whole_gpu,
-        naive=SimpleNamespace(model=model),
-        tokenizer=SimpleNamespace(token_bytes=lambda token: b"%d" % token),
-        encode=lambda text: [int(word) for word in text.split()],
-        kept=lambda name, make: kept[name] if name in kept else kept.setdefault(name, make()),
-    )
+    return small_device(whole_gpu, CONFIG, tensors)
 
 
 @pytest.mark.parametrize("layer", range(CONFIG.blocks))

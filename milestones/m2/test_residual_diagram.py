@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from milestones.m1.config import LlamaConfig, implied_tensors
 from milestones.m2.diagram import residual as diagram
 from milestones.m2.diagram.parts import parts
 from milestones.m2.diagram.passes import passed
-from milestones.m2.model import Model
 from reference.attention import attention
 from reference.compare import assert_same
 from reference.forward import Passed, forward
@@ -23,6 +21,7 @@ from reference.matmul import matmul
 from reference.rms_norm import rms_norm
 from reference.rope import rope
 from reference.swiglu import swiglu
+from tests.small_device import small_device
 
 CONFIG = LlamaConfig(
     blocks=3, width=64, ffn=96, heads=4, kv_heads=2, head_dim=16, rope_base=10000.0, eps=1e-5, context=128, vocabulary=83,
@@ -50,15 +49,7 @@ def reference(ids) -> Passed:
 @pytest.fixture(scope="module")
 def device(whole_gpu):
     """A Device with a small model, whose text is a list of ids."""
-    kept, tensors = {}, {name: whole_gpu.tensor(w) for name, w in weights().items()}
-    model = Model(whole_gpu, SimpleNamespace(config=CONFIG, tensor=tensors.__getitem__))  # type: ignore[arg-type]
-    return SimpleNamespace(
-        gpu=whole_gpu,
-        naive=SimpleNamespace(model=model),
-        tokenizer=SimpleNamespace(token_bytes=lambda token: b"%d" % token),
-        encode=lambda text: [int(word) for word in text.split()],
-        kept=lambda name, make: kept[name] if name in kept else kept.setdefault(name, make()),
-    )
+    return small_device(whole_gpu, CONFIG, {name: whole_gpu.tensor(w) for name, w in weights().items()})
 
 
 def close(actual, expected):

@@ -9,11 +9,11 @@ import pytest
 
 from conftest import need_device
 from milestones.errors import UserError
-from milestones.m2.model import Model
 from milestones.m2.test_residual_diagram import CONFIG, real, reference, weights
 from milestones.m4.diagram import cache as diagram
 from milestones.m4.diagram import held
 from milestones.m7.loop import Loop
+from tests.small_device import small_device
 
 LAYERS, PROMPT, IDS = CONFIG.blocks, "5 17 80", [5, 17, 80]
 
@@ -21,16 +21,11 @@ LAYERS, PROMPT, IDS = CONFIG.blocks, "5 17 80", [5, 17, 80]
 @pytest.fixture(scope="module")
 def device(whole_gpu):
     """A Device with a small model, whose text is a list of ids."""
-    kept, held_weights = {}, {name: whole_gpu.tensor(w) for name, w in weights().items()}
-    model = Model(whole_gpu, SimpleNamespace(config=CONFIG, tensor=held_weights.__getitem__))  # type: ignore[arg-type]
-    return SimpleNamespace(
-        gpu=whole_gpu,
-        naive=SimpleNamespace(model=model),
-        tokenizer=SimpleNamespace(token_bytes=lambda token: b"%d" % token, ends=frozenset({2})),
-        encode=lambda text: [int(word) for word in text.split()],
-        kept=lambda name, make: kept[name] if name in kept else kept.setdefault(name, make()),
-        loop=lambda **settings: Loop(whole_gpu, model, **settings),
-    )
+    tensors = {name: whole_gpu.tensor(w) for name, w in weights().items()}
+    tokenizer = SimpleNamespace(token_bytes=lambda token: b"%d" % token, ends=frozenset({2}))
+    made = small_device(whole_gpu, CONFIG, tensors, tokenizer=tokenizer)
+    made.loop = lambda **settings: Loop(whole_gpu, made.naive.model, **settings)
+    return made
 
 
 def step(device, appended, text=PROMPT, dtype="float32"):
