@@ -78,6 +78,7 @@ def unsupported(weights: WeightSource) -> str | None:
     return None
 
 
+Stored = dict[str, tuple[Tensor, str, tuple[int, ...]]]  # raw bytes, kind and shape by name
 _TOGETHER = (("attn_q", "attn_k", "attn_v"), ("attn_output",), ("ffn_gate", "ffn_up"), ("ffn_down",))
 
 
@@ -88,10 +89,14 @@ class FastModel:
         self._gpu, self.config, self.kv_rows = gpu, weights.config, 0
         c, self._weights, self._repack = weights.config, weights, Repack(gpu)
         self.blocks: list[Block] = []
-        for layer in range(c.blocks):
-            self.blocks.append(self._block(f"blk.{layer}."))
+        names = [f"blk.{layer}." for layer in range(c.blocks)]
+        stored = self._stored(names[0])
+        for done, name in enumerate(names, 1):
+            self.blocks.append(self._block(name, stored))
+            stored = self._stored(names[done]) if done < c.blocks else {}  # copied while the device repacks
+            gpu.sync()  # the file's bytes of this block are no longer needed
             if progress:
-                progress(layer + 1, c.blocks)
+                progress(done, c.blocks)
         self.norm = weights.tensor("output_norm.weight")
         self.table = self._packed("token_embd.weight")
         self.head = self.table if c.tied else self._packed("output.weight")
@@ -114,9 +119,12 @@ class FastModel:
         self._gpu.sync()  # the file's bytes are no longer needed
         return made
 
-    def _block(self, name: str) -> Block:
+    def _stored(self, name: str) -> Stored:
+        """What the file holds of a block's matrices."""
+        return {n: self._weights.raw(f"{name}{n}.weight") for group in _TOGETHER for n in group}
+
+    def _block(self, name: str, stored: Stored) -> Block:
         c, w = self.config, self._weights
-        stored = {n: w.raw(f"{name}{n}.weight") for group in _TOGETHER for n in group}
         kind, data = self._together([stored[n] for n in _TOGETHER[0]])
         first = 0
         for n in _TOGETHER[0]:
@@ -127,7 +135,6 @@ class FastModel:
         gate, up = (self._repack(*stored[n], data, first=i, step=2) for i, n in enumerate(_TOGETHER[2]))
         output, down = (self._repack(*stored[n]) for n in ("attn_output", "ffn_down"))
         attn_norm, ffn_norm = (w.tensor(f"{name}{n}.weight") for n in ("attn_norm", "ffn_norm"))
-        self._gpu.sync()  # the file's bytes are no longer needed
         return Block(attn_norm, qkv, output, ffn_norm, gate, up, down)
 
     def _together(self, parts: list[tuple[Tensor, str, tuple[int, ...]]]) -> tuple[str, Tensor]:
