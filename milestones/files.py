@@ -1,7 +1,8 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and changes that wait for each other."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
@@ -30,6 +31,14 @@ def whole_file(path: Path, *, replace: bool = True) -> Iterator[IO[bytes]]:
         if temporary is not None:
             with suppress(OSError):
                 temporary.unlink()
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Hold the file `lock`, which stays there empty: who else wants it, in this process or another, waits. Raises OSError."""
+    with open(lock, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # the system lets go of it however this process ends
+        yield
 
 
 def _linked(temporary: Path, path: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -197,6 +198,15 @@ def test_results_that_are_no_results_are_none(home):
         (home / ".results.json").write_text(text.replace(old, new))
         assert new in (home / ".results.json").read_text() and results.load() == {} and results.state(add) == "untested"
         (home / ".results.json").write_text(text)
+
+
+def test_runs_that_end_at_once_keep_every_verdict(home):
+    """Two terminals, or `watch` beside pytest."""
+    workbook.start("m2")
+    runs = [f"m2/op{n}" for n in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda run: results.save({run: results.Verdict(1, 0, 0, "")}), runs))
+    assert sorted(results.load()) == sorted(runs)
 
 
 def test_what_is_no_workbook_is_named_with_its_path(tmp_path, home):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from metal.source import workbook
 from milestones.course.exercises import Op
 from milestones.course.workbook import fingerprint, fingerprint_of, untouched
+from milestones.files import alone, whole_file
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,13 @@ def load() -> dict[str, Verdict]:
 
 
 def save(verdicts: dict[str, Verdict]) -> None:
-    """Add these verdicts to those kept; whole or not at all."""
-    kept = {**load(), **verdicts}
+    """Add these verdicts to those kept; whole or not at all. Two that save at once lose nothing."""
     target = workbook() / ".results.json"
-    part = target.with_name(f".results.{os.getpid()}")
-    part.write_text(json.dumps({name: asdict(verdict) for name, verdict in sorted(kept.items())}, indent=1) + "\n", "utf-8")
-    part.replace(target)
+    with alone(target.with_suffix(".lock")):
+        kept = {**load(), **verdicts}
+        made = {name: asdict(verdict) for name, verdict in sorted(kept.items())}
+        with whole_file(target) as file:
+            file.write((json.dumps(made, indent=1) + "\n").encode())
 
 
 def state(op: Op, verdicts: dict[str, Verdict] | None = None) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from metal.paths import cache_dir
-from milestones.files import whole_file
+from milestones.files import alone, whole_file
 
 
 def place() -> Path:
@@ -27,12 +27,11 @@ def load() -> dict[str, dict[str, Any]]:
 
 
 def save(found: dict[str, dict[str, Any]]) -> None:
-    """Add these specs' results to those kept; whole or not at all. Raises OSError."""
-    kept = {**load(), **found}
+    """Add these specs' results to those kept; whole or not at all. Two that save at once lose nothing. Raises OSError."""
     target = place()
     target.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(target) as file:
-        file.write((json.dumps(kept, indent=1, sort_keys=True) + "\n").encode())
+    with alone(target.with_suffix(".lock")), whole_file(target) as file:
+        file.write((json.dumps({**load(), **found}, indent=1, sort_keys=True) + "\n").encode())
 
 
 def of(milestone: str) -> dict[str, Any]:

