@@ -306,6 +306,25 @@ def test_a_request_whose_page_has_gone_is_taken_from_the_queue():
     assert held.ends(2) == [("first", "end", "NoneType"), ("last", "end", "NoneType")]
 
 
+def test_the_device_goes_on_when_a_request_ends_before_its_job():
+    """A server that stops closes its loop, and the last job's end has nobody to hear it."""
+    held, closed = Held(), threading.Event()
+    held.go.set()
+
+    def answer(device):
+        yield 1
+        assert closed.wait(5)
+
+    class Waiting:
+        async def receive(self):
+            await asyncio.sleep(60)
+
+    assert asyncio.run(server._run(held.worker, "page", Endpoint({}, answer), {}, Waiting())).body == b"1"
+    closed.set()
+    held.worker.submit(held.job("last"))
+    assert held.ends(2)[1] == ("last", "end", "NoneType")
+
+
 def test_the_ladder_says_how_specs_ended_and_claims_nothing_without_a_run(monkeypatch, tmp_path):
     monkeypatch.setattr(states, "place", lambda: tmp_path / "specs.json")
     assert states.of("m3")["state"] == "not run here"

@@ -6,6 +6,7 @@ import asyncio
 import json
 import traceback
 from collections.abc import AsyncIterator, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -120,7 +121,8 @@ async def _run(worker: Worker, key: str, endpoint: Endpoint, given: Any, asking:
     loop, results = asyncio.get_running_loop(), asyncio.Queue[tuple[str, Any]]()
 
     def put(kind: str, value: Any) -> None:
-        loop.call_soon_threadsafe(results.put_nowait, (kind, value))
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(results.put_nowait, (kind, value))
 
     job = Job(key, lambda device: endpoint.answer(device, **request), put)
     worker.submit(job)
