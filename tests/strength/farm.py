@@ -14,9 +14,19 @@ PROCESSES = 2
 
 
 class Farm:
-    """Runs `jobs` (name → what to do with a process) in processes started with `arguments`. Use it as a context."""
+    """Runs `jobs` (name → what to do with a process) in processes started with `arguments`. Use it as a context.
 
-    def __init__(self, arguments: Sequence[str], jobs: Mapping[str, Callable[[SpecProcess], Any]], processes: int = PROCESSES):
+    A job that is not `in_time` is not begun, and comes to None.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        jobs: Mapping[str, Callable[[SpecProcess], Any]],
+        processes: int = PROCESSES,
+        in_time: Callable[[], bool] = lambda: True,
+    ):
+        self._in_time = in_time
         self._processes = [spec_process(arguments) for _ in range(min(processes, len(jobs)))]
         self._free: SimpleQueue[SpecProcess] = SimpleQueue()
         for process in self._processes:
@@ -27,7 +37,7 @@ class Farm:
     def _do(self, job: Callable[[SpecProcess], Any]) -> Any:
         process = self._free.get()
         try:
-            return job(process)
+            return job(process) if self._in_time() else None
         finally:
             self._free.put(process)
 

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from tests.strength.conftest import within
 from tests.strength.farm import Farm
 from tests.strength.mutants import OPTIONS, mutants, specs, verdict
 
@@ -13,14 +14,15 @@ MUTANTS = mutants()
 
 
 @pytest.fixture(scope="module")
-def verdicts(request):
+def verdicts(request, in_time):
     """mutant → what its spec said, for those that are asked for."""
     wanted = [
         item.callspec.params["mutant"]
         for item in request.session.items
         if item.path == request.path and "verdicts" in item.fixturenames
     ]
-    with Farm([*specs(wanted), *OPTIONS], {m.id: partial(verdict, mutant=m) for m in wanted if not m.unproved}) as farm:
+    jobs = {m.id: partial(verdict, mutant=m) for m in wanted if not m.unproved}
+    with Farm([*specs(wanted), *OPTIONS], jobs, in_time=in_time) as farm:
         yield farm
 
 
@@ -28,5 +30,5 @@ def verdicts(request):
 def test_a_mutant_is_caught_by_its_test(verdicts, mutant):
     if mutant.unproved:
         pytest.skip(f"not run here: {mutant.unproved}")
-    problem = verdicts[mutant.id]
+    problem = within(verdicts[mutant.id])
     assert not problem, f"{mutant.mistake}\n{problem}"

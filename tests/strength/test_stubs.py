@@ -13,6 +13,7 @@ from milestones.course import exercises
 from milestones.course.exercises import Op
 from milestones.course.spec_process import SpecProcess
 from reference.symptoms import NOTHING
+from tests.strength.conftest import within
 from tests.strength.fakes import FAKES
 from tests.strength.farm import Farm
 
@@ -40,19 +41,19 @@ def run(process: SpecProcess, op: Op, kind: str) -> dict:
 
 
 @pytest.fixture(scope="module")
-def results(request):
+def results(request, in_time):
     wanted = [
         item.callspec.params for item in request.session.items if item.path == request.path and "results" in item.fixturenames
     ]
     jobs = {f"{name_of(p['op'])} {p['kind']}": partial(run, op=p["op"], kind=p["kind"]) for p in wanted}
-    with Farm([*QUICK, *sorted({str(p["op"].spec_path) for p in wanted})], jobs) as farm:
+    with Farm([*QUICK, *sorted({str(p["op"].spec_path) for p in wanted})], jobs, in_time=in_time) as farm:
         yield farm
 
 
 @pytest.mark.parametrize("kind", [*FAKES, STUB])
 @pytest.mark.parametrize("op", KERNELS, ids=name_of)
 def test_no_test_passes_with_a_kernel_that_computes_nothing(results, op, kind):
-    found = results[f"{name_of(op)} {kind}"]
+    found = within(results[f"{name_of(op)} {kind}"])
     reached = {name: one for name, one in found["tests"].items() if name_of(op) in one["kernels"]}
     assert reached, f"no test dispatched it: {found['output'][-2000:]}"
     assert not [name for name, one in reached.items() if one["state"] != "failed"], "these pass all the same"
@@ -64,6 +65,6 @@ def test_no_test_passes_with_a_kernel_that_computes_nothing(results, op, kind):
 @pytest.mark.parametrize("kind", [STUB])
 @pytest.mark.parametrize("op", PYTHON, ids=name_of)
 def test_a_python_stub_fails_and_says_what_the_task_is(results, op, kind):
-    found = results[f"{name_of(op)} {kind}"]
+    found = within(results[f"{name_of(op)} {kind}"])
     reports = [one["report"] for one in found["tests"].values() if one["state"] == "failed"]
     assert reports and all("your task" in report for report in reports), found["output"][-3000:]
