@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
+import os
 import queue
 import signal
 import socket
 import threading
+import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
@@ -166,6 +170,15 @@ def test_a_request_that_does_not_fit_gets_one_clear_line(client, endpoint, body,
     assert answer.status_code == status
     assert words in answer.json()["error"] and "\n" not in answer.json()["error"]
     assert ask(client, text="still here").json() == {"text": "still here"}
+
+
+def test_an_endpoint_is_asked_by_post_alone_and_says_so(client):
+    for method in ("GET", "HEAD"):
+        answer = client.request(method, "/api/toy/echo")
+        assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert client.get("/api/toy/echo").json() == {"error": "toy/echo is asked by POST, not by GET"}
+    assert client.put("/api/toy/echo").status_code == client.post("/style.css").status_code == 405
+    assert client.get("/api/toy/nothing").status_code == client.get("/api").status_code == 404
 
 
 def test_what_nobody_foresaw_prints_its_traceback_in_the_terminal_and_gives_the_page_one_line(client, capfd, monkeypatch):
@@ -371,6 +384,38 @@ def test_an_export_that_fails_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(export, "_files", lambda device, told: {"a.html": b"x"} | 1)
     with pytest.raises(TypeError):
         export.export(None, tmp_path / "site", print)
+    assert not list(tmp_path.iterdir())
+
+
+def record_toy(recorder):
+    for _, text in recorder.diagram.examples:
+        with recorder.example(text):
+            recorder.floats(f"{text}.bin", np.ones(3))
+            recorder.ask("echo", text=text)
+
+
+@pytest.mark.parametrize("examples", [(("Good", "a"), ("Bad", "refuse")), (("Bad", "refuse"),)], ids=["one of two", "all"])
+def test_an_example_that_a_model_cannot_take_is_left_out_of_an_export_and_said(monkeypatch, examples):
+    """Nothing of it is left, nor of a page that has no other."""
+    shown, told = dataclasses.replace(TOY, name="tokenizer", examples=examples, recording=record_toy), []
+    monkeypatch.setattr(export, "diagrams", lambda: (shown,))
+    files = export._files(None, told.append)
+    assert told == ["recording tokenizer", "  without “refuse”: that is refused"] and "refuse.bin" not in files
+    catalog = json.loads(files["catalog.json"])["diagrams"]
+    if len(examples) == 1:
+        assert not catalog and not {"tokenizer.html", "tokenizer.js", "tokenizer.json"} & set(files)
+    else:
+        assert catalog[0]["examples"] == [["Good", "a"]] and files["a.bin"] == np.ones(3, "<f4").tobytes()
+        assert json.loads(files["tokenizer.json"])["answers"] == {'echo {"text":"a"}': [{"text": "a"}]}
+
+
+def test_an_export_that_is_terminated_leaves_nothing(tmp_path, monkeypatch):
+    """A service manager, or kill: SIGTERM comes at any moment, and the hidden folder must go with the process."""
+    monkeypatch.setattr(export, "_files", lambda device, told: os.kill(os.getpid(), signal.SIGTERM) or time.sleep(5))
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as end:
+        export.export(None, tmp_path / "site", print)
+    assert end.value.code == 143 and signal.getsignal(signal.SIGTERM) is before
     assert not list(tmp_path.iterdir())
 
 

@@ -64,9 +64,7 @@ def _export(folder: Path, quiet: bool, model: Path | None) -> None:
     from milestones.diagrams.device import Device
     from milestones.diagrams.export import export
 
-    size = export(
-        Device(model_path(model, quiet)), folder, lambda name: None if quiet else click.echo(f"recording {name}", err=True)
-    )
+    size = export(Device(model_path(model, quiet)), folder, lambda line: None if quiet else click.echo(line, err=True))
     if not quiet:
         click.echo(f"{size / 1e6:.1f} MB", err=True)
 

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from milestones.diagrams import site
 from milestones.diagrams.device import Device
@@ -27,15 +32,35 @@ class Recorder:
     """Asks a diagram's endpoints, and keeps the answers."""
 
     def __init__(self, device: Device, diagram: Diagram):
-        self.device, self._diagram = device, diagram
+        self.device, self.diagram = device, diagram
         self.answers: dict[str, list[Any]] = {}
         self.files: dict[str, bytes] = {}
         self.data: dict[str, Any] = {}
+        self.left_out: dict[str, str] = {}  # examples, and why
+
+    @contextmanager
+    def example(self, text: str) -> Iterator[None]:
+        """What is recorded within belongs to that example. If this model cannot take it, nothing of it is kept."""
+        before = dict(self.answers), dict(self.files)
+        try:
+            yield
+        except UserError as problem:
+            self.answers, self.files = before
+            self.left_out[text] = str(problem)
+
+    def floats(self, name: str, *arrays: np.ndarray) -> str:
+        """A file of these arrays, one after the other, as little-endian float32; its name again."""
+        self.files[name] = b"".join(array.astype("<f4").tobytes() for array in arrays)
+        return name
+
+    def answer(self, endpoint: str, **request: Any) -> Any:
+        """What an endpoint answers; it is not kept."""
+        asked = self.diagram.endpoints[endpoint]
+        return asked.answer(self.device, **checked(asked.fields, request))
 
     def ask(self, endpoint: str, **request: Any) -> Any:
         """What the page would be told; its last line is handed back. Numbers must be as JavaScript writes them: 1, not 1.0."""
-        asked = self._diagram.endpoints[endpoint]
-        answer = asked.answer(self.device, **checked(asked.fields, request))
+        answer = self.answer(endpoint, **request)
         lines = [_short(json.loads(site.encoded(line))) for line in (answer if isinstance(answer, Iterator) else (answer,))]
         self.answers[key(endpoint, request)] = lines
         return lines[-1]
@@ -59,9 +84,10 @@ def key(endpoint: str, request: dict[str, Any]) -> str:
 
 
 def export(device: Device, folder: Path, told: Callable[[str], None]) -> int:
-    """Write the site into `folder`, which must not be there or be empty; `told` hears of each diagram. Returns its bytes.
+    """Write the site into `folder`, which must not be there or be empty; `told` hears a line of each diagram, and of each
+    example that this model cannot take. Returns its bytes.
 
-    Raises UserError; then, and after Ctrl-C, nothing is left behind.
+    Raises UserError; then, and after Ctrl-C or SIGTERM, nothing is left behind.
     """
     folder = folder.absolute()
     parent = folder.resolve().parent
@@ -77,15 +103,16 @@ def export(device: Device, folder: Path, told: Callable[[str], None]) -> int:
     except OSError as problem:
         raise UserError(f"{quoted(folder)} cannot be written ({problem.strerror}): name another folder") from None
     try:
-        files = _files(device, told)
-        for path, data in files.items():
-            place = made / path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(data)
-        made.chmod(0o755)
-        if folder.exists():
-            folder.rmdir()
-        made.rename(folder)
+        with _terminated():
+            files = _files(device, told)
+            for path, data in files.items():
+                place = made / path
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(data)
+            made.chmod(0o755)
+            if folder.exists():
+                folder.rmdir()
+            made.rename(folder)
     except OSError as problem:
         raise UserError(f"{quoted(folder)} cannot be written ({problem.strerror}): name another folder") from None
     finally:
@@ -93,17 +120,37 @@ def export(device: Device, folder: Path, told: Callable[[str], None]) -> int:
     return sum(map(len, files.values()))
 
 
+@contextmanager
+def _terminated() -> Iterator[None]:
+    """SIGTERM within ends the process as Ctrl-C does, by an exception, with the status that a shell gives it."""
+
+    def end(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _files(device: Device, told: Callable[[str], None]) -> dict[str, bytes]:
-    taking = [one for one in diagrams() if one.recording is not None]
-    others = [one for one in diagrams() if one.recording is None]
-    left_out = {site.page(one) for one in others} | {script.name for one in others for script in site.scripts(one)}
-    made = {path: served.data() for path, served in site.table().items() if path and path not in left_out}
-    made |= {"catalog.json": site.catalog(tuple(taking)), "recorded.js": REPLAYS.encode()}
-    for diagram in taking:
-        told(diagram.name)
+    shown, made = list[Diagram](), dict[str, bytes]()
+    for diagram in diagrams():
         recorder = Recorder(device, diagram)
-        assert diagram.recording is not None
+        if diagram.recording is None:
+            continue
+        told(f"recording {diagram.name}")
         diagram.recording(recorder)
-        answers = {"answers": recorder.answers, "data": recorder.data, "computes": diagram.recorded_script.exists()}
-        made |= {f"{diagram.name}.json": site.encoded(answers), **recorder.files}
-    return made
+        for text, why in recorder.left_out.items():
+            told(f"  without “{text}”: {why}")
+        examples = tuple(one for one in diagram.examples if one[1] not in recorder.left_out)
+        if examples:  # a page begins with its first one
+            shown.append(replace(diagram, examples=examples))
+            answers = {"answers": recorder.answers, "data": recorder.data, "computes": diagram.recorded_script.exists()}
+            made |= {f"{diagram.name}.json": site.encoded(answers), **recorder.files}
+    names = {one.name for one in shown}
+    others = [one for one in diagrams() if one.name not in names]
+    left_out = {site.page(one) for one in others} | {script.name for one in others for script in site.scripts(one)}
+    made |= {path: served.data() for path, served in site.table().items() if path and path not in left_out}
+    return made | {"catalog.json": site.catalog(tuple(shown)), "recorded.js": REPLAYS.encode()}

@@ -51,6 +51,7 @@ class Diagram:
     endpoints: Mapping[str, Endpoint]
     examples: tuple[tuple[str, str], ...] = ()  # name and text, if the page offers any
     recording: Callable[[Recorder], None] | None = None  # what an exported site knows; without it, it leaves the page out
+    recorded: str = ""  # what of that is recorded, and what the exported page computes itself
 
     @property
     def recorded_script(self) -> Path:
@@ -64,7 +65,8 @@ class Diagram:
     def told(self) -> dict[str, Any]:
         """What the page needs to know of it."""
         return {
-            key: getattr(self, key) for key in ("name", "milestone", "title", "lead", "notes", "files", "sources", "examples")
+            key: getattr(self, key)
+            for key in ("name", "milestone", "title", "lead", "notes", "files", "sources", "examples", "recorded")
         }
 
 

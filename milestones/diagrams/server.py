@@ -45,6 +45,9 @@ def application(worker: Worker, guard: Guard) -> ASGIApp:
             asked = next((d.endpoints[endpoint] for d in diagrams() if d.name == name and endpoint in d.endpoints), None)
             if asked is None:
                 raise _RefusedError(404, f"there is no {name}/{endpoint}")
+            if request.method != "POST":
+                words = f"{name}/{endpoint} is asked by POST, not by {request.method}"
+                return JSONResponse({"error": words}, 405, headers={"Allow": "POST"})
             given = await _body(request)
             page = request.headers.get("x-page", "")[:64]
             return await _run(worker, f"{page} {name}/{endpoint}", asked, given, request)
@@ -61,7 +64,7 @@ def application(worker: Worker, guard: Guard) -> ASGIApp:
         return Response(found.data(), media_type=found.kind, headers={"Cache-Control": "no-cache"})
 
     routes = [
-        Route("/api/{name}/{endpoint}", answer, methods=["POST"]),
+        Route("/api/{name}/{endpoint}", answer, methods=["POST", "GET", "HEAD"]),  # else a GET would be looked up as a file
         Route("/{path:path}", file, methods=["GET", "HEAD"]),
     ]
     return _Headers(guard.around(Starlette(routes=routes, exception_handlers={Exception: _unexpected})))

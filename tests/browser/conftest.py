@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import os
 import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
 from conftest import need_device
 from tests.command import COMMAND
@@ -171,3 +175,36 @@ def device(model_path):
 
     need_device()
     return Device(model_path)
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def site(device, tmp_path_factory) -> Iterator[str]:
+    """The address of a plain file server over what the command wrote, under a path as a web host may have it.
+
+    The command is run here, on a device that is there already. The longest recordings have fewer steps of each kind.
+    """
+    from milestones.diagrams.command import diagrams
+    from milestones.m4.diagram import recorded
+    from milestones.m5.diagram import quantization
+
+    folder = tmp_path_factory.mktemp("export") / "some" / "site"
+    folder.parent.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("milestones.diagrams.device.Device", lambda path: device)
+        for name, fewer in {"EXAMPLES": quantization.EXAMPLES[:1], "SCOPES": {"blocks": ""}, "MATRICES": ("ffn_up",)}.items():
+            patch.setattr(quantization, name, fewer)
+        for name, less in {"EXAMPLES": recorded.EXAMPLES[:1], "GROWN": 4, "FORKED": 2}.items():
+            patch.setattr(recorded, name, less)
+        done = CliRunner().invoke(diagrams, ["--export", str(folder)], catch_exceptions=False)
+    assert (done.exit_code, done.stdout) == (0, "") and "recording sampling\n" in done.stderr and done.stderr.endswith(" MB\n")
+    assert [one.name for one in folder.parent.iterdir()] == ["site"], "nothing else is left"
+    handler = functools.partial(Quiet, directory=folder.parent.parent)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as made:
+        threading.Thread(target=made.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{made.server_port}/some/site/"
+        made.shutdown()

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from milestones.diagrams.command import diagrams
 from milestones.m3.diagram import sampling
 from milestones.m3.golden.make import FILTERS
 from milestones.m5.diagram import quantization
@@ -25,28 +20,6 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="not run here: pip 
 expect = sync_api.expect
 pytestmark = pytest.mark.slow
 GOLDEN = load(Path(sampling.__file__).parent.parent / "golden", "sample")
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture(scope="module")
-def site(device, tmp_path_factory):
-    """The address of a plain file server over what the command wrote; it is run here, on a device that is there already."""
-    folder = tmp_path_factory.mktemp("export") / "site"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("milestones.diagrams.device.Device", lambda path: device)
-        for name, fewer in {"EXAMPLES": quantization.EXAMPLES[:1], "SCOPES": {"blocks": ""}, "MATRICES": ("ffn_up",)}.items():
-            patch.setattr(quantization, name, fewer)  # the rest takes most of the time, and is recorded the same way
-        done = CliRunner().invoke(diagrams, ["--export", str(folder)], catch_exceptions=False)
-    assert (done.exit_code, done.stdout) == (0, "") and "recording sampling\n" in done.stderr and done.stderr.endswith(" MB\n")
-    assert [one.name for one in folder.parent.iterdir()] == ["site"], "nothing else is left"
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder)) as made:
-        threading.Thread(target=made.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{made.server_port}/"
-        made.shutdown()
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ READER = {"attention": "attention", "ffn": "the FFN"}
 
 def figure(x: float) -> str:
     """A number as the page writes it."""
-    size = abs(x)
+    size = float(f"{abs(x):.4g}")
     if 0 < size < 0.01:
         return f"{x:#.2g}".replace("-", "−")
     return f"{x:,.{0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 1 else 3}f}".replace("-", "−")

@@ -179,6 +179,10 @@ export function button(words, clicked, attributes = {}) {
     on: { click: (event) => { if (event.currentTarget.getAttribute("aria-disabled") !== "true") clicked(event); } } }, words);
 }
 
+/** A button for each of a diagram's examples; `chosen(words)` hears its text. */
+export const examples = (diagram, chosen) => element("div", { class: "row", role: "group", "aria-label": "Examples" },
+  ...diagram.examples.map(([name, words]) => button(name, () => chosen(words), { class: "quiet" })));
+
 /** Whether a button does anything now. One that does not keeps the focus: `disabled` would drop it from under the fingers. */
 export function enable(made, on) {
   made.setAttribute("aria-disabled", !on);

@@ -31,7 +31,7 @@ async function show(diagram) {
     element("p", { class: "eyebrow" }, `Milestone ${diagram.milestone}`),
     element("h1", {}, diagram.title),
     element("p", { class: "lead" }, diagram.lead),
-    recorded ? element("p", { class: "warning" }, "A recording: the engine’s own numbers, for some texts. “firstlight diagrams” on your machine answers for yours.") : "",
+    recorded ? element("p", { class: "warning" }, `A recording: the engine’s own numbers, for some texts. ${diagram.recorded} “firstlight diagrams” on your machine answers for yours.`) : "",
     stage,
     element("section", { class: "notes" },
       element("h2", {}, "What you are seeing"),

@@ -1,18 +1,16 @@
 // The tokenizer: chips of tokens, bytes of a piece, merges step by step. Everything shown comes from the endpoints of tokenizer.py.
-import { announce, button, choice, count, element, enable, engine, keyed, slider, text, visible } from "./controls.js";
+import { announce, button, choice, count, element, enable, engine, examples, keyed, slider, text, visible } from "./controls.js";
 
 export async function draw(stage, diagram) {
   const typed = text({ label: "Your text", value: diagram.examples[0][1], rows: 3, changed: () => encode() });
   const which = choice({ label: "Vocabulary", options: [["model", "the model’s own"]], value: "model", changed: () => encode() });
-  const examples = element("div", { class: "row", role: "group", "aria-label": "Examples" },
-    ...diagram.examples.map(([name, words]) => button(name, () => { typed.set(words); encode(); }, { class: "quiet" })));
   const flow = element("p", { class: "flow", "data-shown": "counts" });
   const chips = element("ul", { class: "chips", "aria-label": "Tokens; choose one to see the merges of its piece" });
   const lacking = element("p", { class: "warning", hidden: true });
   const decoded = element("p", { class: "decoded", "data-shown": "decoded" });
   const merging = element("section", { class: "panel", "aria-label": "Merges" });
   const problems = element("div");
-  stage.append(typed.node, element("div", { class: "controls" }, which.node, examples), problems, flow, chips, lacking, decoded, merging);
+  stage.append(typed.node, element("div", { class: "controls" }, which.node, examples(diagram, (words) => { typed.set(words); encode(); })), problems, flow, chips, lacking, decoded, merging);
 
   const ask = engine(diagram, problems);
   let answer = null, chosen = 0;

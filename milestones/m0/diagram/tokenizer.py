@@ -104,11 +104,12 @@ EXAMPLES = (
 def recording(recorder: Recorder) -> None:
     """Every example in every vocabulary that is here, and the merges of each of its pieces."""
     for _, text in EXAMPLES:
-        told = recorder.ask("encode", text=text, vocabulary="model")
-        for name, _ in told["vocabularies"]:
-            told = recorder.ask("encode", text=text, vocabulary=name)
-            for piece in range(len(told["pieces"])):
-                recorder.ask("merges", text=text, vocabulary=name, piece=piece)
+        with recorder.example(text):
+            told = recorder.ask("encode", text=text, vocabulary="model")
+            for name, _ in told["vocabularies"]:
+                told = recorder.ask("encode", text=text, vocabulary=name)
+                for piece in range(len(told["pieces"])):
+                    recorder.ask("merges", text=text, vocabulary=name, piece=piece)
 
 
 _FIELDS: dict[str, Field] = {"text": Text(MOST), "vocabulary": OneOf(tuple(NAMES))}
@@ -142,4 +143,5 @@ DIAGRAM = Diagram(
     },
     examples=EXAMPLES,
     recording=recording,
+    recorded="The tokens of the examples and the merges of all their pieces are recorded, in the vocabularies that were there.",
 )

@@ -1,11 +1,11 @@
 // Attention: heat maps of all heads, one of them large, the weights of one query as a list, and the sum of the values. See attention.py.
-import { announce, element, engine, keyed, percent, slider, svg, text, toggle, visible } from "./controls.js";
+import { announce, element, engine, examples, keyed, percent, slider, svg, text, toggle, visible } from "./controls.js";
 
 const NAMED = 24; // tokens of a large map up to which every row and column has its name
 
 export async function draw(stage, diagram) {
   let last = 29; // layer, until the model is known
-  const typed = text({ label: "Prompt", value: "The cat sat on the mat because it was tired.", changed: () => maps() });
+  const typed = text({ label: "Prompt", value: diagram.examples[0][1], changed: () => maps() });
   const layer = slider({ label: "Layer", min: 0, max: 29, step: 1, value: 13, read: (n) => `${n}, of 0 to ${last}`, changed: () => maps() });
   const mask = toggle({ label: "Causal mask", value: true, changed: () => maps(),
     hint: "Off: this layer alone looks everywhere, with the queries, keys and values of the causal run." });
@@ -17,7 +17,7 @@ export async function draw(stage, diagram) {
   const large = svg("svg", { class: "map", "data-shown": "map", tabindex: 0, role: "slider", "aria-orientation": "vertical", "aria-valuemin": 0, "aria-label": "Query, a row of the heat map" });
   const rows = element("tbody", { "data-shown": "weights" });
   const output = element("section", { class: "panel", "aria-label": "The output" });
-  stage.append(typed.node, element("div", { class: "controls" }, layer.node, mask.node), problems,
+  stage.append(typed.node, examples(diagram, (words) => { typed.set(words); maps(); }), element("div", { class: "controls" }, layer.node, mask.node), problems,
     element("section", {}, element("h2", {}, "All heads of the layer"), element("p", { class: "small" }, "Choose one. A row is a query, a column a token it looks at; the area of a square is the weight."), heads, sharing),
     element("section", {}, element("h2", {}, "The query"), element("p", { class: "small" }, "Choose a token. Below each stands how much the query looks at it."), chips, verdict),
     element("div", { class: "beside" }, element("div", {}, large),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,10 +10,12 @@ from milestones.diagrams.device import Device
 from milestones.diagrams.fields import Field, Flag, Text, Whole
 from milestones.diagrams.registry import Diagram, Endpoint
 from milestones.errors import UserError
-from milestones.m0.diagram.tokenizer import shown
-from milestones.m2.diagram.passes import TOKENS, Pass, passed, prompt
+from milestones.m2.diagram.passes import EXAMPLES, TOKENS, Pass, named, passed, prompt
 from milestones.m2.diagram.weights import Weights
 from milestones.m2.matmul import Matmul
+
+if TYPE_CHECKING:
+    from milestones.diagrams.export import Recorder
 
 MOST = 2_000  # bytes of a prompt
 PARTS = 4  # values drawn by themselves; the others are drawn as one
@@ -32,7 +34,7 @@ def maps(device: Device, text: str, layer: int, masked: bool) -> dict[str, Any]:
     config = device.naive.model.config
     found = weights(seen.q[layer], seen.k[layer], masked=masked)
     return {
-        "tokens": [{"id": token, "text": shown(device.tokenizer.token_bytes(token))} for token in seen.ids],
+        "tokens": named(device, seen.ids),
         "weights": np.round(found.astype(np.float64), 4),
         "blocks": config.blocks,
         "heads": config.heads,
@@ -83,6 +85,18 @@ def _scores(device: Device, q: np.ndarray, k: np.ndarray) -> np.ndarray:
     return found.numpy()[0] / np.float32(len(q) ** 0.5)
 
 
+def recording(recorder: Recorder) -> None:
+    """Queries, keys, values and outputs of every layer for each example; attention_recorded.js does the rest."""
+    device, made = recorder.device, {}
+    for number, (_, text) in enumerate(EXAMPLES):
+        with recorder.example(text):
+            seen = passed(device, prompt(device, text))
+            file = recorder.floats(f"attention-{number}.bin", seen.q, seen.k, seen.v, seen.mixed)
+            made[text] = {"file": file, "tokens": named(device, seen.ids)}
+    c = device.naive.model.config
+    recorder.data = {"examples": made, "blocks": c.blocks, "heads": c.heads, "kv_heads": c.kv_heads, "d": c.head_dim}
+
+
 _LAYER: dict[str, Field] = {"text": Text(MOST), "layer": Whole(0, 1_000), "masked": Flag()}
 
 DIAGRAM = Diagram(
@@ -124,4 +138,8 @@ DIAGRAM = Diagram(
         "maps": Endpoint(_LAYER, maps),
         "look": Endpoint({**_LAYER, "head": Whole(0, 1_000), "query": Whole(0, TOKENS - 1)}, look),
     },
+    examples=EXAMPLES,
+    recording=recording,
+    recorded="Queries, keys, values and outputs of every layer are recorded for the examples. Scores, weights and sums, and "
+    "the output without the mask, are computed from them in the page.",
 )

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from metal.tensor import Tensor
 from milestones.diagrams.device import Device, Recent, common
 from milestones.errors import UserError
+from milestones.m0.diagram.tokenizer import shown
 from milestones.m2.attention import Attention
 from milestones.m2.model import Model
 
 TOKENS = 48  # of a prompt: a heat map of more cannot be read
+EXAMPLES = (
+    ("A cat", "The cat sat on the mat because it was tired."),
+    ("Anna", "Anna met Ben. Anna met"),
+    ("Capitals", "Paris is the capital of France. Rome is the capital of"),
+)
 _KEPT = 8  # passes, of up to 16 MB each
 
 
@@ -39,6 +46,11 @@ def prompt(device: Device, text: str) -> list[int]:
     if len(ids) > TOKENS:
         raise UserError(f"the text is {len(ids)} tokens, this diagram takes {TOKENS}: shorten it")
     return ids
+
+
+def named(device: Device, ids: Sequence[int]) -> list[dict[str, Any]]:
+    """Each token's id and text, as the pages write it."""
+    return [{"id": token, "text": shown(device.tokenizer.token_bytes(token))} for token in ids]
 
 
 def passed(device: Device, ids: Sequence[int]) -> Pass:

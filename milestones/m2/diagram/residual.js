@@ -1,15 +1,15 @@
 // The residual stream: its length from layer to layer, what each part adds, and what RMSNorm makes of it. See residual.py.
-import { announce, button, choice, element, engine, keyed, percent, slider, svg, text, toggle, visible } from "./controls.js";
+import { announce, button, choice, element, engine, examples, keyed, percent, slider, svg, text, toggle, visible } from "./controls.js";
 
 const PARTS = { attention: "attention", ffn: "the FFN" };
 const figure = (x) => {
-  const size = Math.abs(x);
+  const size = Math.abs(Number(x.toPrecision(4))); // 0.99999 has the digits of 1
   return (size >= 1000 ? Math.round(x).toLocaleString("en") : size >= 0.01 || !x ? x.toFixed(size >= 100 ? 1 : size >= 1 ? 2 : 3) : x.toPrecision(2)).replaceAll("-", "−");
 };
 
 export async function draw(stage, diagram) {
   let last = 29, token = 7, shown = null; // until the model is known
-  const typed = text({ label: "Prompt", value: "The cat sat on the mat because it was tired.", changed: () => norms() });
+  const typed = text({ label: "Prompt", value: diagram.examples[0][1], changed: () => norms() });
   const layer = slider({ label: "Layer", min: 0, max: 29, step: 1, value: 10, read: (n) => `${n}, of 0 to ${last}`, changed: () => look() });
   const part = choice({ label: "Norm before", options: [["attention", "attention"], ["ffn", "the FFN"]], value: "ffn", changed: () => look() });
   const log = toggle({ label: "Logarithmic scale", value: true, hint: "Each line is ten times as much as the one below.", changed: () => { redraw(); announce(log.value ? "Logarithmic scale" : "Linear scale"); } });
@@ -20,7 +20,7 @@ export async function draw(stage, diagram) {
   const bodies = [element("tbody"), element("tbody"), element("tbody")];
   const table = (label, body, ...heads) => element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label },
     element("table", {}, element("thead", {}, element("tr", {}, ...heads.map((word, at) => element("th", { scope: "col", class: at ? "n" : null }, word)))), body));
-  stage.append(typed.node, chips, element("div", { class: "controls" }, layer.node, part.node, log.node), problems, verdict, picture,
+  stage.append(typed.node, examples(diagram, (words) => { typed.set(words); norms(); }), chips, element("div", { class: "controls" }, layer.node, part.node, log.node), problems, verdict, picture,
     element("p", { class: "small" }, "● before a block, ■ between its attention and its FFN; thin lines: the other tokens. Bars, what is added: ▯ by attention, ▮ by the FFN. A click takes the layer."),
     element("details", {}, element("summary", {}, "Every layer as a table"), table("Every layer", bodies[0], "Layer", "Before", "Attention adds", "Between", "FFN adds", "After")),
     element("div", { class: "panel" }, heading, rms, strips, table("The largest elements", bodies[1], "Element", "x", "x / RMS", "weight", "what is read"), share),

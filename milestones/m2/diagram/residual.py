@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,12 +10,15 @@ from milestones.diagrams.device import Device
 from milestones.diagrams.fields import Field, OneOf, Text, Whole
 from milestones.diagrams.registry import Diagram, Endpoint
 from milestones.errors import UserError
-from milestones.m0.diagram.tokenizer import shown
 from milestones.m2.diagram.parts import parts, sublayers
-from milestones.m2.diagram.passes import TOKENS, Pass, passed, prompt
+from milestones.m2.diagram.passes import EXAMPLES, TOKENS, Pass, named, passed, prompt
+
+if TYPE_CHECKING:
+    from milestones.diagrams.export import Recorder
 
 MOST = 2_000  # bytes of a prompt
 LARGEST = 8  # elements that are listed
+PARTS = ("attention", "ffn")  # of a block, in their order
 
 
 def norms(device: Device, text: str) -> dict[str, Any]:
@@ -23,7 +26,7 @@ def norms(device: Device, text: str) -> dict[str, Any]:
     seen = passed(device, prompt(device, text))
     made = parts(device, seen)
     return {
-        "tokens": [{"id": token, "text": shown(device.tokenizer.token_bytes(token))} for token in seen.ids],
+        "tokens": named(device, seen.ids),
         "blocks": len(made.ffn),
         "width": seen.stream.shape[2],
         "before": _lengths(seen.stream),
@@ -85,6 +88,28 @@ def _rms(vector: np.ndarray) -> float:
     return _length(vector) / float(np.sqrt(vector.size))
 
 
+def recording(recorder: Recorder) -> None:
+    """The stream and the lengths that take the model to know, for each example; residual_recorded.js does the rest."""
+    device, made = recorder.device, {}
+    model = sublayers(device).model
+    c = model.config
+    for number, (_, text) in enumerate(EXAMPLES):
+        with recorder.example(text):
+            seen = passed(device, prompt(device, text))
+            every = [
+                look(device, text, token, layer, part)
+                for part in PARTS
+                for layer in range(c.blocks)
+                for token in range(len(seen.ids))
+            ]
+            lengths = [np.array([one[what] for one in every]) for what in ("added", "without")]
+            file = recorder.floats(f"residual-{number}.bin", seen.stream, parts(device, seen).between, *lengths)
+            made[text] = {"file": file, "tokens": named(device, seen.ids)}
+    norms = [block[f"{name}_norm"].numpy() for name in ("attn", "ffn") for block in model.blocks]
+    weights = recorder.floats("residual-weights.bin", *norms)
+    recorder.data = {"examples": made, "weights": weights, "blocks": c.blocks, "width": c.width, "eps": c.eps}
+
+
 _TEXT: dict[str, Field] = {"text": Text(MOST)}
 
 DIAGRAM = Diagram(
@@ -119,7 +144,11 @@ DIAGRAM = Diagram(
     endpoints={
         "norms": Endpoint(_TEXT, norms),
         "look": Endpoint(
-            {**_TEXT, "token": Whole(0, TOKENS - 1), "layer": Whole(0, 1_000), "part": OneOf(("attention", "ffn"))}, look
+            {**_TEXT, "token": Whole(0, TOKENS - 1), "layer": Whole(0, 1_000), "part": OneOf(PARTS)}, look
         ),
     },
+    examples=EXAMPLES,
+    recording=recording,
+    recorded="The stream, the weights of the norms and the lengths of what is added, with the norm and without, are recorded "
+    "for the examples. Norms and all other lengths are computed from them in the page.",
 )  # fmt: skip

@@ -1,5 +1,5 @@
 // RoPE: the hands of all pairs, one pair's arrows, and scores by distance and by position. Numbers: rope.py.
-import { announce, choice, element, engine, keyed, slider, svg, text, visible } from "./controls.js";
+import { announce, choice, element, engine, examples, keyed, slider, svg, text, visible } from "./controls.js";
 
 const TURN = 2 * Math.PI, ACROSS = 8; // hands in a row
 
@@ -7,7 +7,7 @@ export async function draw(stage, diagram) {
   const last = { layer: 29, head: 8, pair: 31 }; // until the model is known
   const changed = () => look();
   const of = (name) => (n) => `${n}, of 0 to ${last[name]}`;
-  const typed = text({ label: "Prompt", value: "The cat sat on the mat because it was tired.", changed: () => stand() });
+  const typed = text({ label: "Prompt", value: diagram.examples[0][1], changed: () => stand() });
   const query = choice({ label: "Query of", options: [], changed: () => stand() });
   const key = choice({ label: "Key of", options: [], changed: () => stand() });
   const layer = slider({ label: "Layer", min: 0, max: last.layer, step: 1, value: 13, read: of("layer"), changed });
@@ -25,7 +25,7 @@ export async function draw(stage, diagram) {
   const flat = element("p", { class: "said", "data-shown": "flat" });
   const rows = element("tbody");
   const figure = (title, small, ...parts) => element("section", {}, element("h2", {}, title), element("p", { class: "small" }, small), ...parts);
-  stage.append(typed.node, element("div", { class: "controls" }, query.node, key.node, position.node, distance.node, layer.node, head.node), problems, verdict,
+  stage.append(typed.node, examples(diagram, (words) => { typed.set(words); stand(); }), element("div", { class: "controls" }, query.node, key.node, position.node, distance.node, layer.node, head.node), problems, verdict,
     element("div", { class: "beside" },
       figure("Every pair, a hand", "How far each pair has turned at the query’s position (solid) and at the key’s (dotted).", hands, pair.node),
       figure("The chosen pair", "q solid, k dashed; thin: before they are turned. Dots: q at positions 0 to 63.", arrows, angle)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,11 +11,13 @@ from milestones.diagrams.device import Device
 from milestones.diagrams.fields import Field, Text, Whole
 from milestones.diagrams.registry import Diagram, Endpoint
 from milestones.errors import UserError
-from milestones.m0.diagram.tokenizer import shown
 from milestones.m2.diagram.parts import sublayers
-from milestones.m2.diagram.passes import TOKENS, Pass, passed, prompt
+from milestones.m2.diagram.passes import EXAMPLES, TOKENS, Pass, named, passed, prompt
 from milestones.m2.matmul import Matmul
 from milestones.m2.rope import Rope
+
+if TYPE_CHECKING:
+    from milestones.diagrams.export import Recorder
 
 MOST = 2_000  # bytes of a prompt
 FARTHEST = 63  # distance in the picture
@@ -101,7 +103,7 @@ def look(
 
     by_distance = turning.scores(near_q, near_k)[:, 0]
     return {
-        "tokens": [{"id": token, "text": shown(device.tokenizer.token_bytes(token))} for token in ids],
+        "tokens": named(device, ids),
         "query": query,
         "key": key,
         "blocks": config.blocks,
@@ -123,6 +125,23 @@ def look(
             "part": part(far_q, far_k),
         },
     }
+
+
+def recording(recorder: Recorder) -> None:
+    """Queries and keys of every layer of each example, before they turn, and the angles; rope_recorded.js does the rest."""
+    device, made, angles = recorder.device, {}, list[list[float]]()
+    c = device.naive.model.config
+    for number, (_, text) in enumerate(EXAMPLES):
+        with recorder.example(text):
+            seen = passed(device, prompt(device, text))
+            layers = [Turning(device, seen, layer) for layer in range(c.blocks)]
+            q, k = (np.stack([getattr(one, name) for one in layers]) for name in "qk")
+            made[text] = {"file": recorder.floats(f"rope-{number}.bin", q, k), "tokens": named(device, seen.ids)}
+            angles = [one.radians().tolist() for one in layers]
+    recorder.data = {
+        "examples": made, "blocks": c.blocks, "heads": c.heads, "kv_heads": c.kv_heads, "d": c.head_dim, "context": c.context,
+        "halves": c.rope_halves, "radians": angles, "places": PLACES, "farthest": FARTHEST,
+    }  # fmt: skip
 
 
 _FIELDS: dict[str, Field] = {
@@ -168,4 +187,8 @@ DIAGRAM = Diagram(
         "Su et al. 2021 (RoFormer)",
     ),
     endpoints={"look": Endpoint(_FIELDS, look)},
+    examples=EXAMPLES,
+    recording=recording,
+    recorded="Queries and keys before they are turned, of every layer, and the angles are recorded for the examples. Turns and "
+    "scores are computed from them in the page, in 64-bit floats: how flat the line by position is, is the page’s own.",
 )

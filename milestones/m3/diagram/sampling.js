@@ -1,5 +1,5 @@
 // The sampler: bars before and after the settings, which setting cut what, draws, and the text that grows. See sampling.py.
-import { announce, button, count, element, enable, engine, keyed, number, percent, slider, text, visible } from "./controls.js";
+import { announce, button, count, element, enable, engine, examples, keyed, number, percent, slider, text, visible } from "./controls.js";
 
 const ROWS = 24, LAST = 2 ** 32 - 1; // of seeds
 const KNOB = { top_k: "top-k", top_p: "top-p", min_p: "min-p", temperature: "temperature 0" };
@@ -28,9 +28,7 @@ export async function draw(stage, diagram) {
     button("Sample one and append", append, { class: "main" }),
     button("Take back the last", () => { appended = appended.slice(0, -1); changed(); }),
     button("Sample 1,000", thousand), button("Another seed", () => { seed.input.value = seed.value >= 0 && seed.value < LAST ? Math.floor(seed.value) + 1 : 0; changed(); }));
-  const examples = element("div", { class: "row", role: "group", "aria-label": "Examples" }, ...diagram.examples.map(([name, words]) =>
-    button(name, () => { typed.set(words); appended = []; changed(); }, { class: "quiet" })));
-  stage.append(typed.node, examples, element("div", { class: "controls" }, temperature.node, topK.node, topP.node, minP.node, seed.node), problems,
+  stage.append(typed.node, examples(diagram, (words) => { typed.set(words); appended = []; changed(); }), element("div", { class: "controls" }, temperature.node, topK.node, topP.node, minP.node, seed.node), problems,
     prompt, buttons, verdict, summary,
     element("div", { class: "scroll tall", tabindex: "0", role: "region", "aria-label": "The likeliest tokens" },
       element("table", { class: "bars" }, element("thead", {}, head), table)), others);

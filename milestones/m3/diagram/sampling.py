@@ -101,16 +101,19 @@ def recording(recorder: Recorder) -> None:
     """The logits after each example and after the tokens that the usual settings append; sampling_recorded.js does the rest."""
     device, rows = recorder.device, {}
     for example, (_, text) in enumerate(EXAMPLES):
-        prompt, appended = device.encode(text), list[int]()
-        while True:
-            name = f"sampling-{example}-{len(appended)}.bin"
-            recorder.files[name] = device.logits(prompt, appended).numpy()[0].astype("<f4").tobytes()
-            said = shown(device.tokenizer.decode(appended)) if appended else ""
-            tokens = len(prompt) + len(appended)
-            rows[f"{text}|{','.join(map(str, appended))}"] = {"file": name, "tokens": tokens, "continuation": said}
-            if len(appended) == GROWN or (appended and appended[-1] in device.tokenizer.ends):
-                break
-            appended.append(_look(device, text, appended, USUAL)[2])
+        with recorder.example(text):
+            prompt, appended = device.encode(text), list[int]()
+            while True:
+                logits = device.logits(prompt, appended).numpy()
+                said = shown(device.tokenizer.decode(appended)) if appended else ""
+                rows[f"{text}|{','.join(map(str, appended))}"] = {
+                    "file": recorder.floats(f"sampling-{example}-{len(appended)}.bin", logits),
+                    "tokens": len(prompt) + len(appended),
+                    "continuation": said,
+                }
+                if len(appended) == GROWN or (appended and appended[-1] in device.tokenizer.ends):
+                    break
+                appended.append(_look(device, text, appended, USUAL)[2])
     texts = [shown(device.tokenizer.token_bytes(token)) for token in range(device.engine.model.config.vocabulary)]
     recorder.files["sampling-tokens.json"] = json.dumps(texts, ensure_ascii=False).encode()
     recorder.data = {"rows": rows, "texts": "sampling-tokens.json", "ends": sorted(device.tokenizer.ends)}
@@ -156,4 +159,6 @@ DIAGRAM = Diagram(
     endpoints={"look": Endpoint(_FIELDS, look), "draws": Endpoint(_FIELDS, draws)},
     examples=EXAMPLES,
     recording=recording,
+    recorded="The logits of the examples and of a few tokens after each are recorded. Settings and draws are computed from "
+    "them in the page.",
 )  # fmt: skip

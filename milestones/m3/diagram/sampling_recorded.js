@@ -1,22 +1,16 @@
 // The sampler once more, for an exported site, where there is no engine: from recorded logits, what sampling.py would answer.
 // Float32 sums, one addition after the other, as sample.metal and reference/sample.py have them.
+import { floats, kept } from "./replay.js";
 
 const f = Math.fround, TINY = 2 ** -126, STAGES = ["top_k", "top_p", "min_p"];
-const files = new Map();
 let sorted = { logits: null, order: null };
-
-const got = (name, read) => {
-  if (!files.has(name)) files.set(name, fetch(name).then(read));
-  return files.get(name);
-};
 
 /** As `look` or `draws` of sampling.py; null where there are no logits for this text. */
 export async function answer(data, endpoint, request) {
   const row = data.rows[`${request.text}|${request.appended.join(",")}`];
   if (!row) return null;
   if (!Number.isInteger(request.seed) || request.seed < 0 || request.seed > 2 ** 32 - 1) throw new Error("seed must be a whole number from 0 to 4,294,967,295");
-  const logits = await got(row.file, async (answer) => new Float32Array(await answer.arrayBuffer()));
-  const texts = await got(data.texts, (answer) => answer.json());
+  const logits = await floats(row.file), texts = await kept(data.texts, (answer) => answer.json());
   return [endpoint === "look" ? look(data, row, logits, texts, request) : draws(logits, request)];
 }
 

@@ -1,6 +1,6 @@
 // The KV cache: what a step computes with it and without, in rows and in milliseconds; rewind, fork, and the rows. See cache.py.
 import { bytes, cells, curves, memorySaid, ms, place, rows, stepSaid, tables, under, WAYS } from "./cache_picture.js";
-import { announce, button, choice, count, element, enable, engine, keyed, percent, slider, text, toggle, visible } from "./controls.js";
+import { announce, button, choice, count, element, enable, engine, examples, keyed, percent, slider, text, toggle, visible } from "./controls.js";
 
 const RUN = 16; // steps of a run
 
@@ -9,7 +9,7 @@ export async function draw(stage, diagram) {
   const branch = () => branches[active], length = () => branch().given.tokens.length;
   const chosen = () => { redraw(); look(); }, said = () => stepSaid(branch(), on.value);
 
-  const typed = text({ label: "Prompt", value: "The cat sat on the", changed: reset });
+  const typed = text({ label: "Prompt", value: diagram.examples[0][1], changed: reset });
   const on = toggle({ label: "Cache", value: true, hint: "which of the two ways the cells show", changed: () => { redraw(); announce(said()); } });
   const pick = choice({ label: "Next token", options: [], hint: "the likeliest five; the first is greedy", changed: (id) => { branch().pick = Number(id); } });
   const dtype = choice({ label: "Numbers in the cache", options: [["float32", "float32, exact"], ["float16", "float16, half the memory"]],
@@ -29,7 +29,7 @@ export async function draw(stage, diagram) {
   const line = (name) => element("p", { class: "said", "data-shown": name });
   const did = line("did"), now = line("step"), ratio = line("ratio"), memory = line("memory"), cellSaid = line("cell");
   const plot = element("div", { class: "curves" }), table = tables();
-  stage.append(typed.node, element("div", { class: "controls" }, on.node, pick.node, dtype.node, back.node),
+  stage.append(typed.node, examples(diagram, (words) => { typed.set(words); reset(); }), element("div", { class: "controls" }, on.node, pick.node, dtype.node, back.node),
     element("div", { class: "row" }, ...Object.values(buttons)), problems, did, shown,
     element("p", { class: "small" }, "■ computed in this step   · read from the cache   ▫ stale, after a rewind: never read. K is a cell’s left half, V its right one."), now,
     element("div", { class: "panel" }, element("h2", {}, "Computed, and how long it took"), table.totals, ratio, plot,

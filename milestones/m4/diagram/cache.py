@@ -19,6 +19,7 @@ from milestones.m3.argsort import Argsort
 from milestones.m3.softmax import Softmax
 from milestones.m4.cache import KvCache
 from milestones.m4.diagram.held import LIMIT, Held, Loop, Origin, bytes_a_token
+from milestones.m4.diagram.recorded import DTYPES, EXAMPLES, recording
 
 MOST = 1_000  # bytes of a prompt
 LONGEST = 48  # tokens of one
@@ -183,7 +184,7 @@ def _anew(device: Device, ids: list[int]) -> tuple[np.ndarray, np.ndarray]:
 _FIELDS: dict[str, Field] = {
     "text": Text(MOST),
     "appended": Wholes(LIMIT, Whole(0, 2**31)),
-    "dtype": OneOf(("float32", "float16")),
+    "dtype": OneOf(DTYPES),
 }
 
 DIAGRAM = Diagram(
@@ -220,4 +221,8 @@ DIAGRAM = Diagram(
         "fork": Endpoint(_FIELDS, fork),
         "cell": Endpoint(_FIELDS | {"layer": Whole(0, 10_000), "token": Whole(0, LIMIT)}, cell),
     },
+    examples=EXAMPLES,
+    recording=recording,
+    recorded="Steps along the likeliest continuation of the examples are recorded, and from each a few of the second "
+    "likeliest: with their milliseconds, every fork and rewind, and every cell. Nothing of this is computed in the page.",
 )  # fmt: skip

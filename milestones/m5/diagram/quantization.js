@@ -1,5 +1,5 @@
 // Quantization: 32 weights, what each type makes of them, and what becomes of the next token. See quantization.py.
-import { announce, button, choice, count, element, engine, keyed, number, percent, slider, svg, text, visible } from "./controls.js";
+import { announce, button, choice, count, element, engine, examples, keyed, number, percent, slider, svg, text, visible } from "./controls.js";
 
 const PARTS = { token_embd: "embedding", output: "output head", attn_q: "attention: queries", attn_k: "attention: keys", attn_v: "attention: values",
   attn_output: "attention: output", ffn_gate: "feed-forward: gate", ffn_up: "feed-forward: up", ffn_down: "feed-forward: down" };
@@ -112,9 +112,7 @@ export async function draw(stage, diagram) {
     const scope = choice({ label: "Put through each type", options: [["tensor", "the tensor chosen above"], ["blocks", "all matrices of all blocks"], ["all", "those, and the embedding"]], value: "blocks", changed: () => {} });
     const list = element("ol", { class: "effects" }), said = element("p", { class: "said", "data-shown": "measured" }), wrong = element("div");
     const asked = engine(diagram, wrong);
-    const examples = element("div", { class: "row", role: "group", "aria-label": "Examples" }, ...diagram.examples.map(([name, words]) =>
-      button(name, () => typed.set(words), { class: "quiet" })));
-    effects.replaceChildren(element("h2", {}, "What becomes of the next token"), typed.node, examples, element("div", { class: "controls" }, scope.node,
+    effects.replaceChildren(element("h2", {}, "What becomes of the next token"), typed.node, examples(diagram, typed.set), element("div", { class: "controls" }, scope.node,
       element("div", { class: "row" }, button("Measure", measure, { class: "main" }))), wrong, said, list);
 
     async function measure() {

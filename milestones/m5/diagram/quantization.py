@@ -225,8 +225,9 @@ def recording(recorder: Recorder) -> None:
             recorder.ask("block", part=part, layer=layer, row=found["row"], block=found["block"])
     part = next(iter(known["parts"]))
     for number, (_, text) in enumerate(EXAMPLES):
-        for scope in ("blocks",) if number else SCOPES:
-            recorder.ask("effect", text=text, scope=scope, part=part, layer=0)
+        with recorder.example(text):
+            for scope in ("blocks",) if number else SCOPES:
+                recorder.ask("effect", text=text, scope=scope, part=part, layer=0)
 
 
 _PART: dict[str, Field] = {"part": OneOf((*HEADS, *MATRICES)), "layer": Whole(0, 10_000)}
@@ -267,4 +268,6 @@ DIAGRAM = Diagram(
     },
     examples=EXAMPLES,
     recording=recording,
+    recorded="Recorded are, of each tensor and layer, the first block of one row and the largest outlier; all blocks of that "
+    "row in the embedding and in layer 0; and what becomes of the examples’ next tokens.",
 )  # fmt: skip

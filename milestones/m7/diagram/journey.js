@@ -1,5 +1,5 @@
 // The data's journey: every stage of a pass in order, what goes in and comes out, the kernel, and its time. See journey.py.
-import { announce, button, choice, count, element, engine, keyed, percent, slider, text, visible } from "./controls.js";
+import { announce, button, choice, count, element, engine, examples, keyed, percent, slider, text, visible } from "./controls.js";
 
 const KERNELS = [["naive", "plain: one a stage"], ["fast", "fast: fused, packed"]];
 const PASSES = [["prompt", "the prompt, at once"], ["decode", "one decode step"]];
@@ -11,8 +11,6 @@ const page = (name) => document.querySelector(`#nav a[href="${name}.html"]`); //
 export async function draw(stage, diagram) {
   let shown = null, asked = "", last = 29; // until the model is known
   const typed = text({ label: "Prompt", value: diagram.examples[0][1], wait: 300, changed: () => ask() });
-  const examples = element("div", { class: "row", role: "group", "aria-label": "Examples" }, ...diagram.examples.map(([name, words]) =>
-    button(name, () => { typed.set(words); ask(); }, { class: "quiet" })));
   const kernels = choice({ label: "Kernels", options: KERNELS, value: "naive", changed: () => ask() });
   const pass = choice({ label: "Pass", options: PASSES, value: "prompt", changed: () => redraw() });
   const block = slider({ label: "Block in detail", min: 0, max: 29, step: 1, value: 0, read: (n) => `${n}, of 0 to ${last}`, changed: () => redraw() });
@@ -20,7 +18,7 @@ export async function draw(stage, diagram) {
   const verdict = said("verdict", "verdict"), end = said("end"), chips = element("ul", { class: "chips", "aria-label": "Tokens that go in" });
   const parts = ["before", "block", "others", "after"].map((name) => part(name));
   const total = element("p", { class: "verdict sum", "data-shown": "total" });
-  stage.append(typed.node, examples, element("div", { class: "controls" }, kernels.node, pass.node, block.node), problems,
+  stage.append(typed.node, examples(diagram, (words) => { typed.set(words); ask(); }), element("div", { class: "controls" }, kernels.node, pass.node, block.node), problems,
     button("Measure again", () => ask()), verdict, end, chips, ...parts.map((one) => one.node), total);
   const send = engine(diagram, problems);
 
