@@ -48,6 +48,40 @@ def normed(x, raw, kind, shape, eps):
     return y, factor * packed_bound(v.numpy(), raw, kind, shape) + (shape[1] / 64 + 8) * EPS * np.abs(y)
 
 
+def headed(y, error, weight, eps):
+    """RMSNorm of heads (…, d), float64, that are off by `error` beforehand: its result, and its bound.
+
+    1/√(mean square + ε) moves by its cube times the mean of |y| · error, to first order; 2⁻¹⁰ of that is more than the second.
+    The d squares and their sum round d times by ε, of which the root keeps half, and rms_norm's 8 more; ε/2 each: d/4 + 8.
+    """
+    level = 1 / np.sqrt((y**2).mean(-1, keepdims=True) + eps)
+    off = level * error + np.abs(y) * level**3 * (np.abs(y) * error).mean(-1, keepdims=True)
+    made = y * level * weight
+    return made, np.abs(weight) * off * (1 + 2.0**-10) + (y.shape[-1] / 4 + 8) * EPS * np.abs(made)
+
+
+def turned_bound(y, error, halves, scale=1.0):
+    """What heads (…, d) may be off by after their turn, if by `error` before: both of the pair's errors, 11 ε of their sizes
+    for the angle, its sine and cosine, and the sum (reference/tolerance.py, rope), and 1 ε for the product with the scale.
+    """
+    d = y.shape[-1]
+    other = [(i + d // 2) % d if halves else i ^ 1 for i in range(d)]
+    size = np.abs(y)
+    return scale * (error + error[..., other] + 12 * EPS * (size + size[..., other]))
+
+
+def extras(seed, heads, kv_heads, d, which):
+    """What some models have beside a Llama's products, of the words in `which`: bias, norms (their weights), scale."""
+    rng = np.random.default_rng(seed + 99)
+    bias = rng.standard_normal((heads + 2 * kv_heads) * d) * 3.0
+    norms = 1 + 0.5 * rng.standard_normal((2, d))
+    return (
+        bias.astype(np.float32) if "bias" in which else None,
+        norms.astype(np.float32) if "norms" in which else None,
+        1.25 if "scale" in which else 1.0,
+    )
+
+
 def assert_left(got, value, error, norm, nibbles, squares=True):
     """What a kernel left, against `value` (float64), of which it may be off by `error`, times norm.
 

@@ -5,6 +5,8 @@ Each is saved by transformers as a Hugging Face folder, and written as a GGUF fi
 
 from __future__ import annotations
 
+from functools import partial
+
 import gguf
 import numpy as np
 import pytest
@@ -15,10 +17,12 @@ from metal.health import spec_gpu
 from milestones.m1.model_file import open_model
 from milestones.m1.weights import Weights
 from milestones.m2.model import Model
+from milestones.m4.cache import KvCache
 from milestones.m5.quantize_file import quantize_file
 from milestones.m5.test_quantize_file import add_tokenizer
+from milestones.m6.model import FastModel, unsupported
 from milestones.m7.loop import Loop
-from reference.compare import assert_same
+from reference.compare import assert_close, assert_same
 from tests.test_against_transformers import checkpoints_of, checkpoints_of_oracle, first_divergence
 from tests.tiny import randomized, write_gguf
 
@@ -84,6 +88,39 @@ def test_a_gguf_file_equals_transformers(tmp_path, name):
         assert factors.max() > 7
     halves = oracle.config.model_type in ("qwen2", "qwen3")
     check(oracle, write_gguf(oracle, tmp_path / "tiny.gguf", factors), halves=halves)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["Q4_1", "Q8_0"])
+@pytest.mark.parametrize("name", ["llama-3", "qwen2", "qwen3", "smollm3", "mistral"])
+def test_the_fast_kernels_say_what_the_plain_ones_say(tmp_path, name, kind):
+    """On the same packed weights: logits of a prompt in one piece and token by token, and the same greedy text after it."""
+    head = {} if name == "qwen2" else {"head_dim": 64}
+    oracle_of(name, tied=False, vocab_size=264, hidden_size=128, **head).save_pretrained(tmp_path)
+    add_tokenizer(tmp_path)
+    quantize_file(tmp_path, tmp_path / "packed.gguf", kind)
+    gpu = spec_gpu(256, checks="off")
+    weights = Weights(gpu, open_model(tmp_path / "packed.gguf"))
+    assert unsupported(weights) is None
+    plain, fast = Model(gpu, weights), FastModel(gpu, weights)
+    found = []
+    for make in (plain.forward, fast.forward, partial(token_by_token, gpu, fast)):
+        logits = make(IDS)
+        gpu.sync()
+        found.append(logits.numpy().copy())
+    for logits in found[1:]:
+        assert_close(logits, found[0], 1e-4 * np.abs(found[0]).max())
+    texts = [[choice.id for choice in Loop(gpu, model).generate(IDS, 20)] for model in (plain, fast)]
+    assert texts[0] == texts[1] and len(set(texts[0])) > 1
+
+
+def token_by_token(gpu, model, ids):
+    c = model.config
+    cache = KvCache(gpu, c.blocks, c.kv_heads, c.head_dim, len(ids))
+    for at, token in enumerate(ids):
+        logits = model.forward([token], cache.attend, start=at)
+        cache.advance(1)
+    return logits
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ import numpy as np
 
 from metal.tensor import UINT32, Gpu, Recorded, Tensor
 from milestones.m1.config import LlamaConfig
-from milestones.m2.model import Attend, require_ids
+from milestones.m2.model import QK_NORMS, Attend, require_ids
 from milestones.m2.rope import Rope
 from milestones.m4.cache import KvCache
 from milestones.m5.matvec_q import KINDS
@@ -61,8 +61,8 @@ def unsupported(weights: WeightSource) -> str | None:
     c = weights.config
     if not hasattr(KvCache, "claim"):
         return "the cache does not hand out its tensors"
-    if c.biases or c.qk_norm:
-        return f"its attention {'adds biases' if c.biases else 'normalizes queries and keys'}"
+    if "attn_output" in c.biases:
+        return "its attention's output adds a bias"
     for what, n in (("width", c.width), ("ffn", c.ffn), ("q", c.heads * c.head_dim), ("k", c.kv_heads * c.head_dim)):
         if n % 32:
             return f"its {what} of {n} is no multiple of 32"
@@ -130,12 +130,24 @@ class FastModel:
         for n in _TOGETHER[0]:
             head = c.head_dim if c.rope_halves and n != "attn_v" else 0
             first += self._repack(*stored[n], data, first=first, head=head).tiles
-        qkv = Qkv(data, kind, c.width, c.heads, c.kv_heads, c.head_dim)
+        qkv = Qkv(data, kind, c.width, c.heads, c.kv_heads, c.head_dim, *self._beside(name))
         _, data = self._together([stored[n] for n in _TOGETHER[2]])
         gate, up = (self._repack(*stored[n], data, first=i, step=2) for i, n in enumerate(_TOGETHER[2]))
         output, down = (self._repack(*stored[n]) for n in ("attn_output", "ffn_down"))
         attn_norm, ffn_norm = (w.tensor(f"{name}{n}.weight") for n in ("attn_norm", "ffn_norm"))
         return Block(attn_norm, qkv, output, ffn_norm, gate, up, down)
+
+    def _beside(self, name: str) -> tuple[Tensor | None, Tensor | None]:
+        """A block's biases of q, k and v, 0 where one has none, and its norms of q's and k's heads: None where it has none."""
+        c, rows = self.config, {"attn_q": self.config.heads, "attn_k": self.config.kv_heads, "attn_v": self.config.kv_heads}
+        norms = [self._weights.tensor(f"{name}{n}.weight") for n in QK_NORMS if c.qk_norm]
+        biases = {n: self._weights.tensor(f"{name}{n}.bias") for n in rows if n in c.biases}
+        self._gpu.sync()
+        found = [biases[n].numpy() if n in biases else np.zeros(heads * c.head_dim, np.float32) for n, heads in rows.items()]
+        return (
+            self._gpu.tensor(np.concatenate(found)) if biases else None,
+            self._gpu.tensor(np.stack([norm.numpy() for norm in norms])) if norms else None,
+        )
 
     def _together(self, parts: list[tuple[Tensor, str, tuple[int, ...]]]) -> tuple[str, Tensor]:
         """The kind of several weights, and room for the tiles of all of them."""

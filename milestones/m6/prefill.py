@@ -64,7 +64,8 @@ class Prefill:
         all_three = Packed(w.qkv.data, w.qkv.kind, (wide + 2 * narrow, c.width))
         qkv = self._matmul(h, all_three, s("qkv", tokens, wide + 2 * narrow))
         q, mixed = (s(name, tokens, c.heads, c.head_dim) for name in ("q", "mixed"))
-        self._rope_store(qkv, turns, q, *cache, position=start, halves=c.rope_halves)
+        bias, norms = w.qkv.bias, w.qkv.norms
+        self._rope_store(qkv, turns, q, *cache, position=start, halves=c.rope_halves, bias=bias, norms=norms, eps=c.eps)
         self._attention(q, *cache, mixed, position=start)
         self._matmul(mixed.reshape(tokens, wide), w.output, x, add=True)
         h = self._norm(x, w.ffn_norm, h, eps=c.eps)

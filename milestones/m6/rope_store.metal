@@ -1,4 +1,5 @@
-// After a chunk's product with the weights of query, key and value: q and k turned by RoPE, k and v stored in the cache
+// After a chunk's product with the weights of query, key and value: biases added, each head of q and k normed, q and k turned by
+// RoPE, k and v stored in the cache
 //     (a, b) -> (a * cos - b * sin, a * sin + b * cos) for each pair of q and k at the token's position (m2's rope.metal)
 //
 //   buffer 0  qkv      float [tokens, wide + 2 narrow]  read: q, k, v of each token; RoPE's pairs are neighbours
@@ -7,13 +8,16 @@
 //   buffer 3  cache_k  T [tiles, kv_heads, d, 32]       written, rows position … position + tokens - 1 only: row s is number
 //                                                       s % 32 of tile s / 32
 //   buffer 4  cache_v  T [capacity, kv_heads, d]        written, the same rows
-//   buffer 5  args     Args                             read
+//   buffer 5  bias     float [wide + 2 narrow]          read if args.biased, in the model's own order
+//   buffer 6  norms    float [2, d]                     read if args.normed: q's weights, k's, in the model's own order
+//   buffer 7  args     Args                             read
 //
 //   rope_store: T = float; rope_store_f16: T = half, the nearest, at most 65504 in size
 //
 // With args.halves a pair is (i, i + d/2) of the head, and stands side by side only in the packed weight and so in qkv.
 //
-// One thread a pair: dispatch tokens * (wide + 2 narrow) / 2 threads. Called once a block for a chunk of a prompt.
+// One SIMD-group a head of q, k or v, a pair a lane and round: the sum of a head's squares is one simd_sum. Dispatch 32 threads for each
+// head of each token. Called once a block for a chunk of a prompt.
 //
 //   pytest milestones/m6/test_rope_store.py
 #include <metal_stdlib>
@@ -26,6 +30,10 @@ struct Args {
     uint d;
     uint position;
     uint halves;
+    float eps;    // of the norms
+    float scale;  // what cos and sin are multiplied by: 1, or YaRN's
+    uint biased;
+    uint normed;
 };
 
 constant float RADIANS = 1.4629180792671596e-9f;  // 2π / 2^32
@@ -39,36 +47,65 @@ kernel void turn_and_store(device const float *qkv [[buffer(0)]],
                            device float *q [[buffer(2)]],
                            device T *cache_k [[buffer(3)]],
                            device T *cache_v [[buffer(4)]],
-                           constant Args &args [[buffer(5)]],
-                           uint pair [[thread_position_in_grid]]) {
-    const uint wide = args.wide, narrow = args.narrow, d = args.d, pairs = wide / 2 + narrow;
-    if (pair >= args.tokens * pairs) return;  // the rounded-up tail
-    const uint token = pair / pairs, column = pair % pairs * 2;
-    const float a = qkv[2 * ulong(pair)], b = qkv[2 * ulong(pair) + 1];
-    const uint row = args.position + token;
-    if (column >= wide + narrow) {
-        device T *at = cache_v + ulong(row) * narrow + (column - wide - narrow);
-        keep(at, a);
-        keep(at + 1, b);
-        return;
+                           device const float *bias [[buffer(5)]],
+                           device const float *norms [[buffer(6)]],
+                           constant Args &args [[buffer(7)]],
+                           uint group [[threadgroup_position_in_grid]],
+                           uint simdgroups [[simdgroups_per_threadgroup]],
+                           uint simdgroup [[simdgroup_index_in_threadgroup]],
+                           uint lane [[thread_index_in_simdgroup]]) {
+    const uint wide = args.wide, narrow = args.narrow, d = args.d, heads = (wide + 2 * narrow) / d;
+    const uint index = group * simdgroups + simdgroup, token = index / heads, column = index % heads * d;
+    if (token >= args.tokens) return;  // the rounded-up tail
+    const bool is_k = column >= wide, is_v = column >= wide + narrow, apart = !is_v && args.halves != 0;
+    const uint row = args.position + token, step = apart ? 1 : 2, second = apart ? d / 2 : 1;  // a pair's: step * i, and so much on
+    device const float *from = qkv + ulong(index) * d, *more = bias + column, *norm = norms + (is_k ? d : 0);
+
+    float level = 1.0f;
+    if (args.normed != 0) {
+        float squares = 0.0f;
+        for (uint i = lane; i < d / 2; i += 32) {
+            const float a = from[2 * i] + (args.biased != 0 ? more[step * i] : 0.0f);
+            const float b = from[2 * i + 1] + (args.biased != 0 ? more[step * i + second] : 0.0f);
+            squares += a * a + b * b;
+        }
+        level = rsqrt(simd_sum(squares) / float(d) + args.eps);
     }
-    const uint of = column >= wide ? column - wide : column, i = of % d / 2;
-    const ulong phase = ulong(row) * turns[i];
-    const float angle = float(as_type<int>(uint(phase >> 32))) * RADIANS;
-    const float c = precise::cos(angle), s = precise::sin(angle);
-    const uint first = args.halves != 0 ? of - of % d + i : of, second = first + (args.halves != 0 ? d / 2 : 1);
-    if (column >= wide) {
-        device T *tile = cache_k + ulong(row / 32) * narrow * 32 + row % 32;
-        keep(tile + first * 32, a * c - b * s);
-        keep(tile + second * 32, a * s + b * c);
-    } else {
-        device float *at = q + ulong(token) * wide;
-        at[first] = a * c - b * s;
-        at[second] = a * s + b * c;
+    for (uint i = lane; i < d / 2; i += 32) {
+        const uint e = step * i, f = e + second;
+        float a = from[2 * i], b = from[2 * i + 1];
+        if (args.biased != 0) {
+            a += more[e];
+            b += more[f];
+        }
+        if (is_v) {
+            device T *at = cache_v + ulong(row) * narrow + (column - wide - narrow);
+            keep(at + e, a);
+            keep(at + f, b);
+            continue;
+        }
+        if (args.normed != 0) {
+            a *= level * norm[e];
+            b *= level * norm[f];
+        }
+        const ulong phase = ulong(row) * turns[i];
+        const float angle = float(as_type<int>(uint(phase >> 32))) * RADIANS;
+        const float c = args.scale * precise::cos(angle), s = args.scale * precise::sin(angle);
+        if (is_k) {
+            device T *tile = cache_k + (ulong(row / 32) * narrow + (column - wide)) * 32 + row % 32;
+            keep(tile + e * 32, a * c - b * s);
+            keep(tile + f * 32, a * s + b * c);
+        } else {
+            device float *at = q + ulong(token) * wide + column;
+            at[e] = a * c - b * s;
+            at[f] = a * s + b * c;
+        }
     }
 }
 
-template [[host_name("rope_store")]] kernel void turn_and_store<float>(device const float *, device const ulong *, device float *,
-                                                                       device float *, device float *, constant Args &, uint);
-template [[host_name("rope_store_f16")]] kernel void turn_and_store<half>(device const float *, device const ulong *, device float *,
-                                                                          device half *, device half *, constant Args &, uint);
+#define TURN(name, T)                                                                                                         \
+    template [[host_name(name)]] kernel void turn_and_store<T>(device const float *, device const ulong *, device float *,    \
+                                                               device T *, device T *, device const float *,                 \
+                                                               device const float *, constant Args &, uint, uint, uint, uint);
+TURN("rope_store", float)
+TURN("rope_store_f16", half)

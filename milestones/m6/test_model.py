@@ -18,6 +18,8 @@ from reference.compare import assert_close, assert_same
 CONFIG = LlamaConfig(
     blocks=2, width=64, ffn=96, heads=4, kv_heads=2, head_dim=32, rope_base=1e4, eps=1e-5, context=300, vocabulary=75
 )
+VECTORS = ("norm.weight", ".bias")
+QKV = ("attn_q", "attn_k", "attn_v")
 IDS = [5, 17, 74, 3, 3, 42, 8, 0, 33]
 
 
@@ -29,11 +31,11 @@ class Source:
         rng = np.random.default_rng(3)
         self._rows = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in implied_tensors(config)}
         for name in self._rows:  # keep the stream's size about 1
-            if not name.endswith("norm.weight"):
+            if not name.endswith(VECTORS):
                 self._rows[name] *= np.float32(0.4 if name == "token_embd.weight" else self._rows[name].shape[1] ** -0.5)
 
     def kind(self, name):
-        return "F32" if name.endswith("norm.weight") else "Q8_0" if name == "token_embd.weight" else self._kind
+        return "F32" if name.endswith(VECTORS) else "Q8_0" if name == "token_embd.weight" else self._kind
 
     def _packed(self, name):
         return quants.quantize(self._rows[name], GGMLQuantizationType[self.kind(name)])
@@ -97,6 +99,26 @@ def test_scaled_or_missing_rope_is_that_of_the_naive_model(change):
     assert_close(fed(gpu, model, cache_of(gpu, CONFIG), IDS, [6, 1, 1, 1]), wanted[5:], 1e-4)
 
 
+@pytest.mark.parametrize("halves", [True, False], ids=["halves", "neighbours"])
+@pytest.mark.parametrize(
+    "change",
+    [{"biases": QKV}, {"qk_norm": True}, {"qk_norm": True, "biases": ("attn_k",), "head_dim": 64, "unrotated": (1,)}],
+    ids=["qwen2", "qwen3", "all"],
+)
+def test_biases_and_norms_of_heads_are_those_of_the_naive_model(change, halves):
+    """Qwen 2's and Qwen 3's: both are in the model's own order, whatever that of the packed rows is."""
+    gpu, config = spec_gpu(checks="off"), dataclasses.replace(CONFIG, rope_halves=halves, **change)
+    source, plain = Source(gpu, config, "Q4_1"), Source(gpu, config, "Q4_1")
+    plain.config = dataclasses.replace(config, biases=(), qk_norm=False)
+    wanted = fed(gpu, Model(gpu, source), cache_of(gpu, config), IDS, [1] * len(IDS))
+    without = fed(gpu, Model(gpu, plain), cache_of(gpu, config), IDS, [1] * len(IDS))
+    assert np.abs(wanted - without).max() > 0.1, "they must matter"
+    assert unsupported(source) is None
+    model = FastModel(gpu, source)
+    assert_close(fed(gpu, model, cache_of(gpu, config), IDS, [1] * len(IDS)), wanted, 1e-4)
+    assert_close(fed(gpu, model, cache_of(gpu, config), IDS, [6, 1, 1, 1]), wanted[5:], 1e-4)
+
+
 def test_a_replayed_step_is_the_same_to_the_bit_as_its_dispatches_one_by_one(monkeypatch):
     """The recording changes when kernels run, not what they compute."""
     gpu = spec_gpu(checks="off")
@@ -130,8 +152,7 @@ def test_a_fork_and_a_rewound_cache_go_on_as_a_fresh_one(dtype):
     [
         ({"width": 48}, "its width of 48 is no multiple of 32"),
         ({"head_dim": 16, "heads": 8}, "its heads have 16 elements"),
-        ({"biases": ("attn_q",)}, "its attention adds biases"),
-        ({"qk_norm": True}, "its attention normalizes queries and keys"),
+        ({"biases": ("attn_q", "attn_output")}, "its attention's output adds a bias"),
     ],
 )
 def test_what_it_cannot_run_is_said_in_words(change, message):

@@ -1,4 +1,4 @@
-"""The spec of rope_store. Source: the composition of m2's RoPE (Su et al., RoFormer, 2021) and m4's store."""
+"""The spec of rope_store. Source: the composition of m2's sum, RMSNorm and RoPE (Su et al., RoFormer, 2021) and m4's store."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ from reference.compare import assert_close, assert_same
 from reference.diagnosis import watched
 from reference.mistakes.rope_store import MISTAKES
 from reference.rope_store import rope_store
-from tests.packed import EPS, with_room
+from tests.packed import EPS, extras, headed, turned_bound, with_room
 
-BASE, ROOM = 1e4, 64
+BASE, ROOM, EPSILON = 1e4, 64, 1e-5
 
 
 @watched("rope_store")
-def run(gpu, qkv, heads, kv_heads, d, position, halves, dtype):
+def run(gpu, qkv, heads, kv_heads, d, position, halves, dtype, bias=None, norms=None, scale=1.0):
     """q, and the new rows of k and v; every other row of the caches must be as before, the memory after q too."""
     q, check = with_room(gpu, (len(qkv), heads, d))
     caches = [gpu.empty((ROOM, kv_heads, d), dtype) for _ in "kv"]
     before = [cache.numpy().copy() for cache in caches]
-    RopeStore(gpu)(gpu.tensor(qkv), Rope(gpu).table(BASE, d), q, *caches, position=position, halves=halves)
+    more = {"bias": None if bias is None else gpu.tensor(bias), "norms": None if norms is None else gpu.tensor(norms)}
+    options = {"position": position, "halves": halves, "eps": EPSILON, "scale": scale, **more}
+    RopeStore(gpu)(gpu.tensor(qkv), Rope(gpu).table(BASE, d), q, *caches, **options)
     gpu.sync()
     check()
     new, shape = np.arange(position, position + len(qkv)), (ROOM // 32, kv_heads, d, 32)  # of keys: 32 rows together
@@ -37,16 +39,21 @@ def run(gpu, qkv, heads, kv_heads, d, position, halves, dtype):
     return q.numpy(), k, v
 
 
-def expected(qkv, heads, kv_heads, d, position, halves, dtype):
-    """11 ε of the pair's sizes for the angle, its sine and cosine, and the sum (tolerance.py, rope); v is only moved. A
-    half is off by 2⁻¹¹ of itself, or by 2⁻²⁵ if it is tiny; what is too large becomes the largest one.
+def expected(qkv, heads, kv_heads, d, position, halves, dtype, bias=None, norms=None, scale=1.0):
+    """A bias that is added rounds once (ε/2), a head's norm and turn as tests/packed.py says (headed, turned_bound); v is only
+    moved. A half is off by 2⁻¹¹ of itself, or by 2⁻²⁵ if it is tiny; what is too large becomes the largest one.
     """
-    options = {"position": position, "base": BASE, "halves": halves}
+    given = torch.from_numpy(qkv).double(), heads, kv_heads, d
+    options = {"base": BASE, "halves": halves, "bias": None if bias is None else torch.from_numpy(bias)}
+    there = {"norms": None if norms is None else torch.from_numpy(norms), "eps": EPSILON, "scale": scale}
     found = []
-    for n, y in enumerate(rope_store(torch.from_numpy(qkv).double(), heads, kv_heads, d, **options)):
-        y = y.numpy()
-        sizes = np.abs(y)[..., [(i + d // 2) % d if halves else i ^ 1 for i in range(d)]] + np.abs(y)
-        allowed = 11 * 1.5 * EPS * sizes if n < 2 else np.zeros(y.shape)  # |a| + |b| is at most √2 of what it is when turned
+    plain = rope_store(*given, position=0, **options)  # without a turn
+    for n, (y, before) in enumerate(zip(rope_store(*given, position=position, **options, **there), plain, strict=True)):
+        y, before = y.numpy(), before.numpy()
+        allowed = EPS * np.abs(before) * (bias is not None)
+        if n < 2:
+            before, allowed = (before, allowed) if norms is None else headed(before, allowed, norms[n], EPSILON)
+            allowed = turned_bound(before, allowed, halves, scale)
         if n and dtype == np.float16:
             y, allowed = y.clip(-65504, 65504), allowed + 2.0**-11 * (np.abs(y) + allowed) + 2.0**-25
         found.append((y.astype(np.float32), allowed))
@@ -56,21 +63,26 @@ def expected(qkv, heads, kv_heads, d, position, halves, dtype):
 @examples(14)
 @given(
     seed=st.integers(0, 2**32 - 1),
-    sizes=st.sampled_from([(3, 1, 64), (2, 2, 32), (4, 2, 16), (1, 1, 2)]),
+    sizes=st.sampled_from([(3, 1, 64), (2, 2, 32), (4, 2, 16), (1, 1, 2), (2, 1, 128), (1, 1, 70)]),
     tokens=st.integers(1, 7),
     position=st.integers(0, 5),
     halves=st.booleans(),
     dtype=st.sampled_from([np.float32, np.float16]),
+    which=st.sampled_from(["", "bias", "norms", "bias norms scale"]),
     width=st.sampled_from(WIDTHS),
 )
-@example(seed=0, sizes=(3, 1, 64), tokens=7, position=5, halves=False, dtype=np.float32, width=32)
-@example(seed=0, sizes=(4, 2, 16), tokens=3, position=4, halves=True, dtype=np.float16, width=1024)
-@example(seed=0, sizes=(2, 2, 32), tokens=2, position=3, halves=True, dtype=np.float32, width=64)
-def test_equals_the_composition_of_rope_and_store(gpus, seed, sizes, tokens, position, halves, dtype, width):
-    """Pairs side by side or half a head apart, caches of floats and of halves, rows up to the cache's last."""
+@example(seed=0, sizes=(3, 1, 64), tokens=7, position=5, halves=False, dtype=np.float32, which="", width=32)
+@example(seed=0, sizes=(4, 2, 16), tokens=3, position=4, halves=True, dtype=np.float16, which="", width=1024)
+@example(seed=0, sizes=(2, 2, 32), tokens=2, position=3, halves=True, dtype=np.float32, which="bias", width=64)
+@example(seed=0, sizes=(2, 1, 128), tokens=3, position=5, halves=True, dtype=np.float32, which="norms", width=64)
+@example(seed=0, sizes=(2, 1, 128), tokens=2, position=1, halves=True, dtype=np.float32, which="bias norms scale", width=256)
+@example(seed=0, sizes=(3, 1, 64), tokens=2, position=31, halves=False, dtype=np.float16, which="bias norms", width=32)
+def test_equals_the_composition_of_rope_and_store(gpus, seed, sizes, tokens, position, halves, dtype, which, width):
+    """Pairs side by side or half a head apart, caches of floats and of halves, rows up to the cache's last; with biases, heads
+    that are normed, and what YaRN multiplies."""
     heads, kv_heads, d = sizes
-    qkv = np.random.default_rng(seed).standard_normal((tokens, (heads + 2 * kv_heads) * d)).astype(np.float32)
-    case = (qkv, *sizes, position, halves, dtype)
+    qkv = 3 * np.random.default_rng(seed).standard_normal((tokens, (heads + 2 * kv_heads) * d)).astype(np.float32)
+    case = (qkv, *sizes, position, halves, dtype, *extras(seed, *sizes, which))
     for name, got, (y, allowed) in zip("qkv", run(gpus(width), *case), expected(*case), strict=True):
         assert_close(got.astype(np.float32), y, allowed, what=name)
 
@@ -82,6 +94,17 @@ def test_position_0_turns_nothing_and_position_1_by_one_radian(gpu):
     assert_close(q[:, 0], turned, 3e-6)
     assert_close(k[:, 0], turned, 3e-6)
     assert_close(v[:, 0], np.ones((2, 2), np.float32), 0)
+
+
+def test_a_bias_is_added_and_then_a_head_is_normed(gpu):
+    """Ones, and biases that make (4, 0) of them: a mean square of 8. So q becomes 4 / √8 times its weight 2, k times 3; v keeps
+    its 4. Position 0 turns nothing; pairs half a head apart lie as neighbours here, there is but one."""
+    bias, norms = np.float32([3, -1] * 3), np.float32([[2, 2], [3, 3]])
+    for halves in (False, True):
+        q, k, v = run(gpu, np.ones((1, 6), np.float32), 1, 1, 2, 0, halves, np.float32, bias, norms)
+        assert_close(q, np.float32([[[2 * 2**0.5, 0]]]), 4e-5)
+        assert_close(k, np.float32([[[3 * 2**0.5, 0]]]), 4e-5)
+        assert_close(v, np.float32([[[4, 0]]]), 4e-5)
 
 
 def test_what_is_too_large_for_a_half_becomes_the_largest_one(gpus):
@@ -96,11 +119,24 @@ def test_known_mistakes_are_well_outside_the_bound(mistake):
     large = np.float32([[1e6] * 12] * 2)
     chunk = np.random.default_rng(1).standard_normal((3, 48)).astype(np.float32)
     cases = [(chunk, 2, 1, 12, 4, halves, np.float32) for halves in (False, True)] + [(large, 1, 1, 4, 0, False, np.float16)]
+    whole = np.random.default_rng(2).standard_normal((3, 256)).astype(np.float32)
+    cases.append((whole, 2, 1, 64, 4, True, np.float32, *extras(1, 2, 1, 64, "bias norms scale")))
     assert any(
         not (np.abs(wrong.astype(np.float64) - y) <= 8 * allowed).all()
         for case in cases
         for wrong, (y, allowed) in zip(MISTAKES[mistake](*case), expected(*case), strict=True)
     )
+
+
+def test_biases_and_norms_that_do_not_fit_are_named_before_launch(gpus):
+    gpu = gpus(256)
+    given = (gpu.empty((2, 6)), Rope(gpu).table(BASE, 2), gpu.empty((2, 1, 2)), gpu.empty((4, 1, 2)), gpu.empty((4, 1, 2)))
+    for extra, words in (
+        ("bias", r"bias has shape \(3,\), expected \(6,\)"),
+        ("norms", r"norms have shape \(3,\), expected \(2, 2\)"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            RopeStore(gpu)(*given, position=0, halves=False, **{extra: gpu.empty((3,))})
 
 
 @pytest.mark.parametrize(

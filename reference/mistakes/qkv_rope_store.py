@@ -8,25 +8,23 @@ import numpy as np
 import torch
 
 from reference.matvec_q import matvec_q
-from reference.mistakes.rope_store import SHARED, made
+from reference.mistakes.rope_store import EPS, SHARED, beside, made
 from reference.prepare import take
 
-EPS, ID, PLAIN = 1e-5, 5, made()
+ID, PLAIN = 5, made()
 
 
 def _of_token(way: Callable = PLAIN, factors: Callable = lambda factor: (factor, factor, factor)) -> Callable:
     """`factors`: what q's, k's and v's products are multiplied by, of the norm's factor."""
 
-    def result(x, raws, kind, sizes, position, halves, dtype):
+    def result(x, raws, kind, sizes, position, halves, dtype, *extras):
         (width, _, _, d), (vector, square) = sizes, take(torch.from_numpy(x), kind != "Q8_0")
         size, parts = {"Q4_0": 18, "Q4_1": 20, "Q8_0": 34}[kind] * width // 32, []
         for number, (raw, factor) in enumerate(zip(raws, factors((square + EPS) ** -0.5), strict=True)):
             y = (factor * matvec_q(vector, torch.from_numpy(raw), kind, (len(raw) // size, width))).reshape(1, -1, d)
-            if halves and number < 2:  # as they lie in the packed weight: pairs side by side
-                y = y.unflatten(2, (2, d // 2)).transpose(2, 3).flatten(2)
-            parts.append(y)
+            parts.append(beside(y) if halves and number < 2 else y)  # as they lie in the packed weight: pairs side by side
         with np.errstate(over="ignore"):
-            return tuple(y[0] for y in way(parts, position, halves, dtype))
+            return tuple(y[0] for y in way(parts, position, halves, dtype, *extras))
 
     return result
 

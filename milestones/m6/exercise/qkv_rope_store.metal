@@ -1,6 +1,6 @@
 // One token's query, key and value, each of them where it is wanted:
-//     [q, k, v] = norm(x) · weightᵀ;  q and k turned by RoPE at the token's position;  k and v stored as row `position` of
-//     the cache
+//     [q, k, v] = norm(x) · weightᵀ + bias;  each head of q and k normed;  q and k turned by RoPE at the token's position;
+//     k and v stored as row `position` of the cache
 //
 //   buffer 0  x        float [width + width / 16]               read, prepared (prepared.h): multiplied by the norm's weights
 //   buffer 1  weight   uint [tiles, width / 32, Kind::uints]    read, packed: q's rows, k's, v's; RoPE's pairs are neighbours
@@ -10,14 +10,17 @@
 //   buffer 5  cache_k  T [tiles, kv_heads, d, 32]               to be written, row `position` only: number position % 32 of its
 //                                                               tile
 //   buffer 6  cache_v  T [capacity, kv_heads, d]                to be written, row `position` only
-//   buffer 7  args     Args                                     read
+//   buffer 7  bias     float [wide + 2 narrow]                  read if args.biased, in the model's own order
+//   buffer 8  norms    float [2, d]                             read if args.normed: q's weights, k's, in the model's own order
+//   buffer 9  args     Args                                     read
 //
 //   qkv_rope_store_q4_0, _q4_1, _q8_0: T = float;  with _f16 behind it: T = half, the nearest, at most 65504 in size
 //
 // A lane has one row, and its neighbour the other one of the pair. With args.halves a pair is (i, i + d/2) of the head, and
 // stands side by side only in the packed weight.
 //
-// One SIMD-group a tile of 32 rows; dispatch the rows' number of threads. wide and narrow are multiples of 32, d is even.
+// One SIMD-group a tile of 32 rows; where heads are normed, one a head, which makes its d / 32 tiles one after the other. Dispatch
+// the rows' number of threads, normed 32 a head. wide and narrow are multiples of 32, d is even; normed: of 32, up to 128.
 //
 //   pytest milestones/m6/test_qkv_rope_store.py
 #include <metal_stdlib>
@@ -31,8 +34,11 @@ struct Args {
     uint wide;    // heads * d
     uint narrow;  // kv_heads * d
     uint d;
-    float eps;
+    float eps;    // of both norms
+    float scale;  // what cos and sin are multiplied by: 1, or YaRN's
     uint halves;
+    uint biased;
+    uint normed;
 };
 
 constant float RADIANS = 1.4629180792671596e-9f;  // 2π / 2^32
@@ -49,19 +55,22 @@ kernel void qkv(device const float *x [[buffer(0)]],
                 device float *q [[buffer(4)]],
                 device T *cache_k [[buffer(5)]],
                 device T *cache_v [[buffer(6)]],
-                constant Args &args [[buffer(7)]],
+                device const float *bias [[buffer(7)]],
+                device const float *norms [[buffer(8)]],
+                constant Args &args [[buffer(9)]],
                 uint group [[threadgroup_position_in_grid]],
                 uint simdgroups [[simdgroups_per_threadgroup]],
                 uint simdgroup [[simdgroup_index_in_threadgroup]],
                 uint lane [[thread_index_in_simdgroup]]) {
-    // Your task: compute this lane's row of q, k or v, turn it together with its neighbour's if it is q's or k's, and store it.
-    // And mind what `keep` does with 1e6.
+    // Your task: compute this lane's row of q, k or v, add its bias, turn it together with its neighbour's if it is q's or k's, and
+    // store it. Then the same for a whole head, which is normed before its turn. And mind what `keep` does with 1e6.
 }
 
 #define QKV(name, Kind, T)                                                                                       \
     template [[host_name(name)]] kernel void qkv<Kind, T>(device const float *, device const uint *,            \
                                                           device const ulong *, device const uint *,            \
                                                           device float *, device T *, device T *,               \
+                                                          device const float *, device const float *,           \
                                                           constant Args &, uint, uint, uint, uint);
 QKV("qkv_rope_store_q4_0", PackedQ4_0, float)
 QKV("qkv_rope_store_q4_1", PackedQ4_1, float)

@@ -121,6 +121,8 @@ def _packed(model: FastModel, c: LlamaConfig) -> Iterator[tuple[Any, Weight]]:
         yield from (_plain(name, tensor) for name, tensor in (("attn_norm", block.attn_norm), ("ffn_norm", block.ffn_norm)))
         rows = c.heads * c.head_dim + 2 * narrow
         yield block.qkv.data.buffer, Weight("attn_q, attn_k, attn_v", (rows, c.width), block.qkv.kind)
+        beside = {"attn_q, attn_k, attn_v biases": block.qkv.bias, "attn_q_norm, attn_k_norm": block.qkv.norms}
+        yield from (_plain(name, tensor) for name, tensor in beside.items() if tensor is not None)
         yield block.gate.data.buffer, Weight("ffn_gate, ffn_up", (2 * c.ffn, c.width), block.gate.kind)
         for name, one in (("attn_output", block.output), ("ffn_down", block.down)):
             yield one.data.buffer, Weight(name, one.shape, one.kind)
