@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import numpy as np
 
@@ -11,13 +12,36 @@ from metal.tensor import FLOAT32, UINT32, Gpu, Tensor, require, require_dtype
 PARTS = 1024  # threads that look for the largest; each has a part of the columns
 MOST = 512  # top_k: with more, the threshold is so low that there may be thousands of candidates
 ROOM = 2048  # candidates
+ARGS = "IIfffIIIIIf"  # sampling.h
 
 
-class Top:
-    """What `SampleTop` queued; valid after `gpu.sync()`. `order` and `p`: the k largest columns and their probabilities."""
+def settings_bytes(
+    op: str,
+    n: int,
+    top_k: int,
+    *,
+    top_p: float,
+    min_p: float,
+    temperature: float,
+    seed: int,
+    step: int,
+    filtered: bool = True,
+) -> bytes:
+    """sampling.h's Args. Raises ValueError naming the setting that is out of range."""
+    require(temperature > 0, f"{op}: the temperature must be above 0, got {temperature}")
+    require(0 < top_p <= 1, f"{op}: top_p must be above 0 and at most 1, got {top_p}")
+    require(0 <= min_p <= 1, f"{op}: min_p must be from 0 to 1, got {min_p}")
+    require(0 <= seed < 2**64 and 0 <= step < 2**64, f"{op}: seed {seed} or step {step} is not from 0 to 2⁶⁴ − 1")
+    low = 0xFFFFFFFF
+    draw = (seed & low, seed >> 32, step & low, step >> 32)
+    return struct.pack("<" + ARGS, n, top_k, top_p, min_p, 1 / temperature, *draw, filtered, 1.0)
 
-    def __init__(self, gpu: Gpu):
-        self.order, self.p, self.result = gpu.empty((MOST,), UINT32), gpu.empty((MOST,)), gpu.empty((4,), UINT32)
+
+class Chosen:
+    """A draw that was queued; valid after `gpu.sync()`."""
+
+    def __init__(self, gpu: Gpu, most: int):
+        self.result, self._most = gpu.empty((4,), UINT32), most
 
     @property
     def id(self) -> int:
@@ -33,9 +57,17 @@ class Top:
         return int(self.result.numpy()[2])
 
     @property
-    def fits(self) -> bool:
-        """Whether there was room for all that may be among the k largest. If not, only `nonfinite` is valid."""
-        return int(self.result.numpy()[3]) <= ROOM
+    def told(self) -> bool:
+        """Whether the kernel could tell. If not, only `nonfinite` is valid."""
+        return int(self.result.numpy()[3]) <= self._most
+
+
+class Top(Chosen):
+    """What `SampleTop` queued. `order` and `p`: the k largest columns and their probabilities."""
+
+    def __init__(self, gpu: Gpu):
+        super().__init__(gpu, ROOM)
+        self.order, self.p = gpu.empty((MOST,), UINT32), gpu.empty((MOST,))
 
 
 class SampleTop:
@@ -69,14 +101,10 @@ class SampleTop:
             len(logits.shape) == 2 and logits.shape[0] == 1, f"sample_top: logits must have shape (1, n), not {logits.shape}"
         )
         require(1 <= top_k <= MOST, f"sample_top: top_k must be from 1 to {MOST}, got {top_k}")
-        require(temperature > 0, f"sample_top: the temperature must be above 0, got {temperature}")
-        require(0 < top_p <= 1, f"sample_top: top_p must be above 0 and at most 1, got {top_p}")
-        require(0 <= min_p <= 1, f"sample_top: min_p must be from 0 to 1, got {min_p}")
-        require(0 <= seed < 2**64 and 0 <= step < 2**64, f"sample_top: seed {seed} or step {step} is not from 0 to 2⁶⁴ − 1")
         require_dtype("sample_top", FLOAT32, logits=logits)
-        n, low, top = logits.size, 0xFFFFFFFF, self._top
-        numbers = (n, min(top_k, n), top_p, min_p, 1 / temperature, seed & low, seed >> 32, step & low, step >> 32, 1.0)
-        args = self._gpu.device.buffer(struct.pack("<IIfffIIIIf", *numbers))  # another at every step: not kept
+        n, top = logits.size, self._top
+        cuts: dict[str, Any] = {"top_p": top_p, "min_p": min_p, "temperature": temperature, "seed": seed, "step": step}
+        args = self._gpu.device.buffer(settings_bytes("sample_top", n, min(top_k, n), **cuts))  # others at every step
         buffers = (
             logits,
             self._maxima,

@@ -1,37 +1,48 @@
-"""m3's sampler, faster where at most 512 tokens may be left: greedy, or with top-k. The choices are m3's, bit for bit."""
+"""m3's sampler without a sort of the row. The choices are m3's, bit for bit."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from metal.tensor import Gpu, Tensor
 from milestones.m3.sampler import GREEDY, Choice, Sampler, Settings
-from milestones.m6.sample_top import MOST, SampleTop
+from milestones.m6.sample_top import MOST, Chosen, SampleTop
+from milestones.m6.sample_wide import SampleWide
 
 
 class FastSampler(Sampler):
-    """A Sampler that does not sort the row. Without top-k, or with one above 512, it goes m3's way."""
+    """A Sampler that does not sort the row: `SampleTop` where at most 512 tokens may be left, greedy or by top-k, else
+    `SampleWide`. Rows of which neither can tell (of one value everywhere, say) go m3's way."""
 
     def __init__(self, gpu: Gpu, vocabulary: int, settings: Settings = GREEDY):
         super().__init__(gpu, vocabulary, settings)
         greedy = settings.temperature == 0
-        self._top_k = 1 if greedy else settings.top_k
-        self._cuts: dict[str, Any] = {}
+        self._cuts: dict[str, Any] = {"top_k": 1 if greedy else settings.top_k, "temperature": settings.temperature or 1.0}
         if not greedy:
-            self._cuts = {"top_p": settings.top_p, "min_p": settings.min_p, "seed": settings.seed}
-        self._sample_top = SampleTop(gpu) if 0 < self._top_k <= MOST else None
+            self._cuts |= {"top_p": settings.top_p, "min_p": settings.min_p, "seed": settings.seed}
+        self._sample_top = SampleTop(gpu) if 0 < self._cuts["top_k"] <= MOST else None
+
+    @cached_property
+    def _sample_wide(self) -> SampleWide:
+        return SampleWide(self._gpu, self._n)
 
     def choose(self, logits: Tensor, ids: Sequence[int], step: int) -> Choice:
-        s = self.settings
-        if self._sample_top is None:
+        own = None if self.settings.repeat_penalty == 1 else self._softmax(logits, self._own)
+        penalised = self._penalise(logits, ids)
+        found: Chosen | None = None
+        if self._sample_top is not None:
+            found = self._told(self._sample_top(penalised, step=step, **self._cuts))
+        if found is None:
+            found = self._told(self._sample_wide(penalised, step=step, **self._cuts))
+        if found is None:  # refused there, or sorted
             return super().choose(logits, ids, step)
-        own = None if s.repeat_penalty == 1 else self._softmax(logits, self._own)
-        temperature = s.temperature or 1.0
-        top = self._sample_top(self._penalise(logits, ids), top_k=self._top_k, temperature=temperature, step=step, **self._cuts)
+        p = found.own if own is None else float(own.numpy()[0, found.id])
+        return Choice(found.id, math.log(max(p, 2.0**-149)))
+
+    def _told(self, found: Chosen) -> Chosen | None:
+        """What a kernel found, if it could tell; waits for it."""
         self._gpu.sync()
-        if top.nonfinite or not top.fits:  # refused there, or all but equal
-            return super().choose(logits, ids, step)
-        p = top.own if own is None else float(own.numpy()[0, top.id])
-        return Choice(top.id, math.log(max(p, 2.0**-149)))
+        return None if found.nonfinite or not found.told else found

@@ -47,7 +47,7 @@ def chosen(gpu, logits, **settings):
     """(id, the k largest columns in order, their probabilities)."""
     got = SampleTop(gpu)(gpu.tensor(logits), **settings)
     gpu.sync()
-    assert got.fits or untouched(got.result.numpy()).all(), "the candidates must fit here"
+    assert got.told or untouched(got.result.numpy()).all(), "the candidates must fit here"
     count = min(settings["top_k"], logits.shape[1])
     return got.id, got.order.numpy()[:count].copy(), got.p.numpy()[:count].copy()
 
@@ -137,7 +137,7 @@ def test_the_fast_sampler_chooses_as_m3s_does(wide, settings):
     for step in range(8):
         logits = wide.tensor(drawn(5000, step))
         found.append(fast.choose(logits, [1, 5, 4999], step))
-        assert made_by(fast).fits, "the choice must be sample_top's own, not m3's"
+        assert made_by(fast).told, "the choice must be sample_top's own, not m3's"
         assert found[-1] == plain.choose(logits, [1, 5, 4999], step)
     assert len({choice.id for choice in found}) > 2
 

@@ -26,12 +26,19 @@ class Tuning:
         return self.widths.get(file, self.other)
 
 
-GPU = Tuning(piece=64, other=64)
+GPU = Tuning(piece=64, other=64, widths={"sample_wide": 1024})
 PORTABLE = Tuning(
     piece=256,
     other=32,
     tokens=128,
-    widths={"norm_head": 512, "gate_up_swiglu": 96, "qkv_rope_store": 96, "flash_decode": 96, "embed_token": 1024},
+    widths={
+        "norm_head": 512,
+        "gate_up_swiglu": 96,
+        "qkv_rope_store": 96,
+        "flash_decode": 96,
+        "embed_token": 1024,
+        "sample_wide": 32,
+    },
 )
 
 

@@ -26,45 +26,30 @@
 using namespace metal;
 
 #include "../m3/philox.h"
+#include "sampling.h"
 
 constant uint PARTS = 1024, MOST = 512, ROOM = 2048;
-
-struct Args {
-    uint n;
-    uint top_k;  // 1 … min(n, 512)
-    float top_p;
-    float min_p;
-    float inverse_temperature;
-    uint seed_low;
-    uint seed_high;
-    uint step_low;
-    uint step_high;
-    float one;  // 1.0: fma(p, one, sum) is an addition that fast math cannot reorder
-};
-
-// An unsigned integer that grows with the float; 0 for NaN and infinities, which no finite float gives.
-static uint key_of(uint bits) {
-    if ((bits & 0x7F800000u) == 0x7F800000u) return 0;
-    if (bits == 0x80000000u) bits = 0;  // -0 counts as +0
-    return (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
-}
-
-static float weight_of(float p) { return as_type<uint>(p) < 0x00800000u ? 0.0f : p; }  // m3/sample.metal says why
 
 kernel void sample_top_maxima(device const uint *logits [[buffer(0)]],
                               device uint *maxima [[buffer(1)]],
                               constant Args &args [[buffer(9)]],
-                              uint v [[thread_position_in_grid]]) {
-    if (v >= PARTS) return;  // the rounded-up tail: whole SIMD-groups
+                              uint group [[threadgroup_position_in_grid]],
+                              uint simdgroups [[simdgroups_per_threadgroup]],
+                              uint simdgroup [[simdgroup_index_in_threadgroup]],
+                              uint lane [[thread_index_in_simdgroup]]) {
+    const uint part = group * simdgroups + simdgroup;
+    if (part >= PARTS / 32) return;  // the rounded-up tail: whole SIMD-groups
     uint largest = 0, bad = 0;
-    for (uint i = v; i < args.n; i += PARTS) {
-        const uint key = key_of(logits[i]);
-        largest = max(largest, key);
-        bad += key == 0 ? 1 : 0;
+    for (uint i = 32 * part; i < args.n; i += PARTS) {
+        if (i + lane < args.n) {
+            const uint key = key_of((logits + i)[lane]);
+            largest = max(largest, key);
+            bad += key == 0 ? 1 : 0;
+        }
     }
-    maxima[v] = largest;
+    maxima[32 * part + lane] = largest;
     bad = simd_sum(bad);
-    if (v % 32 == 0) maxima[PARTS + v / 32] = bad;
+    if (lane == 0) maxima[PARTS + part] = bad;
 }
 
 kernel void sample_top_threshold(device const uint *maxima [[buffer(1)]],
@@ -75,32 +60,36 @@ kernel void sample_top_threshold(device const uint *maxima [[buffer(1)]],
     // Your task: the threshold and the largest logit, of the 1024 maxima; the third number of the state is 0.
 }
 
-static float power_of(float z) { return exp(max(z, -128.0f)); }  // m3/softmax.metal says why
-
 kernel void sample_top_sums(device const float *logits [[buffer(0)]],
                             device atomic_uint *state [[buffer(2)]],
                             device uint *candidates [[buffer(3)]],
                             device float *sums [[buffer(4)]],
                             constant Args &args [[buffer(9)]],
-                            uint v [[thread_position_in_grid]]) {
-    if (v >= PARTS) return;  // the rounded-up tail: whole SIMD-groups
+                            uint group [[threadgroup_position_in_grid]],
+                            uint simdgroups [[simdgroups_per_threadgroup]],
+                            uint simdgroup [[simdgroup_index_in_threadgroup]],
+                            uint lane [[thread_index_in_simdgroup]]) {
+    const uint part = group * simdgroups + simdgroup;
+    if (part >= PARTS / 32) return;  // the rounded-up tail: whole SIMD-groups
     const uint threshold = atomic_load_explicit(&state[0], memory_order_relaxed);
     const float largest = as_type<float>(atomic_load_explicit(&state[1], memory_order_relaxed));
     float own = 0.0f, tempered = 0.0f;
-    for (uint i = v; i < args.n; i += PARTS) {
-        const float x = logits[i];
-        own += power_of(x - largest);
-        tempered += power_of((x - largest) * args.inverse_temperature);
-        if (key_of(as_type<uint>(x)) >= threshold) {
-            const uint at = atomic_fetch_add_explicit(&state[2], 1u, memory_order_relaxed);
-            if (at < ROOM) candidates[at] = i;
+    for (uint i = 32 * part; i < args.n; i += PARTS) {
+        if (i + lane < args.n) {
+            const float x = (logits + i)[lane];
+            own += power_of(x - largest);
+            tempered += power_of((x - largest) * args.inverse_temperature);
+            if (key_of(as_type<uint>(x)) >= threshold) {
+                const uint at = atomic_fetch_add_explicit(&state[2], 1u, memory_order_relaxed);
+                if (at < ROOM) candidates[at] = i + lane;
+            }
         }
     }
     own = simd_sum(own);
     tempered = simd_sum(tempered);
-    if (v % 32 == 0) {
-        sums[v / 32] = own;
-        sums[32 + v / 32] = tempered;
+    if (lane == 0) {
+        sums[part] = own;
+        sums[32 + part] = tempered;
     }
 }
 

@@ -71,7 +71,8 @@ QK_NORM = Stage(
 
 SAMPLING = Stage(
     "Sampling", "The likeliest token of all, and how likely the model holds it to be.", "sampling",
-    ("m3/nonfinite", "m3/softmax", "m3/argmax", "m3/repeat_penalty", "m3/argsort", "m3/sample", "m6/sample_top"),
+    ("m3/nonfinite", "m3/softmax", "m3/argmax", "m3/repeat_penalty", "m3/argsort", "m3/sample", "m6/sample_top",
+     "m6/sample_wide"),
     (Ref("logits", 0, 0),), (),
 )  # fmt: skip
 
