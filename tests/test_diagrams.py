@@ -20,13 +20,14 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 
-from milestones.diagrams import export, registry, server, site, states
+from milestones.diagrams import export, recorder, registry, server, site, states
 from milestones.diagrams.device import Device
 from milestones.diagrams.fields import Flag, OneOf, Real, Text, Whole, Wholes, checked
 from milestones.diagrams.guard import Guard
 from milestones.diagrams.registry import Diagram, Endpoint
 from milestones.diagrams.worker import WAITING, BusyError, Job, ReplacedError, Worker
 from milestones.errors import UserError
+from milestones.terminal import check_interrupt
 from tests.browser.conftest import start
 from tests.command import firstlight, refused
 
@@ -419,10 +420,32 @@ def test_an_export_that_is_terminated_leaves_nothing(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+class Waiting:
+    """A run that waits in its destructor, as the device's do: what is raised there is lost."""
+
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+
+
+def test_an_export_that_is_terminated_while_a_kernel_is_waited_for_ends_at_its_next_step(tmp_path, monkeypatch):
+    def recording(recorder):
+        Waiting()
+        recorder.ask("echo", text="a")
+        raise AssertionError("it went on")
+
+    shown = dataclasses.replace(TOY, recording=recording)
+    monkeypatch.setattr(export, "diagrams", lambda: (shown,))
+    with pytest.raises(SystemExit):
+        export.export(None, tmp_path / "site", print)
+    assert not list(tmp_path.iterdir())
+    check_interrupt()  # it has been dealt with
+
+
 def test_an_answer_is_looked_up_as_javascript_writes_the_request():
     request = {"text": 'naïve 🙃 \x06\n"', "appended": [], "seed": 7, "temperature": 0.8, "model": True}
     written = '{"appended":[],"model":true,"seed":7,"temperature":0.8,"text":"naïve 🙃 \\u0006\\n\\""}'
-    assert export.key("look", request) == f"look {written}"
+    assert recorder.key("look", request) == f"look {written}"
 
 
 def test_a_port_that_is_taken_is_one_line():

@@ -13,7 +13,7 @@ from metal.source import ROOT
 from milestones.diagrams.fields import Field
 
 if TYPE_CHECKING:
-    from milestones.diagrams.export import Recorder
+    from milestones.diagrams.recorder import Recorder
 
 # Every diagram, in the order of the pages. The name of the page is the last part.
 MODULES = (

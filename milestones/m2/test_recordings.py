@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from milestones.diagrams.export import Recorder
+from milestones.diagrams.recorder import Recorder
 from milestones.m2.conftest import CONFIG
 from milestones.m2.diagram import attention, residual, rope
 from milestones.m2.diagram.parts import parts

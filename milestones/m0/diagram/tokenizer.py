@@ -13,7 +13,7 @@ from milestones.m0.golden import vocabularies
 from milestones.m0.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from milestones.diagrams.export import Recorder
+    from milestones.diagrams.recorder import Recorder
 
 MOST = 8_000  # bytes of a text
 LONGEST = 120  # bytes of a piece whose merges are shown

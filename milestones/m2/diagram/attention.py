@@ -15,7 +15,7 @@ from milestones.m2.diagram.weights import Weights
 from milestones.m2.matmul import Matmul
 
 if TYPE_CHECKING:
-    from milestones.diagrams.export import Recorder
+    from milestones.diagrams.recorder import Recorder
 
 MOST = 2_000  # bytes of a prompt
 PARTS = 4  # values drawn by themselves; the others are drawn as one

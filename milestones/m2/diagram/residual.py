@@ -14,7 +14,7 @@ from milestones.m2.diagram.parts import parts, sublayers
 from milestones.m2.diagram.passes import EXAMPLES, TOKENS, Pass, named, passed, prompt
 
 if TYPE_CHECKING:
-    from milestones.diagrams.export import Recorder
+    from milestones.diagrams.recorder import Recorder
 
 MOST = 2_000  # bytes of a prompt
 LARGEST = 8  # elements that are listed

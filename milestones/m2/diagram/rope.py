@@ -17,7 +17,7 @@ from milestones.m2.matmul import Matmul
 from milestones.m2.rope import Rope
 
 if TYPE_CHECKING:
-    from milestones.diagrams.export import Recorder
+    from milestones.diagrams.recorder import Recorder
 
 MOST = 2_000  # bytes of a prompt
 FARTHEST = 63  # distance in the picture

@@ -14,7 +14,7 @@ from milestones.m0.diagram.tokenizer import shown
 from milestones.m3.sampler import Sampler, Settings, Stages
 
 if TYPE_CHECKING:
-    from milestones.diagrams.export import Recorder
+    from milestones.diagrams.recorder import Recorder
 
 MOST = 4_000  # bytes of a prompt
 LARGEST = 2**32 - 1  # of a seed

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from milestones.diagrams.export import Recorder
+    from milestones.diagrams.recorder import Recorder
 
 EXAMPLES = (("A cat", "The cat sat on the"), ("A tale", "Once upon a time"))
 DTYPES = ("float32", "float16")

@@ -19,7 +19,7 @@ from milestones.m5.quantize import BLOCK, BYTES, Quantize
 from milestones.m5.weights import Weights
 
 if TYPE_CHECKING:
-    from milestones.diagrams.export import Recorder
+    from milestones.diagrams.recorder import Recorder
 
 MOST = 1_000  # bytes of a prompt
 LONGEST = 48  # tokens of one

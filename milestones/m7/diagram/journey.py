@@ -21,7 +21,7 @@ from milestones.m7.diagram.traced import Run, Sorted, Teller, microseconds, name
 from milestones.m7.loop import Loop
 
 if TYPE_CHECKING:
-    from milestones.diagrams.export import Recorder
+    from milestones.diagrams.recorder import Recorder
 
 MOST = 2_000  # bytes of a prompt
 ROUNDS = 3  # of each pass; the figures are medians
