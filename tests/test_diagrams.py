@@ -20,6 +20,7 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 
+from metal.source import ROOT
 from milestones.diagrams import export, recorder, registry, server, site, states
 from milestones.diagrams.device import Device
 from milestones.diagrams.fields import Flag, OneOf, Real, Text, Whole, Wholes, checked
@@ -386,6 +387,14 @@ def test_an_export_that_fails_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(TypeError):
         export.export(None, tmp_path / "site", print)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("diagram", registry.diagrams(), ids=lambda one: one.name)
+def test_a_milestones_readme_says_how_its_diagram_is_opened_live_and_exported(diagram):
+    words = (ROOT / "milestones" / diagram.milestone / "README.md").read_text()
+    assert f"`/{diagram.name}.html`" in words and f"`site/{diagram.name}.html`" in words
+    assert "`firstlight diagrams`" in words and "`firstlight diagrams --export site`" in words
+    assert diagram.recording is not None and diagram.recorded and diagram.examples, "every page is in an exported site"
 
 
 def record_toy(recorder):

@@ -207,6 +207,9 @@ def test_another_prompt_begins_anew_and_what_does_not_fit_is_told(one):
     typed.fill("")
     expect(one.page.get_by_role("alert")).to_contain_text("The text is empty")
     one.holds(3)
+    slide(one.page, "Layer", "ArrowRight")  # the picture's cells can still be looked at: what is wrong stays said
+    one.says("cell", "Layer 1, token 2 of 3")
+    expect(one.page.get_by_role("alert")).to_contain_text("The text is empty")
     typed.fill("Hello")
     one.holds(1)
     expect(one.page.get_by_role("alert")).to_be_hidden()

@@ -49,20 +49,22 @@ const LARGEST = 1 << 21; // characters of a request that is sent at all: of more
 const PAGE = Math.random().toString(36).slice(2);
 
 /** One way to ask the engine: `ask(endpoint, request, heard)`. A newer question of the same endpoint takes an older one's place.
- *  Answers undefined when it was replaced or went wrong; what went wrong stands in `place` until the next good answer. */
+ *  Answers undefined when it was replaced or went wrong; what was refused stands in `place` until that endpoint's next good answer. */
 export function engine(diagram, place) {
   const open = new Map();
   const line = element("p", { class: "problem", role: "alert", hidden: true });
   const busy = element("p", { class: "busy", role: "status" });
   place.append(line, busy);
-  const say = (words) => { line.hidden = !words; if (line.textContent !== words) line.textContent = words; };
+  let refused = null; // the endpoint that said what stands there; null if it was nobody
+  const say = (words, by = null) => { refused = by; line.hidden = !words; if (line.textContent !== words) line.textContent = words; };
+  const good = (endpoint) => { if (refused === null || refused === endpoint) say(""); };
 
   /** The same in an exported site. */
   async function replayed(endpoint, request, heard, signal) {
     const answers = await recorded(diagram, endpoint, request).catch((problem) => { throw new Refused(problem.message); });
     if (signal.aborted) return undefined;
     if (heard) answers.forEach(heard);
-    say("");
+    good(endpoint);
     return answers.at(-1);
   }
 
@@ -82,12 +84,12 @@ export function engine(diagram, place) {
       if (answer.status === 409) return undefined;
       if (!answer.ok) throw new Refused((await answer.json().catch(() => ({}))).error ?? `the server answered ${answer.status}`);
       const given = heard ? await lines(answer, heard) : await answer.json();
-      say("");
+      good(endpoint);
       return given;
     } catch (problem) {
       if (problem.name === "AbortError") return undefined;
-      say(problem instanceof Refused ? sentence(problem.message)
-        : "The server does not answer. Start it again with “firstlight diagrams”, then change something here.");
+      if (problem instanceof Refused) say(sentence(problem.message), endpoint);
+      else say("The server does not answer. Start it again with “firstlight diagrams”, then change something here.");
       return undefined;
     } finally {
       clearTimeout(waiting);
