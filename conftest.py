@@ -142,7 +142,10 @@ def pytest_ignore_collect(collection_path, config) -> bool | None:
 
 def pytest_collection_modifyitems(config, items) -> None:
     """A benchmark is never a timed test: bench_*.py runs only with --benchmark-only. --widths leaves other widths out."""
-    items.sort(key=lambda item: _EARLY not in item.path.parents)  # what takes long is not left for the end
+    long = {item.path for item in items if item.get_closest_marker("long")}
+    items.sort(
+        key=lambda item: (item.path not in long, _EARLY not in item.path.parents)
+    )  # what takes long is not left for the end
     widths = config.getoption("widths")
     timing = config.getoption("benchmark_only", False)
     benches = [i for i in items if i.path.name.startswith("bench_") != timing]

@@ -119,6 +119,7 @@ def _share(seed: int, count: int, answer) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_million_damaged_files_are_read_or_refused_never_worse():
     """No crash, no hang, no allocation from a forged count, no byte from outside the file."""
     shares = []

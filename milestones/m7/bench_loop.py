@@ -37,7 +37,7 @@ def prompt_of(engine: Engine, tokens: int) -> list[int]:
     return (ids * (tokens // len(ids) + 1))[:tokens]
 
 
-def test_decode_ours(benchmark, ours):
+def test_decode_ours(benchmark, rounds_of, ours):
     engine, ids = ours, prompt_of(ours, PROMPT_TOKENS)
     expected: list[list[int]] = []
 
@@ -53,11 +53,11 @@ def test_decode_ours(benchmark, ours):
         expected.append(new)
 
     benchmark.extra_info["tokens"] = NEW_TOKENS
-    benchmark.pedantic(decode, setup=ready, rounds=5, warmup_rounds=1)
+    benchmark.pedantic(decode, setup=ready, rounds=rounds_of(5), warmup_rounds=1)
     assert all(new == expected[0] for new in expected), "rounds of a greedy loop must agree"
 
 
-def test_decode_transformers(benchmark, engine, oracle):
+def test_decode_transformers(benchmark, rounds_of, engine, oracle):
     ids = prompt_of(engine, PROMPT_TOKENS)
 
     def ready():
@@ -72,18 +72,20 @@ def test_decode_transformers(benchmark, engine, oracle):
                 feed = out.logits[:, -1].argmax(-1, keepdim=True)
 
     benchmark.extra_info["tokens"] = NEW_TOKENS
-    benchmark.pedantic(decode, setup=ready, rounds=5, warmup_rounds=1)
+    benchmark.pedantic(decode, setup=ready, rounds=rounds_of(5), warmup_rounds=1)
 
 
-def test_prefill_ours(benchmark, ours):
+def test_prefill_ours(benchmark, rounds_of, ours):
     engine, ids = ours, prompt_of(ours, LONG_PROMPT)
     benchmark.extra_info["tokens"] = LONG_PROMPT
     benchmark.pedantic(
-        lambda loop: loop.prefill(ids), setup=lambda: ((Loop(engine.gpu, engine.model, capacity=LONG_PROMPT),), {}), rounds=3
+        lambda loop: loop.prefill(ids),
+        setup=lambda: ((Loop(engine.gpu, engine.model, capacity=LONG_PROMPT),), {}),
+        rounds=rounds_of(3),
     )
 
 
-def test_prefill_transformers(benchmark, engine, oracle):
+def test_prefill_transformers(benchmark, rounds_of, engine, oracle):
     ids = prompt_of(engine, LONG_PROMPT)
     benchmark.extra_info["tokens"] = LONG_PROMPT
-    benchmark.pedantic(lambda: continue_greedily(oracle, ids, 1, -1), rounds=3, warmup_rounds=1)
+    benchmark.pedantic(lambda: continue_greedily(oracle, ids, 1, -1), rounds=rounds_of(3), warmup_rounds=1)

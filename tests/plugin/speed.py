@@ -21,8 +21,18 @@ import pytest
 from metal.tensor import Gpu, Tensor, poison
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rounds", type=int, metavar="N", help="How often each benchmark is timed (not given: as it says).")
+
+
 @pytest.fixture
-def speed(benchmark: Any) -> Callable[..., None]:
+def rounds_of(pytestconfig: pytest.Config) -> Callable[[int], int]:
+    """How many rounds, where the benchmark itself would take so many."""
+    return lambda usual: pytestconfig.getoption("rounds") or usual
+
+
+@pytest.fixture
+def speed(benchmark: Any, rounds_of: Callable[[int], int]) -> Callable[..., None]:
     """Times `run()`, which must wait for its result. `fresh()` is called before each round, outside of its time.
 
     `check()` raises if the result is wrong: it is called after the first run and the last, whose outputs `fresh()` poisoned.
@@ -51,7 +61,7 @@ def speed(benchmark: Any) -> Callable[..., None]:
         proved()
         benchmark.group = group
         benchmark.extra_info |= {"role": role, "bytes": nbytes, "flops": flops}
-        benchmark.pedantic(run, setup=lambda: again() and None, rounds=rounds, warmup_rounds=1)
+        benchmark.pedantic(run, setup=lambda: again() and None, rounds=rounds_of(rounds), warmup_rounds=1)
         proved()
 
     return timed
