@@ -194,12 +194,12 @@ class Kernel:
         if part.names:
             lowered = self._alone(lowered, part)
             self._kernels |= lowered.kernels
-        program = self._compiled(lowered, part)
-        self._programs[part] = program
+        binary = self._compiled(lowered, part)
+        self._programs[part] = run.load(binary)
         described = {**self._description(lowered.kernels), "places": self._places.get(part)}
-        disk.write(self._key(part), described, program.get_info(run.cl.program_info.BINARIES)[0])
+        disk.write(self._key(part), described, binary)
 
-    def _compiled(self, lowered: Lowered, part: Part) -> Any:
+    def _compiled(self, lowered: Lowered, part: Part) -> bytes:
         return self._device._runtime.build(lowered, _shaped() if part.shaped else "")
 
     def _alone(self, whole: Lowered, part: Part) -> Lowered:

@@ -30,7 +30,7 @@ _SAFE = re.compile(r"^\s*#pragma METAL\s+fp\s+math_mode\s*\(\s*safe\s*\)", re.MU
 _INLINE = "#pragma clang attribute push(__attribute__((always_inline)), apply_to = function)\n"
 _END = "\n#pragma clang attribute pop\n"
 SETTLE = 0.005  # seconds
-KEPT = 64  # programs, for sources that come to the same
+KEPT = 64  # binaries, for sources that come to the same
 
 
 class Runtime:
@@ -46,7 +46,7 @@ class Runtime:
         self.starting: Any = None  # what is being queued: an interrupt before a Run holds it must not free what runs
         self.forked = False  # whether this is a child of the process that opened it
         # Sources that differ in what is no part of the program, a threadgroup's width for one, are built once.
-        self._built: dict[tuple[str, str], Any] = {}
+        self._built: dict[tuple[str, str], bytes] = {}
         os.register_at_fork(before=self._settle, after_in_parent=self._go_on, after_in_child=self._unlock)
         atexit.register(self.queue.finish)  # kernels must not outlive the memory they work on
         self.fingerprint = f"{self.device.name} {self.device.version} {self.device.driver_version} {_cpu_flags()}"
@@ -67,8 +67,11 @@ class Runtime:
         self.forked = True
         self.lock = threading.RLock()  # held by a thread that the child has not
 
-    def build(self, lowered: Lowered, before: str = "", *, fast: bool = True):
-        """Compile a lowered program, `before` it. Raises SourceError with the compiler's findings."""
+    def build(self, lowered: Lowered, before: str = "", *, fast: bool = True) -> bytes:
+        """Compile a lowered program, `before` it, to a binary. Raises SourceError with the compiler's findings.
+
+        It is to be loaded: a program that was compiled keeps a megabyte and more of the compiler, one that was loaded next to nothing.
+        """
         cl, text = self.cl, _INLINE + library.text(lowered.text) + before + PROLOGUE + lowered.text + EPILOGUE + _END
         options = " ".join(OPTIONS + FAST if fast and not _SAFE.search(lowered.text) else OPTIONS)
         with self.lock, warnings.catch_warnings():
@@ -81,12 +84,13 @@ class Runtime:
             except cl.RuntimeError as problem:
                 log = program.get_build_info(self.device, cl.program_build_info.LOG)
                 raise _findings(log, lowered, text) from problem
-            self._built[text, options] = program
+            binary: bytes = program.get_info(cl.program_info.BINARIES)[0]
+            self._built[text, options] = binary
             if len(self._built) > KEPT:
                 del self._built[next(iter(self._built))]
-        return program
+        return binary
 
-    def load(self, binary: bytes):
+    def load(self, binary: bytes) -> Any:
         """A program from its binary."""
         cl = self.cl
         with self.lock, warnings.catch_warnings():

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import psutil
 import pytest
 
 import metal
@@ -48,6 +49,16 @@ def test_a_program_is_compiled_once_and_loaded_afterwards(device, cache, builds)
     assert len(builds) == 1 and len(entries(cache)) == 1
     assert value(device, SOURCE.format(value=6)) == 6, "another source is another program"
     assert len(builds) == 2 and len(entries(cache)) == 2
+
+
+@pytest.mark.slow
+def test_compiling_keeps_no_memory(device, cache):
+    """What the compiler leaves of a kernel may be megabytes; a spec suite compiles hundreds."""
+    held = []
+    for n in range(25):
+        assert value(device, SOURCE.format(value=1000 + n)) == 1000 + n
+        held.append(psutil.Process().memory_info().rss)
+    assert held[-1] - held[4] < 10 << 20, f"20 kernels keep {held[-1] - held[4]:,} bytes"
 
 
 @pytest.mark.parametrize(

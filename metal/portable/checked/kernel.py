@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
-from typing import Any
 
 from metal.source import WIDTHS
 
@@ -32,7 +31,7 @@ class CheckedKernel(Kernel):
     def _marks(self) -> tuple[str, ...]:
         return ("checked", *sorted(self._device.checks & {"limits", "fast-math"}))
 
-    def _compiled(self, lowered: Lowered, part: Part) -> Any:
+    def _compiled(self, lowered: Lowered, part: Part) -> bytes:
         arena()  # refused in words where it is not to be had
         copy = lowered.only(lowered.kernels)
         found = Instrument(copy, frontend.check(copy), frontend.FILE, self._device.checks)
