@@ -8,6 +8,21 @@ from milestones.m5.repack import Packed
 from milestones.m6.tuning import tuned, tuning
 
 
+def checked(op: str, gpu: Gpu, x: Tensor, weight: Packed, out: Tensor | None, add: bool) -> Tensor:
+    """`out`, or room for the product of x (m, k) with weight (n, k). Raises ValueError on a misfit."""
+    n, k = weight.shape
+    require(weight.kind in KINDS, f"{op}: there is no product for {weight.kind}, only for {', '.join(KINDS)}")
+    require(len(x.shape) == 2, f"{op}: x must have two dimensions (m, k), it has shape {x.shape}")
+    require(x.shape[1] == k, f"{op}: rows of weight have {k} values, rows of x have {x.shape[1]}")
+    require(x.size > 0, f"{op}: there is no token in x {x.shape}")
+    require(out is not None or not add, f"{op}: there is no out to add to")
+    out = gpu.empty((x.shape[0], n)) if out is None else out
+    require(out.shape == (x.shape[0], n), f"{op}: out has shape {out.shape}, the product has {(x.shape[0], n)}")
+    require_dtype(op, FLOAT32, x=x, out=out)
+    require(out.buffer is not x.buffer, f"{op}: out must not be x: it is written while that is read")
+    return out
+
+
 class MatmulQ:
     """x · weightᵀ straight from a packed weight. See reference/matmul_q.py for the formula, matmul_q.metal for the contract."""
 
@@ -23,15 +38,7 @@ class MatmulQ:
         on a misfit.
         """
         n, k = weight.shape
-        require(weight.kind in KINDS, f"matmul_q: there is no product for {weight.kind}, only for {', '.join(KINDS)}")
-        require(len(x.shape) == 2, f"matmul_q: x must have two dimensions (m, k), it has shape {x.shape}")
-        require(x.shape[1] == k, f"matmul_q: rows of weight have {k} values, rows of x have {x.shape[1]}")
-        require(x.size > 0, f"matmul_q: there is no token in x {x.shape}")
-        require(out is not None or not add, "matmul_q: there is no out to add to")
-        out = self._gpu.empty((x.shape[0], n)) if out is None else out
-        require(out.shape == (x.shape[0], n), f"matmul_q: out has shape {out.shape}, the product has {(x.shape[0], n)}")
-        require_dtype("matmul_q", FLOAT32, x=x, out=out)
-        require(out.buffer is not x.buffer, "matmul_q: out must not be x: it is written while that is read")
+        out = checked("matmul_q", self._gpu, x, weight, out, add)
         tokens = tuning(self._gpu).tokens if tokens is None else tokens
         require(tokens > 0, f"matmul_q: a SIMD-group must have at least one token, got {tokens}")
         function = tuned(self._gpu, "matmul_q", f"matmul_{weight.kind.lower()}")

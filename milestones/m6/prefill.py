@@ -21,7 +21,9 @@ from milestones.m5.repack import Packed
 from milestones.m6.embed_rows import EmbedRows
 from milestones.m6.flash_prefill import FlashPrefill
 from milestones.m6.matmul_q import MatmulQ
+from milestones.m6.matmul_q_matrix import MatmulQMatrix
 from milestones.m6.rope_store import RopeStore
+from milestones.m6.tuning import tuning
 
 if TYPE_CHECKING:
     from milestones.m6.model import Block, FastModel
@@ -35,7 +37,8 @@ class Prefill:
 
     def __init__(self, gpu: Gpu, model: FastModel, turns: Sequence[Tensor]):
         self._gpu, self._model, self._turns, self._scratch = gpu, model, turns, Scratch(gpu)
-        self._embed, self._norm, self._matmul, self._rope_store = EmbedRows(gpu), RmsNorm(gpu), MatmulQ(gpu), RopeStore(gpu)
+        self._embed, self._norm, self._rope_store = EmbedRows(gpu), RmsNorm(gpu), RopeStore(gpu)
+        self._matmul = MatmulQMatrix(gpu) if tuning(gpu).matrices else MatmulQ(gpu)
         self._swiglu, self._matvec, self._get_rows = SwiGlu(gpu), MatvecQ(gpu), GetRows(gpu)
         self._attention = FlashPrefill(gpu)
 

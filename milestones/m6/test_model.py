@@ -12,6 +12,7 @@ from metal.health import spec_gpu
 from milestones.m1.config import LlamaConfig, implied_tensors
 from milestones.m2.model import Model
 from milestones.m4.cache import KvCache
+from milestones.m6 import tuning
 from milestones.m6.model import FastModel, unsupported
 from reference.compare import assert_close, assert_same
 
@@ -117,6 +118,21 @@ def test_biases_and_norms_of_heads_are_those_of_the_naive_model(change, halves):
     model = FastModel(gpu, source)
     assert_close(fed(gpu, model, cache_of(gpu, config), IDS, [1] * len(IDS)), wanted, 1e-4)
     assert_close(fed(gpu, model, cache_of(gpu, config), IDS, [6, 1, 1, 1]), wanted[5:], 1e-4)
+
+
+def test_a_prompt_through_the_matrix_unit_is_that_of_the_naive_model(monkeypatch):
+    """What tuning.py chooses for a GPU, on the device at hand: the same prompt, the same logits."""
+    monkeypatch.setattr(tuning, "PORTABLE", dataclasses.replace(tuning.PORTABLE, matrices=True))
+    gpu = spec_gpu(checks="off")
+    source = Source(gpu, CONFIG, "Q4_1")
+    model = FastModel(gpu, source)
+    wanted = fed(gpu, Model(gpu, source), cache_of(gpu, CONFIG), IDS, [len(IDS)])
+    used, kernel = [], gpu.kernel
+    monkeypatch.setattr(
+        gpu, "kernel", lambda milestone, file, *more, **options: used.append(file) or kernel(milestone, file, *more, **options)
+    )
+    assert_close(fed(gpu, model, cache_of(gpu, CONFIG), IDS, [len(IDS)]), wanted, 1e-4)
+    assert "matmul_q_matrix" in used and "matmul_q" not in used
 
 
 def test_a_replayed_step_is_the_same_to_the_bit_as_its_dispatches_one_by_one(monkeypatch):

@@ -14,19 +14,20 @@ from metal.tensor import Gpu
 
 @dataclass(frozen=True)
 class Tuning:
-    """Threadgroup widths by kernel file (`other` for the rest), and how many rows of the cache make a piece in
-    flash_decode, how many tokens of a prompt are one SIMD-group's work in matmul_q."""
+    """Threadgroup widths by kernel file (`other` for the rest), how many rows of the cache make a piece in flash_decode,
+    how many tokens of a prompt are one SIMD-group's work in matmul_q, and whether matmul_q_matrix takes its place."""
 
     piece: int
     other: int
     tokens: int = 32
+    matrices: bool = False
     widths: dict[str, int] = field(default_factory=dict)
 
     def width(self, file: str) -> int:
         return self.widths.get(file, self.other)
 
 
-GPU = Tuning(piece=64, other=64, widths={"sample_wide": 1024})
+GPU = Tuning(piece=64, other=64, matrices=True, widths={"sample_wide": 1024, "matmul_q_matrix": 128})
 PORTABLE = Tuning(
     piece=256,
     other=32,
@@ -38,6 +39,7 @@ PORTABLE = Tuning(
         "flash_decode": 96,
         "embed_token": 1024,
         "sample_wide": 32,
+        "matmul_q_matrix": 128,
     },
 )
 

@@ -17,7 +17,7 @@ def RIGHT(x, raw, kind, shape, y=None, tokens=None, step=1):  # noqa: N802
     return matmul_q(torch.from_numpy(x).double(), torch.from_numpy(raw), kind, shape, there).numpy()
 
 
-def _with(change: Callable) -> Callable:
+def with_change(change: Callable) -> Callable:
     """The product, of an x, weight and y (float64) that `change` has changed."""
 
     def product(x, raw, kind, shape, y=None, tokens=None, step=1):
@@ -46,13 +46,13 @@ def _nibbles_in_turn(weight: np.ndarray) -> np.ndarray:
 
 
 MISTAKES: dict[str, Callable] = {
-    "the product alone: what y held is not added": _with(lambda x, w, y: (x, w, 0 * y)),
-    "a product of the first 64 columns alone": _with(lambda x, w, y: (x, _only(w, slice(0, 64)), y)),
-    "a product without the first 64 columns: each piece of the sum replaces the one before": _with(
+    "the product alone: what y held is not added": with_change(lambda x, w, y: (x, w, 0 * y)),
+    "a product of the first 64 columns alone": with_change(lambda x, w, y: (x, _only(w, slice(0, 64)), y)),
+    "a product without the first 64 columns: each piece of the sum replaces the one before": with_change(
         lambda x, w, y: (x, _only(w, slice((w.shape[1] - 1) // 64 * 64, None)), 0 * y)
     ),
-    "every token's product made of token 0": _with(lambda x, w, y: (np.repeat(x[:1], len(x), axis=0), w, y)),
-    "the two tokens of a pair changed over": _with(lambda x, w, y: (_pairs_swapped(x), w, y)),
-    "a weight whose nibbles are neighbours, not 16 values apart": _with(lambda x, w, y: (x, _nibbles_in_turn(w), y)),
-    "a product with |weight|": _with(lambda x, w, y: (x, np.abs(w), y)),
+    "every token's product made of token 0": with_change(lambda x, w, y: (np.repeat(x[:1], len(x), axis=0), w, y)),
+    "the two tokens of a pair changed over": with_change(lambda x, w, y: (_pairs_swapped(x), w, y)),
+    "a weight whose nibbles are neighbours, not 16 values apart": with_change(lambda x, w, y: (x, _nibbles_in_turn(w), y)),
+    "a product with |weight|": with_change(lambda x, w, y: (x, np.abs(w), y)),
 }

@@ -59,6 +59,7 @@ CACHE_NEW = (Ref("K, new rows", 0, 2, "new"), Ref("V, new rows", 0, 3, "new"))
 HELD = (Ref("K, all rows", 0, 1, "held"), Ref("V, all rows", 0, 2, "held"))
 FINAL = "Final RMSNorm"
 PRODUCT = "m2/matmul"
+PACKED_PRODUCT = ("m6/matmul_q", "m6/matmul_q_matrix")  # one or the other, as the device wants it
 
 ROPE = Stage(
     "RoPE", "Q and K are turned by angles that grow with the position.", "rope", ("m2/rope",),
@@ -137,7 +138,7 @@ PREFILL = Plan(
     block=(
         NAIVE.block[0],
         Stage(
-            "Q, K and V product", "All three in one product, straight from packed weights.", "attention", ("m6/matmul_q",),
+            "Q, K and V product", "All three in one product, straight from packed weights.", "attention", PACKED_PRODUCT,
             (H,), (Ref("Q, K, V", 0, 2),),
         ),
         Stage(
@@ -151,17 +152,17 @@ PREFILL = Plan(
         ),
         Stage(
             "Output projection and residual", "The product is added to the stream where it lies.", "residual",
-            ("m6/matmul_q",), (Ref("mixed V", 0, 0),), (Ref("stream x", 0, 2),),
+            PACKED_PRODUCT, (Ref("mixed V", 0, 0),), (Ref("stream x", 0, 2),),
         ),
         NAIVE.block[6],
         Stage(
             "Gate and up products", "The feed-forward part: each token for itself, into a wider row.", "residual",
-            ("m6/matmul_q",), (H,), (Ref("gate", 0, 2), Ref("up", 1, 2)),
+            PACKED_PRODUCT, (H,), (Ref("gate", 0, 2), Ref("up", 1, 2)),
         ),
         NAIVE.block[8],
         Stage(
             "Down product and residual", "Back to the stream’s width, and added where it lies.", "residual",
-            ("m6/matmul_q",), (Ref("hidden", 0, 0),), (Ref("stream x", 0, 2),),
+            PACKED_PRODUCT, (Ref("hidden", 0, 0),), (Ref("stream x", 0, 2),),
         ),
     ),
     after=(
