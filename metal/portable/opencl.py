@@ -70,7 +70,7 @@ class Runtime:
     def build(self, lowered: Lowered, before: str = "", *, fast: bool = True) -> bytes:
         """Compile a lowered program, `before` it, to a binary. Raises SourceError with the compiler's findings.
 
-        It is to be loaded: a program that was compiled keeps a megabyte and more of the compiler, one that was loaded next to nothing.
+        It is to be loaded: a program keeps a megabyte and more of the compiler that made it, a loaded one next to nothing.
         """
         cl, text = self.cl, _INLINE + library.text(lowered.text) + before + PROLOGUE + lowered.text + EPILOGUE + _END
         options = " ".join(OPTIONS + FAST if fast and not _SAFE.search(lowered.text) else OPTIONS)
