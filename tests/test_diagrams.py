@@ -340,6 +340,25 @@ def test_the_device_goes_on_when_a_request_ends_before_its_job():
     assert held.ends(2)[1] == ("last", "end", "NoneType")
 
 
+def test_a_pages_model_is_made_as_soon_as_the_page_is_asked_for():
+    """Before its first request, and not for a page that needs none: a model takes memory."""
+    made: queue.Queue = queue.Queue()
+
+    class Making:
+        naive = property(lambda self: made.put("naive"))
+        engine = property(lambda self: made.put("engine") or 1 / 0)
+
+    worker = Worker(Making)
+    worker.start()
+    with TestClient(server.application(worker, Guard("127.0.0.1", 8765)), base_url=f"http://{HOST}") as client:
+        for path in ("/", "/tokenizer.html", "/attention.js", "/sampling.html", "/attention.html"):
+            assert client.get(path).status_code == 200
+    assert [made.get(timeout=5), made.get(timeout=5)] == ["engine", "naive"], (
+        "what fails stops nothing, and is told at the request"
+    )
+    assert made.empty()
+
+
 def test_the_ladder_says_how_specs_ended_and_claims_nothing_without_a_run(monkeypatch, tmp_path):
     monkeypatch.setattr(states, "place", lambda: tmp_path / "specs.json")
     assert states.of("m3")["state"] == "not run here"

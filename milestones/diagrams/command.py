@@ -30,21 +30,24 @@ def diagrams(port: int, host: str, browser: bool, folder: Path | None, quiet: bo
     if folder is not None:
         _export(folder, quiet, model)
         return
-    import uvicorn
-
     from milestones.diagrams.device import Device
-    from milestones.diagrams.guard import Guard
-    from milestones.diagrams.server import application
     from milestones.diagrams.worker import Worker
     from milestones.m1.model_file import open_model
 
     with _listen(host, port) as taken:
         path = model_path(model, quiet)
-        open_model(path).config()  # before the page is there: a file that cannot be used is one line here
+        file = open_model(path)
+        file.config()  # before the page is there: a file that cannot be used is one line here
         port = taken.getsockname()[1]
-        worker = Worker(lambda: Device(path))
+        worker = Worker(lambda: Device(path, file))
         worker.start()
-        worker.warm()
+        worker.warm("tokenizer")  # which every page needs, while the rest is imported
+
+        import uvicorn
+
+        from milestones.diagrams.guard import Guard
+        from milestones.diagrams.server import application
+
         name = f"[{host}]" if ":" in host else host
         address = f"http://{name}:{port}/"
         write(f"{address}\n")

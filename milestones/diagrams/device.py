@@ -18,8 +18,8 @@ from metal.timed import TimedGpu
 from milestones.errors import UserError
 
 if TYPE_CHECKING:
-    from milestones.m0.tokenizer import Tokenizer
     from milestones.m1.model_file import ModelFile
+    from milestones.m6.tokenizer import FastTokenizer
     from milestones.m7.engine import Engine
     from milestones.m7.loop import Loop
 
@@ -58,10 +58,10 @@ def require_appended(ids: Sequence[int], vocabulary: int) -> None:
 
 
 class Device:
-    """`path`: the model's file."""
+    """`path`: the model's file; `file`: the same, where it has been opened already."""
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path, file: ModelFile | None = None):
+        self.path, self._file = path, file
         self._loop: Loop | None = None
         self._prompt: tuple[int, ...] = ()
         self._logits = Recent[tuple[tuple[int, ...], tuple[int, ...]], np.ndarray](_KEPT)
@@ -84,10 +84,10 @@ class Device:
     def file(self) -> ModelFile:
         from milestones.m1.model_file import open_model
 
-        return open_model(self.path)
+        return self._file or open_model(self.path)
 
     @cached_property
-    def tokenizer(self) -> Tokenizer:
+    def tokenizer(self) -> FastTokenizer:
         """The model's. It needs no weights, so it is there before the model is."""
         from milestones.m6.tokenizer import FastTokenizer
 
@@ -98,14 +98,14 @@ class Device:
         """The model on m6's kernels, as `firstlight generate` runs it."""
         from milestones.m7.engine import Engine
 
-        return Engine(self.path, gpu=self.gpu)
+        return Engine(self.path, gpu=self.gpu, file=self.file, tokenizer=self.tokenizer)
 
     @cached_property
     def naive(self) -> Engine:
         """The model on m2's and m4's kernels, which show what they do, on floats. Takes five times the memory."""
         from milestones.m7.engine import Engine
 
-        return Engine(self.path, gpu=self.gpu, kernels="naive")
+        return Engine(self.path, gpu=self.gpu, kernels="naive", file=self.file, tokenizer=self.tokenizer)
 
     def loop(self, *, capacity: int, cached: bool = True, cache_dtype: str = "float32") -> Loop:
         """A new loop on m2's and m4's kernels."""

@@ -49,6 +49,7 @@ class Diagram:
     files: tuple[str, ...]  # that made the numbers, from the top of the repository; the first ones are kernels
     sources: tuple[str, ...]  # book section, ds4 file, papers
     endpoints: Mapping[str, Endpoint]
+    model: str | None = None  # that its first request needs, by its name in Device: made as soon as the page is asked for
     examples: tuple[tuple[str, str], ...] = ()  # name and text, if the page offers any
     recording: Callable[[Recorder], None] | None = None  # what an exported site knows; without it, it leaves the page out
     recorded: str = ""  # what of that is recorded, and what the exported page computes itself

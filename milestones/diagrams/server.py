@@ -61,6 +61,8 @@ def application(worker: Worker, guard: Guard) -> ASGIApp:
         found = site.found(request.url.path.removeprefix("/"))
         if found is None:
             return Response("There is no such page.\n", 404, media_type="text/plain")
+        if found.model:  # while the page's scripts are still on their way
+            worker.warm(found.model)
         return Response(found.data(), media_type=found.kind, headers={"Cache-Control": "no-cache"})
 
     routes = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,11 @@ _KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".
 
 @dataclass(frozen=True)
 class Served:
-    """One thing that is served: its media type, and what makes its bytes."""
+    """One thing that is served: its media type, what makes its bytes, and the model that a page will ask first."""
 
     kind: str
     data: Callable[[], bytes]
+    model: str | None = None
 
 
 @cache
@@ -33,7 +34,7 @@ def table() -> dict[str, Served]:
     made |= {path.name: _served(path) for path in sorted(PAGE.iterdir()) if path.suffix in _KINDS and path.name != "shell.html"}
     files = {name for rung in ladder() for name in rung.files}
     for diagram in diagrams():
-        made |= {page(diagram): shell, **{path.name: _served(path) for path in scripts(diagram)}}
+        made |= {page(diagram): replace(shell, model=diagram.model), **{path.name: _served(path) for path in scripts(diagram)}}
         files |= set(diagram.files)
     return made | {f"source/{name}": Served("text/plain; charset=utf-8", (ROOT / name).read_bytes) for name in sorted(files)}
 

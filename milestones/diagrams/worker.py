@@ -43,9 +43,10 @@ class Worker:
     def start(self) -> None:
         self._thread.start()
 
-    def warm(self) -> None:
-        """Make the tokenizer now: the first page's answer need not wait for it."""
-        self.submit(Job("warm", lambda device: device.tokenizer and None, lambda kind, value: None))
+    def warm(self, part: str) -> None:
+        """Make a part of the device now, by its name: a page's first answer need not wait for it. Nobody hears how it went."""
+        with suppress(BusyError):
+            self.submit(Job(f"warm {part}", lambda device: getattr(device, part) and None, lambda kind, value: None))
 
     def submit(self, job: Job) -> None:
         """Queue a job; those of its key that wait already end with ReplacedError, one that runs stops at its next line.

@@ -11,7 +11,7 @@ from metal.tensor import Gpu
 from milestones.errors import UserError
 from milestones.m0.tokenizer import StreamDecoder
 from milestones.m1.fetch import default_model
-from milestones.m1.model_file import open_model
+from milestones.m1.model_file import ModelFile, open_model
 from milestones.m2.model import Forward, Model
 from milestones.m3.sampler import GREEDY, Settings
 from milestones.m5.weights import Weights
@@ -69,8 +69,13 @@ class Engine:
         gpu: Gpu | None = None,
         progress: Progress | None = None,
         kernels: str = "fast",
+        file: ModelFile | None = None,
+        tokenizer: FastTokenizer | None = None,
     ):
-        """`kernels` is "fast" (m6's, on packed weights, where they can run the model) or "naive" (m2's, m4's, on floats)."""
+        """`kernels` is "fast" (m6's, on packed weights, where they can run the model) or "naive" (m2's, m4's, on floats).
+
+        `file` and `tokenizer` are the model's, where they are there already: opening and making them takes a while.
+        """
         if kernels not in ("fast", "naive"):
             raise UserError(f"kernels must be fast or naive, got {kernels!r}")
         self.path = Path(path) if path is not None else default_model()
@@ -78,8 +83,8 @@ class Engine:
         self.gpu = gpu or Gpu(
             compiling=lambda done: self._progress("preparing kernels", done, 0), waiting=lambda: self._progress("", 0, 0)
         )
-        self.file = open_model(self.path)
-        self.tokenizer = FastTokenizer(self.gpu, self.file.vocabulary())
+        self.file = file or open_model(self.path)
+        self.tokenizer = tokenizer or FastTokenizer(self.gpu, self.file.vocabulary())
         weights = Weights(self.gpu, self.file)
         weights.check()
         self.kernels = "naive" if kernels == "naive" or unsupported(weights) else "fast"

@@ -138,6 +138,7 @@ DIAGRAM = Diagram(
         "maps": Endpoint(_LAYER, maps),
         "look": Endpoint({**_LAYER, "head": Whole(0, 1_000), "query": Whole(0, TOKENS - 1)}, look),
     },
+    model="naive",
     examples=EXAMPLES,
     recording=recording,
     recorded="Queries, keys, values and outputs of every layer are recorded for the examples. Scores, weights and sums, and "

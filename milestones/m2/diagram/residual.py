@@ -147,6 +147,7 @@ DIAGRAM = Diagram(
             {**_TEXT, "token": Whole(0, TOKENS - 1), "layer": Whole(0, 1_000), "part": OneOf(PARTS)}, look
         ),
     },
+    model="naive",
     examples=EXAMPLES,
     recording=recording,
     recorded="The stream, the weights of the norms and the lengths of what is added, with the norm and without, are recorded "

@@ -187,6 +187,7 @@ DIAGRAM = Diagram(
         "Su et al. 2021 (RoFormer)",
     ),
     endpoints={"look": Endpoint(_FIELDS, look)},
+    model="naive",
     examples=EXAMPLES,
     recording=recording,
     recorded="Queries and keys before they are turned, of every layer, and the angles are recorded for the examples. Turns and "

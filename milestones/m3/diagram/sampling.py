@@ -157,6 +157,7 @@ DIAGRAM = Diagram(
         "Holtzman et al. 2020 (nucleus sampling)", "Salmon et al. 2011 (Philox)",
     ),
     endpoints={"look": Endpoint(_FIELDS, look), "draws": Endpoint(_FIELDS, draws)},
+    model="engine",
     examples=EXAMPLES,
     recording=recording,
     recorded="The logits of the examples and of a few tokens after each are recorded. Settings and draws are computed from "

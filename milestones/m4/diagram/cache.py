@@ -221,6 +221,7 @@ DIAGRAM = Diagram(
         "fork": Endpoint(_FIELDS, fork),
         "cell": Endpoint(_FIELDS | {"layer": Whole(0, 10_000), "token": Whole(0, LIMIT)}, cell),
     },
+    model="naive",
     examples=EXAMPLES,
     recording=recording,
     recorded="Steps along the likeliest continuation of the examples are recorded, and from each a few of the second "

@@ -187,6 +187,7 @@ DIAGRAM = Diagram(
     ),
     sources=("Inference Engineering (Kiely), §2.2, p. 46; §2.4, p. 61", "ds4: ds4.c"),
     endpoints={"journey": Endpoint({"text": Text(MOST), "kernels": OneOf(("naive", "fast"))}, journey)},
+    model="naive",
     examples=EXAMPLES,
     recording=recording,
     recorded="Both passes of the examples are recorded with their times, by both sets of kernels.",
