@@ -30,6 +30,7 @@ IDS = [3, 130, 7, 7, 64, 0, 99, 12, 12]
 SIZES = {"vocab_size": 131, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "max_position_embeddings": 256}
 HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": None}
 LLAMA3 = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64}
+YARN = {"rope_type": "yarn", "rope_theta": 500.0, "factor": 4.0, "original_max_position_embeddings": 64}
 MODELS = {
     "llama-3": {"model_type": "llama", "rope_parameters": {"rope_type": "llama3", "rope_theta": 500.0, **LLAMA3}},
     "llama-biases": {"model_type": "llama", "attention_bias": True},
@@ -37,6 +38,9 @@ MODELS = {
     "qwen3": {"model_type": "qwen3", "head_dim": 24},  # wider together than the stream
     "qwen3-biases": {"model_type": "qwen3", "head_dim": 16, "attention_bias": True},
     "smollm3": {"model_type": "smollm3", "num_hidden_layers": 4},
+    "llama-linear": {"model_type": "llama", "rope_parameters": {"rope_type": "linear", "rope_theta": 500.0, "factor": 4.0}},
+    "qwen2-yarn": {"model_type": "qwen2", "use_sliding_window": False, "rope_parameters": YARN},
+    "smollm3-yarn": {"model_type": "smollm3", "num_hidden_layers": 4, "rope_parameters": YARN},
     "mistral": {"model_type": "mistral", "sliding_window": None},
 }
 
@@ -72,7 +76,7 @@ def check(oracle, path, *, halves):
 )
 def test_a_folder_equals_transformers(tmp_path, name, kind):
     """The weights are rounded to `kind` when they are saved; both sides then compute in float32."""
-    saved = oracle_of(name, tied=kind == torch.float16 or name in ("llama-3", "smollm3"))
+    saved = oracle_of(name, tied=kind == torch.float16 or name in ("llama-3", "smollm3", "qwen2-yarn"))
     saved.to(kind).save_pretrained(tmp_path)
     check(type(saved).from_pretrained(tmp_path, dtype=torch.float32).eval(), tmp_path, halves=True)
 
@@ -92,10 +96,10 @@ def test_a_gguf_file_equals_transformers(tmp_path, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["Q4_1", "Q8_0"])
-@pytest.mark.parametrize("name", ["llama-3", "qwen2", "qwen3", "smollm3", "mistral"])
+@pytest.mark.parametrize("name", ["llama-3", "llama-linear", "qwen2", "qwen2-yarn", "qwen3", "smollm3-yarn", "mistral"])
 def test_the_fast_kernels_say_what_the_plain_ones_say(tmp_path, name, kind):
     """On the same packed weights: logits of a prompt in one piece and token by token, and the same greedy text after it."""
-    head = {} if name == "qwen2" else {"head_dim": 64}
+    head = {} if name.startswith("qwen2") else {"head_dim": 64}
     oracle_of(name, tied=False, vocab_size=264, hidden_size=128, **head).save_pretrained(tmp_path)
     add_tokenizer(tmp_path)
     quantize_file(tmp_path, tmp_path / "packed.gguf", kind)
@@ -124,7 +128,7 @@ def token_by_token(gpu, model, ids):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["llama-3", "llama-biases", "qwen2", "qwen3", "smollm3"])
+@pytest.mark.parametrize("name", ["llama-3", "llama-linear", "llama-biases", "qwen2", "qwen2-yarn", "qwen3", "smollm3"])
 def test_a_folder_becomes_a_packed_file_of_its_architecture(tmp_path, name):
     """Bit for bit what the `gguf` package makes of the file above, vectors as they are, and the same sizes."""
     oracle = oracle_of(name, tied=False, vocab_size=264)
@@ -136,7 +140,8 @@ def test_a_folder_becomes_a_packed_file_of_its_architecture(tmp_path, name):
     config = theirs.config()
     assert {**vars(config), "eps": 0, "rope_halves": ours.config().rope_halves} == {**vars(ours.config()), "eps": 0}
     packed = {t.name: t.data for t in gguf.GGUFReader(tmp_path / "packed.gguf").tensors}
-    if config.rope_factors:
+    assert bool(config.stretched) == name.endswith(("-linear", "-yarn"))
+    if config.rope_factors and not config.stretched:
         assert packed.pop("rope_freqs.weight").tolist() == list(config.rope_factors)
     floats = gguf.GGUFReader(write_gguf(oracle, tmp_path / "floats.gguf")).tensors
     assert set(packed) == {t.name for t in floats}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from gguf import GGUFWriter
+from gguf import GGUFWriter, RopeScalingType
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 NAMES = {
@@ -75,6 +75,12 @@ def write_gguf(model: PreTrainedModel, path: Path, rope_factors: np.ndarray | No
     writer.add_value_length(head_dim)
     writer.add_rope_dimension_count(head_dim)
     writer.add_rope_freq_base(c.rope_parameters["rope_theta"])
+    kind = c.rope_parameters["rope_type"]
+    if kind in ("linear", "yarn"):
+        writer.add_rope_scaling_type(RopeScalingType(kind))
+        writer.add_rope_scaling_factor(c.rope_parameters["factor"])
+    if kind == "yarn":
+        writer.add_rope_scaling_orig_ctx_len(c.rope_parameters["original_max_position_embeddings"])
     writer.add_layer_norm_rms_eps(c.rms_norm_eps)
     writer.add_context_length(c.max_position_embeddings)
     writer.add_vocab_size(c.vocab_size)

@@ -6,12 +6,13 @@ A feature that the engine lacks is refused by name, never ignored: the model wou
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 from milestones.errors import UserError
 from milestones.m1.gguf_values import quoted
+from milestones.m1.rope_scaling import Stretch
 
 MAX_HEAD_DIM = 256  # what m2's and m4's attention kernels hold in registers
 LARGEST_FLOAT = 3.4e38
@@ -40,6 +41,8 @@ class LlamaConfig:
     qk_norm: bool = False  # RMSNorm on each head of q and k, before RoPE
     unrotated: tuple[int, ...] = ()  # blocks without RoPE
     rope_factors: tuple[float, ...] = ()  # each pair's frequency is divided by its factor; none: by 1
+    rope_scale: float = 1.0  # what RoPE turns is multiplied by it
+    stretched: Stretch | None = None  # what the last two were made of, where the settings name one factor
 
 
 def implied_tensors(c: LlamaConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -67,6 +70,17 @@ def implied_tensors(c: LlamaConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield "output.weight", (c.vocabulary, c.width)
 
 
+def stretched(c: LlamaConfig, how: Stretch, read: Keys) -> LlamaConfig:
+    """The sizes with RoPE for longer texts; as they are for none. Raises UserError for what no angles can be made of."""
+    if how.factor == 1 and how.attention is None:
+        return c
+    if how.kind == "yarn" and how.fast <= how.slow:
+        read.refuse(f"beta_fast is {how.fast:g}, not above beta_slow {how.slow:g}")
+    if how.kind == "yarn" and c.rope_base <= 1:
+        read.refuse("YaRN needs a RoPE whose base is above 1")
+    return replace(c, rope_factors=how.factors(c.rope_base, c.head_dim), rope_scale=how.scale, stretched=how)
+
+
 class Keys:
     """A model's settings by key, read with complaints that name them."""
 
@@ -75,6 +89,10 @@ class Keys:
 
     def refuse(self, problem: str) -> NoReturn:
         raise UserError(f"{quoted(self._path)}: {problem}: give another model")
+
+    def has(self, key: str) -> bool:
+        """Whether the key is there, and not null."""
+        return self._values.get(self._prefix + key) is not None
 
     def count(self, key: str, default: int | None = None) -> int:
         """A whole number above 0; `default` where the key is missing or null."""

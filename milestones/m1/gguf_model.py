@@ -10,23 +10,25 @@ import numpy as np
 
 from milestones.m0.vocabulary import Vocabulary
 from milestones.m1.architectures import ARCHITECTURES, unrotated_blocks
-from milestones.m1.config import BIASED, LARGEST_FLOAT, ROPE_FACTORS, Keys, LlamaConfig
+from milestones.m1.config import BIASED, LARGEST_FLOAT, ROPE_FACTORS, Keys, LlamaConfig, stretched
 from milestones.m1.gguf_file import GgufFile
 from milestones.m1.gguf_values import LISTS, quoted
+from milestones.m1.rope_scaling import Stretch
 
 # keys of the architecture that are read, or that change nothing in a forward pass
 _KNOWN = {
     *("block_count", "embedding_length", "feed_forward_length", "context_length", "vocab_size", "attention.head_count"),
     *("attention.head_count_kv", "attention.key_length", "attention.value_length", "attention.layer_norm_rms_epsilon"),
     *("rope.dimension_count", "rope.freq_base", "rope.scaling.original_context_length", "rope.scaling.finetuned"),
+    *("rope.scaling.type", "rope.scaling.factor", "rope.scale_linear"),
+    *("rope.scaling.yarn_beta_fast", "rope.scaling.yarn_beta_slow"),
     *("tensor_data_layout",),
 }
 # keys of features that the engine lacks → values with which they do nothing
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
-    "rope.scaling.type": ("none",),
-    "rope.scaling.factor": (0.0, 1.0),
     "rope.scaling.attn_factor": (0.0, 1.0),
-    "rope.scale_linear": (0.0, 1.0),
+    "rope.scaling.yarn_attn_factor": (1.0,),
+    "rope.scaling.yarn_ext_factor": (1.0,),
     "attention.sliding_window": (0,),
     "attention.causal": (True,),
     "use_parallel_residual": (False,),
@@ -109,7 +111,28 @@ class GgufModel(GgufFile):
             unrotated=unrotated_blocks(blocks, own.unrotated_every),
         )
         read.check_heads(config)
-        return replace(config, rope_factors=self._rope_factors(read, head_dim // 2)) if ROPE_FACTORS in self.tensors else config
+        stretch = self._stretch(read, prefix, config)
+        if ROPE_FACTORS not in self.tensors:
+            return stretched(config, stretch, read) if stretch else config
+        if stretch:
+            read.refuse(f"it scales RoPE twice, by the tensor {ROPE_FACTORS} and by {prefix}rope.scaling.factor")
+        return replace(config, rope_factors=self._rope_factors(read, head_dim // 2))
+
+    def _stretch(self, read: Keys, prefix: str, c: LlamaConfig) -> Stretch | None:
+        """One factor for RoPE, among the keys: where they name no kind it is linear, as in llama.cpp; 0 and 1 are none."""
+        kind = self.metadata.get(f"{prefix}rope.scaling.type", "linear")
+        key = next((key for key in ("rope.scaling.factor", "rope.scale_linear") if read.has(key)), None)
+        factor = read.number(key, least=0.0) if key else 1.0
+        if kind not in ("none", "linear", "yarn"):
+            read.refuse(f"{prefix}rope.scaling.type is {quoted(kind)}, a feature that is not supported")
+        if factor in (0.0, 1.0):
+            return None
+        if kind == "none" or factor < 1:
+            read.refuse(f"{prefix}{key} is {factor:g} where rope.scaling.type is {kind}: that is not supported")
+        if kind == "linear":
+            return Stretch("linear", factor)
+        fast, slow = read.number("rope.scaling.yarn_beta_fast", 32.0), read.number("rope.scaling.yarn_beta_slow", 1.0)
+        return Stretch("yarn", factor, read.count("rope.scaling.original_context_length", c.context), fast, slow)
 
     def _rope_factors(self, read: Keys, pairs: int) -> tuple[float, ...]:
         """Scaled RoPE lies in the file as a tensor, which belongs to the sizes: the tables of angles are made from it."""

@@ -14,10 +14,10 @@ from typing import Any
 from milestones.m0.tokenizer_json import vocabulary_of
 from milestones.m0.vocabulary import Vocabulary
 from milestones.m1.architectures import ARCHITECTURES, unrotated_blocks
-from milestones.m1.config import BIASED, Keys, LlamaConfig
+from milestones.m1.config import BIASED, Keys, LlamaConfig, stretched
 from milestones.m1.gguf_values import quoted
 from milestones.m1.hf_folder import HfFolder
-from milestones.m1.rope_scaling import llama3_factors
+from milestones.m1.rope_scaling import Stretch, llama3_factors
 
 # config.json's keys of features that the engine lacks → values with which they do nothing (null always does)
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
@@ -37,23 +37,35 @@ _TYPES: dict[str, tuple[str, tuple[str, ...], dict[str, tuple[Any, ...]]]] = {
     "smollm3": ("smollm3", ("num_key_value_heads",), {}),
 }
 _BIAS_BY_CHOICE = ("llama", "qwen3", "smollm3")  # model_types in which attention_bias gives all four projections a bias
-_NEUTRAL_ROPE: dict[str, tuple[Any, ...]] = {
-    "rope_type": ("default", "llama3"),
-    "type": ("default", "llama3"),
-    "factor": (1.0,),
-    "partial_rotary_factor": (1.0,),
+# rope_type, once "type" → the numbers that belong to it
+_ORIGINAL = "original_max_position_embeddings"
+_ROPE: dict[str, tuple[str, ...]] = {
+    "default": (),
+    "llama3": ("factor", "low_freq_factor", "high_freq_factor", _ORIGINAL),
+    "linear": ("factor",),
+    "yarn": ("factor", _ORIGINAL, "attention_factor", "beta_fast", "beta_slow"),
 }
-_LLAMA3_ROPE = ("factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings")
+_NEUTRAL_ROPE: dict[str, tuple[Any, ...]] = {"factor": (1.0,), "partial_rotary_factor": (1.0,), "truncate": (True,)}
 
 
-def _rope_factors(rope: Keys, base: float, d: int) -> tuple[float, ...]:
-    if not rope.flag("scaled"):
-        return ()
-    low, high = rope.number("low_freq_factor"), rope.number("high_freq_factor")
-    if low >= high:
-        rope.refuse(f"high_freq_factor is {high:g}, not above low_freq_factor {low:g}")
-    original = rope.count("original_max_position_embeddings")
-    return llama3_factors(base, d, factor=rope.number("factor", least=1.0), low=low, high=high, original=original)
+def _scaled(c: LlamaConfig, rope: Keys, kind: str) -> LlamaConfig:
+    """The sizes with RoPE scaled as its settings say."""
+    if kind == "default":
+        return c
+    factor = rope.number("factor", least=1.0)
+    if kind == "llama3":
+        low, high = rope.number("low_freq_factor"), rope.number("high_freq_factor")
+        if low >= high:
+            rope.refuse(f"high_freq_factor is {high:g}, not above low_freq_factor {low:g}")
+        original = rope.count(_ORIGINAL)
+        factors = llama3_factors(c.rope_base, c.head_dim, factor=factor, low=low, high=high, original=original)
+        return replace(c, rope_factors=factors)
+    made = Stretch("linear", factor)
+    if kind == "yarn":
+        attention = rope.number("attention_factor") if rope.has("attention_factor") else None
+        fast, slow = rope.number("beta_fast", 32.0), rope.number("beta_slow", 1.0)
+        made = Stretch("yarn", factor, rope.count(_ORIGINAL, c.context), fast, slow, attention)
+    return stretched(c, made, rope)
 
 
 class HfModel(HfFolder):
@@ -80,13 +92,12 @@ class HfModel(HfFolder):
         for key in required:
             if key not in self.settings:
                 read.refuse(f"the key {key} is missing")
-        rope = self._refuse_unbuilt(read, _NEUTRAL | neutral)
+        rope, scaling = self._refuse_unbuilt(read, _NEUTRAL | neutral)
         own, smollm3 = ARCHITECTURES[architecture], kind == "smollm3"
         blocks, width, heads = read.count("num_hidden_layers"), read.count("hidden_size"), read.count("num_attention_heads")
         if self.settings.get("head_dim") is None and width % heads:
             read.refuse(f"hidden_size is {width}, no multiple of num_attention_heads {heads}")
         head_dim = read.count("head_dim", width // heads or None)
-        rope_base = rope.number("rope_theta", 2e6 if smollm3 else 1e4, least=1.0)  # transformers' default
         config = LlamaConfig(
             blocks=blocks,
             width=width,
@@ -94,7 +105,7 @@ class HfModel(HfFolder):
             heads=heads,
             kv_heads=read.count("num_key_value_heads", heads),
             head_dim=head_dim,
-            rope_base=rope_base,
+            rope_base=rope.number("rope_theta", 2e6 if smollm3 else 1e4, least=1.0),  # transformers' default
             eps=read.number("rms_norm_eps", 1e-6),  # transformers' default
             context=read.count("max_position_embeddings"),
             vocabulary=read.count("vocab_size"),
@@ -106,7 +117,7 @@ class HfModel(HfFolder):
             unrotated=self._unrotated(read, blocks) if smollm3 else (),
         )
         read.check_heads(config)
-        return replace(config, rope_factors=_rope_factors(rope, rope_base, head_dim))
+        return _scaled(config, rope, scaling)
 
     def _unrotated(self, read: Keys, blocks: int) -> tuple[int, ...]:
         """SmolLM3's blocks without RoPE. The list, whatever its name says, has a 1 for each block with RoPE."""
@@ -117,8 +128,8 @@ class HfModel(HfFolder):
             read.refuse(f"no_rope_layers is {quoted(turned)}: not a 0 or a 1 for each of {blocks} blocks")
         return tuple(block for block, flag in enumerate(turned) if not flag)
 
-    def _refuse_unbuilt(self, read: Keys, neutral: Mapping[str, tuple[Any, ...]]) -> Keys:
-        """The settings of RoPE, after everything that is not built has been refused."""
+    def _refuse_unbuilt(self, read: Keys, neutral: Mapping[str, tuple[Any, ...]]) -> tuple[Keys, str]:
+        """The settings of RoPE and their kind, one of _ROPE, after everything that is not built has been refused."""
         kinds = self.settings.get("layer_types")
         other = next((kind for kind in kinds if kind != "full_attention"), None) if isinstance(kinds, list) else kinds
         if other is not None:
@@ -128,20 +139,26 @@ class HfModel(HfFolder):
             if value is not None and value not in values:
                 read.refuse(f"{key} is {quoted(value)}, a feature that is not supported")
         found: dict[str, Any] = {"rope_theta": self.settings.get("rope_theta")}
+        scaling = "default"
         for name in ("rope_scaling", "rope_parameters"):  # transformers before and since version 5
             rope = self.settings.get(name)
             if rope is None:
                 continue
             if not isinstance(rope, dict):
                 read.refuse(f"{name} is {quoted(rope)}: of the wrong kind")
-            scaled = "llama3" in (rope.get("rope_type"), rope.get("type"))
-            numbers = ("rope_theta", *(_LLAMA3_ROPE if scaled else ()))
+            kinds = [rope[key] for key in ("rope_type", "type") if rope.get(key) is not None]  # the first is transformers' own
+            kind = next((kind for kind in kinds if kind != "default"), "default")
+            built = (kind,) if isinstance(kind, str) and kind in _ROPE else ()
+            numbers = ("rope_theta", *(number for name_ in built for number in _ROPE[name_]))
             for key, value in sorted(rope.items(), key=lambda pair: pair[0] not in ("rope_type", "type")):  # its name first
-                if key not in numbers and value is not None and value not in _NEUTRAL_ROPE.get(key, ()):
+                known = (*built, "default") if key in ("rope_type", "type") else _NEUTRAL_ROPE.get(key, ())
+                if key not in numbers and value not in (None, *known):
                     read.refuse(f"{name} asks for {quoted(key)} {quoted(value)}, a feature that is not supported")
             found |= {key: rope[key] for key in numbers if rope.get(key) is not None}
-            found["scaled"] = found.get("scaled") or scaled
-        return Keys(self.path / "config.json", found)
+            scaling = scaling if kind == "default" else kind
+        if _ORIGINAL in _ROPE[scaling] and self.settings.get(_ORIGINAL) is not None:
+            found[_ORIGINAL] = self.settings[_ORIGINAL]  # beside them, it comes first: in transformers too
+        return Keys(self.path / "config.json", found), scaling
 
     def vocabulary(self) -> Vocabulary:
         """The tokenizer. Raises UserError naming what is missing, damaged or not supported."""

@@ -83,7 +83,7 @@ def check_tensors(file: ModelFile, config: LlamaConfig, kinds: Collection[str] =
             _refuse(file, f"tensor {info.name} has shape {info.shape}, expected {shape}")
         check_kind(file, info, kinds)
         used.add(name)
-    if config.rope_factors:
+    if config.rope_factors and config.stretched is None:
         used.add(ROPE_FACTORS)  # where a file has them as a tensor, they have been read with the sizes
     unused = next((info.name for name, info in file.tensors.items() if name not in used), None)
     if unused is not None:

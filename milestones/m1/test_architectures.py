@@ -70,7 +70,7 @@ def test_settings_of_smollm3_that_are_left_out_have_the_defaults_of_transformers
             "layer_types asks for sliding_attention",
         ),
         ({"layer_types": "chunked"}, "layer_types asks for chunked"),
-        ({"model_type": "qwen2", "rope_scaling": {"type": "yarn", "factor": 4.0}}, "rope_scaling asks for type yarn"),
+        ({"model_type": "qwen2", "rope_scaling": {"type": "longrope", "factor": 4.0}}, "rope_scaling asks for type longrope"),
         ({"model_type": "smollm3", "no_rope_layers": [1]}, "no_rope_layers is .* not a 0 or a 1 for each of 2 blocks"),
         ({"model_type": "smollm3", "no_rope_layers": [1, "no"]}, "no_rope_layers is"),
         ({"model_type": "smollm3", "no_rope_layer_interval": 0}, "no_rope_layer_interval must be a whole number above 0"),

@@ -170,7 +170,8 @@ class Model:
         """RoPE on queries or keys, in place, where the block has it."""
         c = self.config
         if layer not in c.unrotated:
-            self._rope(x, x, start=start, base=c.rope_base, halves=c.rope_halves, factors=c.rope_factors)
+            options = {"base": c.rope_base, "scale": c.rope_scale}
+            self._rope(x, x, start=start, halves=c.rope_halves, factors=c.rope_factors, **options)
 
     def output(self, w: Mapping[str, Tensor], mixed: Tensor, room: Room) -> Tensor:
         """What a block's attention adds: its mixed values (tokens, heads, d) → (tokens, width)."""

@@ -1,5 +1,5 @@
 // RoPE: pair i of every head of token t is turned by the angle (start + t) * base^(-2i/d):
-//     (y[a], y[b]) = (x[a] * cos - x[b] * sin,  x[a] * sin + x[b] * cos)
+//     (y[a], y[b]) = (x[a] * cos - x[b] * sin,  x[a] * sin + x[b] * cos) * scale
 // where (a, b) = (2i, 2i + 1), neighbours, as GGUF's Llama files have their rows; or, if args.halves is set, (i, i + d/2), as
 // Hugging Face's files have them.
 //
@@ -27,6 +27,7 @@ struct Args {
     uint pairs_per_head;   // d/2
     uint start;
     uint halves;
+    float scale;  // 1, or YaRN's
 };
 
 constant float RADIANS = 1.4629180792671596e-9f;  // 2π / 2^32
@@ -40,7 +41,7 @@ kernel void rope(device const float *x [[buffer(0)]],
     const ulong position = args.start + pair / args.pairs_per_token;
     const ulong phase = position * turns[pair % args.pairs_per_head];
     const float angle = float(as_type<int>(uint(phase >> 32))) * RADIANS;
-    const float c = precise::cos(angle), s = precise::sin(angle);
+    const float c = args.scale * precise::cos(angle), s = args.scale * precise::sin(angle);
 
     const ulong head = pair / args.pairs_per_head;  // over all tokens
     const ulong first = args.halves != 0 ? head * args.pairs_per_head + pair : 2 * ulong(pair);

@@ -28,11 +28,12 @@ class Rope:
         base: float,
         halves: bool = False,
         factors: Sequence[float] = (),
+        scale: float = 1.0,
     ) -> Tensor:
         """x (tokens, heads, d), float32, d even; token t stands at position start + t → out like x, which may be x.
 
         Elements 2i and 2i + 1 of a head make a pair, or i and i + d/2 if `halves`. With `factors` (d/2), pair i turns
-        factors[i] times as slowly. Queues one kernel. Raises ValueError on a misfit.
+        factors[i] times as slowly; what is turned is multiplied by `scale`. Queues one kernel. Raises ValueError on a misfit.
         """
         require(len(x.shape) == 3, f"rope: x must have three dimensions (tokens, heads, d), it has shape {x.shape}")
         tokens, heads, d = x.shape
@@ -44,7 +45,7 @@ class Rope:
         require(out.shape == x.shape, f"rope: out has shape {out.shape}, x has {x.shape}")
         require_dtype("rope", FLOAT32, x=x, out=out)
         pairs, half = x.size // 2, d // 2
-        args = self._gpu.constants("IIIII", pairs, heads * half, half, start, int(halves))
+        args = self._gpu.constants("IIIIIf", pairs, heads * half, half, start, int(halves), scale)
         self._gpu.run(self._function, pairs, x, self.table(base, d, factors), out, args)
         return out
 

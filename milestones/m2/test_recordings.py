@@ -51,6 +51,7 @@ def test_ropes_recording_holds_queries_and_keys_before_they_turn_and_every_layer
     turning = [rope.Turning(device, passed(device, device.encode(FIRST)), layer) for layer in range(CONFIG.blocks)]
     assert_same(numbers, np.concatenate([one.q.ravel() for one in turning] + [one.k.ravel() for one in turning]))
     assert recorder.data["radians"] == [one.radians().tolist() for one in turning] and recorder.data["halves"] is False
+    assert recorder.data["scales"] == [1.0] * CONFIG.blocks
 
 
 def test_the_streams_recording_holds_it_and_what_every_part_adds_with_its_norm_and_without(device):

@@ -22,10 +22,11 @@ from reference.tolerance import EPSILON, sum_bound
 
 
 @watched("rope")
-def run(gpu, x, start, base=1e5, halves=False):
+def run(gpu, x, start, base=1e5, halves=False, scale=1.0):
     """The turned heads; the memory after them, where an unguarded tail would land, must be as poisoned as before."""
     room = gpu.empty((x.size + 2048,))
-    y = Rope(gpu)(gpu.tensor(x), Tensor(room.buffer, x.shape, room.dtype), start=start, base=base, halves=halves)
+    out, options = Tensor(room.buffer, x.shape, room.dtype), {"base": base, "halves": halves, "scale": scale}
+    y = Rope(gpu)(gpu.tensor(x), out, start=start, **options)
     gpu.sync()
     assert np.isnan(room.numpy()[x.size :]).all(), "elements past the last were written"
     return y.numpy()
@@ -119,8 +120,8 @@ def test_known_mistakes_are_well_outside_the_bound(mistake):
     """Nor is it a hole: each known mistake is off by more than eight times what is allowed."""
     x = heads(8, (3, 2, 62))
     y, allowed = expected(x, 8000)
-    wrong = MISTAKES[mistake](x, 8000)
-    assert not (np.abs(wrong - y) <= 8 * allowed).all(), f"these inputs do not tell: {mistake}"
+    wrong = MISTAKES[mistake](x, 8000, scale=1.25)
+    assert not (np.abs(wrong - 1.25 * y) <= 8 * 1.25 * allowed).all(), f"these inputs do not tell: {mistake}"
 
 
 @examples(25)
@@ -261,6 +262,15 @@ def test_factors_divide_the_frequencies(gpu):
     for wrong in ((1.0, 2.0), (1.0, 1.0, 1.0, 0.0)):
         with pytest.raises(ValueError, match="factors"):
             Rope(gpu).table(1e2, 8, wrong)
+
+
+def test_what_is_turned_is_multiplied_by_the_scale(gpu):
+    """YaRN's attention factor (Peng et al., 2023), which transformers multiplies to cos and sin; one product more: 1 ε."""
+    x = heads(6, (5, 2, 8))
+    y = rope(torch.from_numpy(x).double(), 70, 1e5, scale=1.25).numpy().astype(np.float32)
+    plain, allowed = expected(x, 70)
+    assert_close(run(gpu, x, 70, scale=1.25), y, 1.25 * (12 / 11) * allowed)
+    assert np.abs(y - plain).max() > 1, "the scale must matter"
 
 
 def test_out_may_be_x(gpu):

@@ -16,7 +16,7 @@ NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5  # GGUF's types of tokens
 def keys_of(file: ModelFile) -> dict[str, Any]:
     """Key → value. Raises UserError if the folder has no tokenizer, or one that GGUF has no words for."""
     c = file.config()
-    sizes = {
+    sizes: dict[str, Any] = {
         "block_count": c.blocks,
         "context_length": c.context,
         "embedding_length": c.width,
@@ -30,6 +30,13 @@ def keys_of(file: ModelFile) -> dict[str, Any]:
         "rope.freq_base": c.rope_base,
         "vocab_size": c.vocabulary,
     }
+    if c.stretched:
+        how = c.stretched
+        sizes |= {"rope.scaling.type": how.kind, "rope.scaling.factor": how.factor}
+        if how.kind == "yarn":
+            sizes |= {"rope.scaling.original_context_length": how.original}
+            others = {"yarn_beta_fast": how.fast, "yarn_beta_slow": how.slow} if (how.fast, how.slow) != (32.0, 1.0) else {}
+            sizes |= {f"rope.scaling.{key}": value for key, value in others.items()}
     name = file.path.resolve().name
     _refuse_unsayable(c)
     general = {"general.architecture": c.architecture, "general.type": "model", "general.name": name}
@@ -45,7 +52,8 @@ def _refuse_unsayable(c: LlamaConfig) -> None:
     own = ARCHITECTURES[c.architecture]
     unsayable = {
         "other blocks without RoPE than every fourth": c.unrotated != unrotated_blocks(c.blocks, own.unrotated_every),
-        "scaled RoPE": c.architecture != "llama" and bool(c.rope_factors),
+        "scaled RoPE": c.architecture != "llama" and bool(c.rope_factors) and c.stretched is None,
+        "an attention factor of its own": c.stretched is not None and c.stretched.attention is not None,
         "biases by choice": c.architecture != "llama" and c.biases != own.biases,
     }
     found = next((what for what, there in unsayable.items() if there), None)

@@ -108,8 +108,8 @@ def pairs(words: Sequence[str]) -> list[tuple[str, str]]:
 
 def _factors(c: LlamaConfig) -> dict[str, TensorInfo]:
     """The tensor with which a GGUF file says that RoPE is scaled."""
-    shape = (len(c.rope_factors),)
-    return {ROPE_FACTORS: TensorInfo(ROPE_FACTORS, shape, "F32", nbytes("F32", shape))} if c.rope_factors else {}
+    shape, there = (len(c.rope_factors),), c.rope_factors and c.stretched is None  # else keys say it
+    return {ROPE_FACTORS: TensorInfo(ROPE_FACTORS, shape, "F32", nbytes("F32", shape))} if there else {}
 
 
 def _chosen(name: str, info: TensorInfo, kind: str, own: Sequence[tuple[str, str]], tied: bool) -> TensorInfo:

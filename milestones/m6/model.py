@@ -105,7 +105,8 @@ class FastModel:
         self._embed, self._qkv, self._flash = EmbedToken(gpu), QkvRopeStore(gpu), FlashDecode(gpu)
         self._project, self._hidden, self._logits = ProjectAdd(gpu), GateUpSwiglu(gpu), NormHead(gpu)
         turns, none = Rope(gpu).table(c.rope_base, c.head_dim, c.rope_factors), gpu.tensor(np.zeros(c.head_dim // 2, np.uint64))
-        self._turns = [none if layer in c.unrotated else turns for layer in range(c.blocks)]  # by 0 turns, nothing is changed
+        unrotated = [layer in c.unrotated for layer in range(c.blocks)]  # by 0 turns and times 1, nothing is changed
+        self._turns = [(none, 1.0) if plain else (turns, c.rope_scale) for plain in unrotated]
         self._prefill = Prefill(gpu, self, self._turns)
         self._state = gpu.tensor(np.zeros(2, np.uint32))
         self._x, self._q = gpu.empty((c.width,)), gpu.empty((c.heads, c.head_dim))
@@ -197,7 +198,8 @@ class FastModel:
         hidden = self._room["hidden"]
         self._embed(self.table, state, self.blocks[0].attn_norm, x, prepared, nibbles=nibbles(self.blocks[0].qkv.kind))
         for layer, w in enumerate(self.blocks):
-            self._qkv(prepared, w.qkv, self._turns[layer], state, self._q, *cache[layer], eps=c.eps, halves=c.rope_halves)
+            turns, scale = self._turns[layer]
+            self._qkv(prepared, w.qkv, turns, state, self._q, *cache[layer], eps=c.eps, halves=c.rope_halves, scale=scale)
             self._flash(self._q, *cache[layer], state, parts, mixed, nibbles=nibbles(w.output.kind))
             self._project(mixed, w.output, w.ffn_norm, x, prepared, nibbles=nibbles(w.gate.kind))
             self._hidden(prepared, w.gate, w.up, hidden, eps=c.eps, nibbles=nibbles(w.down.kind))

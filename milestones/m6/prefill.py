@@ -35,7 +35,7 @@ MOST = 512  # tokens at once: more would not read the weights more cheaply, only
 class Prefill:
     """Feeds chunks of tokens to a FastModel, whose weights it shares."""
 
-    def __init__(self, gpu: Gpu, model: FastModel, turns: Sequence[Tensor]):
+    def __init__(self, gpu: Gpu, model: FastModel, turns: Sequence[tuple[Tensor, float]]):
         self._gpu, self._model, self._turns, self._scratch = gpu, model, turns, Scratch(gpu)
         self._embed, self._norm, self._rope_store = EmbedRows(gpu), RmsNorm(gpu), RopeStore(gpu)
         self._matmul = MatmulQMatrix(gpu) if tuning(gpu).matrices else MatmulQ(gpu)
@@ -60,17 +60,25 @@ class Prefill:
             row = self._norm(last, self._model.norm, s("normed", 1, c.width), eps=c.eps)
             self._matvec(row.reshape(c.width), self._model.head, logits.reshape(c.vocabulary))
 
-    def _block(self, w: Block, turns: Tensor, x: Tensor, cache: tuple[Tensor, Tensor], start: int) -> None:
+    def _block(self, w: Block, turns: tuple[Tensor, float], x: Tensor, cache: tuple[Tensor, Tensor], start: int) -> None:
         c, s, tokens = self._model.config, self._scratch, x.shape[0]
         wide, narrow = c.heads * c.head_dim, c.kv_heads * c.head_dim
         h = self._norm(x, w.attn_norm, s("h", tokens, c.width), eps=c.eps)
         all_three = Packed(w.qkv.data, w.qkv.kind, (wide + 2 * narrow, c.width))
         qkv = self._matmul(h, all_three, s("qkv", tokens, wide + 2 * narrow))
         q, mixed = (s(name, tokens, c.heads, c.head_dim) for name in ("q", "mixed"))
-        bias, norms = w.qkv.bias, w.qkv.norms
-        self._rope_store(qkv, turns, q, *cache, position=start, halves=c.rope_halves, bias=bias, norms=norms, eps=c.eps)
+        self._turn(w, turns, qkv, q, cache, start)
         self._attention(q, *cache, mixed, position=start)
         self._matmul(mixed.reshape(tokens, wide), w.output, x, add=True)
         h = self._norm(x, w.ffn_norm, h, eps=c.eps)
         gate, up = (self._matmul(h, half, s(n, tokens, c.ffn)) for n, half in (("gate", w.gate), ("up", w.up)))
         self._matmul(self._swiglu(gate, up, gate), w.down, x, add=True)
+
+    def _turn(
+        self, w: Block, turns: tuple[Tensor, float], qkv: Tensor, q: Tensor, cache: tuple[Tensor, Tensor], start: int
+    ) -> None:
+        """A product's queries to q, its keys and values to the cache."""
+        c, (table, scale), bias, norms = self._model.config, turns, w.qkv.bias, w.qkv.norms
+        self._rope_store(
+            qkv, table, q, *cache, position=start, halves=c.rope_halves, bias=bias, norms=norms, eps=c.eps, scale=scale
+        )

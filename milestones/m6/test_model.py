@@ -85,10 +85,12 @@ def test_gives_the_logits_of_the_naive_model(kind, tied, halves):
 
 
 @pytest.mark.parametrize(
-    "change", [{"rope_factors": tuple(np.linspace(1, 8, 16).tolist())}, {"unrotated": (1,)}], ids=["scaled", "none-in-block-1"]
+    "change",
+    [{"rope_factors": tuple(np.linspace(1, 8, 16).tolist())}, {"unrotated": (1,)}, {"rope_scale": 1.5, "unrotated": (1,)}],
+    ids=["scaled", "none-in-block-1", "larger"],
 )
 def test_scaled_or_missing_rope_is_that_of_the_naive_model(change):
-    """Llama 3's, and SmolLM3's: the fast kernels read a table of turns, in which pairs are slower, or do not turn at all."""
+    """Llama 3's, SmolLM3's, YaRN's: pairs are slower, or do not turn at all, or come out larger, where they turn."""
     gpu = spec_gpu(checks="off")
     source = Source(gpu, dataclasses.replace(CONFIG, **change), "Q4_1")
     wanted = fed(gpu, Model(gpu, source), cache_of(gpu, CONFIG), IDS, [1] * len(IDS))

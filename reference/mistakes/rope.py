@@ -1,4 +1,4 @@
-"""Wrong RoPEs, by what each does. Every one takes what the spec's `run` takes: x (tokens, heads, d), start, base, halves."""
+"""Wrong RoPEs, by what each does. Arguments as its spec's `run`: x (tokens, heads, d), start, base, halves, scale."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _turned(
 
 
 def _with(**parts: Callable) -> Callable:
-    return lambda x, start, base=1e5, halves=False: _turned(x, start, base, halves, **parts)
+    return lambda x, start, base=1e5, halves=False, scale=1.0: np.float32(scale) * _turned(x, start, base, halves, **parts)
 
 
 def _float_angle(t, h, i, start, d, base):
@@ -46,8 +46,9 @@ RIGHT = _with()
 
 MISTAKES: dict[str, Callable] = {
     "RoPE with a head's halves paired instead of neighbours, or the other way round": (
-        lambda x, start, base=1e5, halves=False: _turned(x, start, base, not halves)
+        lambda x, start, base=1e5, halves=False, scale=1.0: np.float32(scale) * _turned(x, start, base, not halves)
     ),
+    "RoPE not multiplied by args.scale": lambda x, start, base=1e5, halves=False, scale=1.25: _turned(x, start, base, halves),
     "RoPE turned the other way: the sign of the sine": _with(
         first=lambda a, b, c, s: a * c + b * s, second=lambda a, b, c, s: b * c - a * s
     ),

@@ -141,6 +141,7 @@ def recording(recorder: Recorder) -> None:
     recorder.data = {
         "examples": made, "blocks": c.blocks, "heads": c.heads, "kv_heads": c.kv_heads, "d": c.head_dim, "context": c.context,
         "halves": c.rope_halves, "radians": angles, "places": PLACES, "farthest": FARTHEST,
+        "scales": [1.0 if layer in c.unrotated else c.rope_scale for layer in range(c.blocks)],
     }  # fmt: skip
 
 

@@ -1,5 +1,5 @@
 // RoPE: pair i of every head of token t is turned by the angle (start + t) * base^(-2i/d):
-//     (y[a], y[b]) = (x[a] * cos - x[b] * sin,  x[a] * sin + x[b] * cos)
+//     (y[a], y[b]) = (x[a] * cos - x[b] * sin,  x[a] * sin + x[b] * cos) * scale
 // where (a, b) = (2i, 2i + 1), neighbours, as GGUF's Llama files have their rows; or, if args.halves is set, (i, i + d/2), as
 // Hugging Face's files have them. a and b count from the head's first element.
 //
@@ -27,6 +27,7 @@ struct Args {
     uint pairs_per_head;   // d/2
     uint start;            // the position of token 0
     uint halves;           // 0: neighbours are pairs; else element i of a head's first half goes with element i of its second
+    float scale;           // 1, but for models made for longer texts by YaRN
 };
 
 constant float RADIANS = 1.4629180792671596e-9f;  // 2π / 2^32
