@@ -108,3 +108,17 @@ def test_a_cache_of_halves_chooses_the_same_tokens_on_the_default_model(engine):
     assert [t.id for t in halves] == [t.id for t in exact]
     drift = max(abs(a.logprob - b.logprob) for a, b in zip(exact, halves, strict=True))
     assert 0 < drift < 0.02, f"log-probabilities moved by {drift}"
+
+
+def test_a_step_that_writes_no_logits_chooses_as_one_that_does(engine):
+    """Greedy steps take the best of the head's tiles; a prompt of one token goes the same way and leaves its logits."""
+    quick, plain = (Loop(engine.gpu, engine.model, capacity=40) for _ in range(2))
+    ids = engine.encode("The history of the city")
+    chosen = [(quick.prefill(ids), plain.prefill(ids))]
+    for _ in range(8):
+        chosen.append((quick.step([chosen[-1][0].id]), plain.prefill([chosen[-1][1].id])))
+    assert [a.id for a, _ in chosen] == [b.id for _, b in chosen]
+    assert [a.logprob for a, _ in chosen] == pytest.approx([b.logprob for _, b in chosen], abs=1e-5)
+    assert quick.ids == plain.ids and quick.cache.length == plain.cache.length == len(ids) + 8
+    quick.rewind(len(ids) + 3)
+    assert quick.fork().step([chosen[3][0].id]).id == quick.step([chosen[3][0].id]).id == chosen[4][1].id

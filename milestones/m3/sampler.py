@@ -54,6 +54,11 @@ class Settings:
         """Whether top-k, top-p or min-p may cut a token."""
         return self.top_k > 0 or self.top_p < 1 or self.min_p > 0
 
+    @property
+    def likeliest(self) -> bool:
+        """Whether the choice is the model's own likeliest token: nothing is drawn, nothing penalised."""
+        return self.temperature == 0 and self.repeat_penalty == 1
+
 
 GREEDY = Settings()
 
@@ -92,7 +97,7 @@ class Sampler:
         else:
             winner = self._draw(logits, ids, step, self._drawn).ids
         self._gpu.sync()
-        self._refuse_nonfinite()
+        self._refuse(int(self._bad.numpy()[0]))
         chosen = int(winner.numpy()[0])
         return Choice(chosen, math.log(max(float(own.numpy()[0, chosen]), 2.0**-149)))
 
@@ -114,8 +119,7 @@ class Sampler:
         order = self._argsort(logits, self._order, self._scratch).reshape(n) if s.cuts else None
         return self._sample(p, order, top_k=s.top_k, top_p=s.top_p, min_p=s.min_p, seed=s.seed, step=step, out=room)
 
-    def _refuse_nonfinite(self) -> None:
-        bad = int(self._bad.numpy()[0])
+    def _refuse(self, bad: int) -> None:
         if bad:
             found = f"{bad} logits of {self._n} that are NaN or infinite"
             raise UserError(f"the model produced {found}: the model file is damaged or unsupported")
@@ -131,7 +135,7 @@ class Sampler:
         p = self._p.reshape(n)
         weights = [self._sample(p, order, top_k=k, top_p=top_p) for k, top_p in ((0, 1.0), (s.top_k, 1.0), (s.top_k, s.top_p))]
         self._gpu.sync()
-        self._refuse_nonfinite()
+        self._refuse(int(self._bad.numpy()[0]))
         rows = [np.float64(w.weights.numpy()) for w in (*weights, final)]
         tempered, k, top, kept = (row / row.sum() for row in rows)
         penalised = self._penalise_again(logits).numpy()[0]

@@ -10,11 +10,12 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
-from metal.tensor import UINT32, Gpu, Recorded, Tensor
+from metal.tensor import UINT32, Gpu, Recorded, Tensor, require
 from milestones.m1.config import LlamaConfig
 from milestones.m2.model import QK_NORMS, Attend, require_ids
 from milestones.m2.rope import Rope
@@ -24,11 +25,13 @@ from milestones.m5.repack import Packed, Repack, packed_size
 from milestones.m6.embed_token import EmbedToken
 from milestones.m6.flash_decode import LARGEST_HEAD, FlashDecode
 from milestones.m6.gate_up_swiglu import GateUpSwiglu
+from milestones.m6.greedy_head import GreedyHead
 from milestones.m6.norm_head import NormHead
 from milestones.m6.prefill import FEWEST, MOST, Prefill
 from milestones.m6.prepared import nibbles, room
 from milestones.m6.project_add import ProjectAdd
 from milestones.m6.qkv_rope_store import Qkv, QkvRopeStore
+from milestones.m6.sample_top import Chosen
 
 
 class WeightSource(Protocol):
@@ -103,7 +106,7 @@ class FastModel:
         gpu.sync()
         del self._weights, self._repack
         self._embed, self._qkv, self._flash = EmbedToken(gpu), QkvRopeStore(gpu), FlashDecode(gpu)
-        self._project, self._hidden, self._logits = ProjectAdd(gpu), GateUpSwiglu(gpu), NormHead(gpu)
+        self._project, self._hidden = ProjectAdd(gpu), GateUpSwiglu(gpu)
         turns, none = Rope(gpu).table(c.rope_base, c.head_dim, c.rope_factors), gpu.tensor(np.zeros(c.head_dim // 2, np.uint64))
         unrotated = [layer in c.unrotated for layer in range(c.blocks)]  # by 0 turns and times 1, nothing is changed
         self._turns = [(none, 1.0) if plain else (turns, c.rope_scale) for plain in unrotated]
@@ -112,8 +115,8 @@ class FastModel:
         self._x, self._q = gpu.empty((c.width,)), gpu.empty((c.heads, c.head_dim))
         sizes = {"prepared": c.width, "mixed": c.heads * c.head_dim, "hidden": c.ffn}
         self._room = {name: room(gpu, n) for name, n in sizes.items()}
-        self._out = gpu.empty((1, c.vocabulary))
-        self._steps: weakref.WeakKeyDictionary[KvCache, dict[int, tuple[Recorded, Recorded]]] = weakref.WeakKeyDictionary()
+        self._out, self._chosen = gpu.empty((1, c.vocabulary)), Chosen(gpu, 0)
+        self._steps: weakref.WeakKeyDictionary[KvCache, dict[int, Recorded]] = weakref.WeakKeyDictionary()
 
     def _packed(self, name: str) -> Packed:
         made = self._repack(*self._weights.raw(name))
@@ -162,36 +165,64 @@ class FastModel:
         ids are the whole sequence. The result is overwritten by the next call; the last step is not waited for. Raises
         ValueError for no ids, or for one that is outside the vocabulary, and UserError if the cache is full.
         """
-        c, tokens = self.config, len(ids)
-        require_ids(ids, c.vocabulary)
-        if attend is None:
-            cache = KvCache(self._gpu, c.blocks, c.kv_heads, c.head_dim, tokens)
-        else:
-            cache = attend.__self__  # type: ignore[attr-defined]
-        cache.claim(tokens)
+        cache, tokens = self._claimed(ids, attend), len(ids)
         fed = 0 if tokens < FEWEST else tokens
         for first in range(0, fed, MOST):
             chunk = ids[first : first + MOST]
             self._prefill(chunk, cache, start + first, self._out if first + len(chunk) == tokens else None)
         for i, token in enumerate(ids[fed:]):
-            body, head = self._recorded(cache, start + i)
-            self._gpu.sync()  # the state is read by the step before
-            self._state.numpy()[:] = token, start + i
-            body.replay()
+            self._decode(token, cache, start + i)
         if not fed:
-            head.replay()
-        self.kv_rows += tokens * c.blocks
+            self._head.replay()
+        self.kv_rows += tokens * self.config.blocks
         return self._out
 
-    def _recorded(self, cache: KvCache, position: int) -> tuple[Recorded, Recorded]:
+    def likeliest(self, ids: Sequence[int], attend: Attend, *, start: int) -> Chosen:
+        """What argmax makes of `forward` of one id: the same id, and no logits are written. Otherwise as `forward`."""
+        require(len(ids) == 1, f"likeliest: one id at a time, got {len(ids)}")
+        self._decode(ids[0], self._claimed(ids, attend), start)
+        self._best.replay()
+        self.kv_rows += self.config.blocks
+        return self._chosen
+
+    def _claimed(self, ids: Sequence[int], attend: Attend | None) -> KvCache:
+        """The cache, with room for these ids."""
+        c = self.config
+        require_ids(ids, c.vocabulary)
+        if attend is None:
+            cache = KvCache(self._gpu, c.blocks, c.kv_heads, c.head_dim, len(ids))
+        else:
+            cache = attend.__self__  # type: ignore[attr-defined]
+        cache.claim(len(ids))
+        return cache
+
+    def _decode(self, token: int, cache: KvCache, position: int) -> None:
+        """One token through all blocks."""
+        step = self._recorded(cache, position)
+        self._gpu.sync()  # the state is read by the step before
+        self._state.numpy()[:] = token, position
+        step.replay()
+
+    def _recorded(self, cache: KvCache, position: int) -> Recorded:
         """The step for this cache, with as many pieces of attention as the position needs, or up to twice as many."""
         pieces = 1 << (position // self._flash.piece).bit_length()
         held = self._steps.setdefault(cache, {})
         if pieces not in held:
             tensors = [cache.tensors(layer) for layer in range(self.config.blocks)]
             parts = self._flash.room(self.config.heads, self.config.head_dim, pieces)
-            held[pieces] = (self._gpu.record(lambda: self._step(tensors, parts)), self._gpu.record(self._last))
+            held[pieces] = self._gpu.record(lambda: self._step(tensors, parts))
         return held[pieces]
+
+    @cached_property
+    def _head(self) -> Recorded:
+        logits, x = NormHead(self._gpu), self._room["prepared"]
+        return self._gpu.record(lambda: logits(x, self.head, self._out, eps=self.config.eps))
+
+    @cached_property
+    def _best(self) -> Recorded:
+        greedy, x = GreedyHead(self._gpu), self._room["prepared"]
+        parts = greedy.room(self.head)
+        return self._gpu.record(lambda: greedy(x, self.head, parts, self._chosen, eps=self.config.eps))
 
     def _step(self, cache: list[tuple[Tensor, Tensor]], parts: Tensor) -> None:
         c, x, state, prepared, mixed = self.config, self._x, self._state, self._room["prepared"], self._room["mixed"]
@@ -207,6 +238,3 @@ class FastModel:
             norm = self.norm if last else self.blocks[layer + 1].attn_norm
             kind = self.head.kind if last else self.blocks[layer + 1].qkv.kind
             self._project(hidden, w.down, norm, x, prepared, nibbles=nibbles(kind))
-
-    def _last(self) -> None:
-        self._logits(self._room["prepared"], self.head, self._out, eps=self.config.eps)

@@ -37,29 +37,30 @@ def settings_bytes(
     return struct.pack("<" + ARGS, n, top_k, top_p, min_p, 1 / temperature, *draw, filtered, 1.0)
 
 
-class Chosen:
-    """A draw that was queued; valid after `gpu.sync()`."""
+class Chosen(Tensor):
+    """A choice that was queued, (4) uint32; valid after `gpu.sync()`."""
 
     def __init__(self, gpu: Gpu, most: int):
-        self.result, self._most = gpu.empty((4,), UINT32), most
+        super().__init__(gpu.empty((4,), UINT32).buffer, (4,), UINT32)
+        self._most = most
 
     @property
     def id(self) -> int:
-        return int(self.result.numpy()[0])
+        return int(self.numpy()[0])
 
     @property
     def own(self) -> float:
         """The id's probability in the model's own distribution, at temperature 1."""
-        return float(self.result.numpy().view(np.float32)[1])
+        return float(self.numpy().view(np.float32)[1])
 
     @property
     def nonfinite(self) -> int:
-        return int(self.result.numpy()[2])
+        return int(self.numpy()[2])
 
     @property
     def told(self) -> bool:
         """Whether the kernel could tell. If not, only `nonfinite` is valid."""
-        return int(self.result.numpy()[3]) <= self._most
+        return int(self.numpy()[3]) <= self._most
 
 
 class Top(Chosen):
@@ -114,7 +115,7 @@ class SampleTop:
             top.order,
             top.p,
             self._kept,
-            top.result,
+            top,
             args,
         )
         for function, threads in zip(self._kernels, (PARTS, 32, PARTS, 32), strict=True):

@@ -59,7 +59,7 @@ class SampleWide:
         cuts: dict[str, Any] = {"top_p": top_p, "min_p": min_p, "temperature": temperature, "seed": seed, "step": step}
         args = self._gpu.device.buffer(settings_bytes("sample_wide", n, k, filtered=filtered, **cuts))
         high = self._gpu.constants(ARGS, n, min(HEAD, n), *[0] * 9)  # the first two read no more
-        buffers = (logits, r["maxima"], r["state"], r["keys"], r["sums"], r["head"], wide.weights, r["cut"], wide.result)
+        buffers = (logits, r["maxima"], r["state"], r["keys"], r["sums"], r["head"], wide.weights, r["cut"], wide)
         for function, threads, last in (
             (self._maxima, PARTS, high),
             (self._threshold, 32, high),

@@ -30,6 +30,11 @@ class FastSampler(Sampler):
         return SampleWide(self._gpu, self._n)
 
     def choose(self, logits: Tensor, ids: Sequence[int], step: int) -> Choice:
+        """As m3's; or what the model chose by itself, where that is what the settings say."""
+        if isinstance(logits, Chosen):
+            self._gpu.sync()
+            self._refuse(logits.nonfinite)
+            return _choice(logits.id, logits.own)
         own = None if self.settings.repeat_penalty == 1 else self._softmax(logits, self._own)
         penalised = self._penalise(logits, ids)
         found: Chosen | None = None
@@ -40,9 +45,13 @@ class FastSampler(Sampler):
         if found is None:  # refused there, or sorted
             return super().choose(logits, ids, step)
         p = found.own if own is None else float(own.numpy()[0, found.id])
-        return Choice(found.id, math.log(max(p, 2.0**-149)))
+        return _choice(found.id, p)
 
     def _told(self, found: Chosen) -> Chosen | None:
         """What a kernel found, if it could tell; waits for it."""
         self._gpu.sync()
         return None if found.nonfinite or not found.told else found
+
+
+def _choice(id: int, p: float) -> Choice:
+    return Choice(id, math.log(max(p, 2.0**-149)))

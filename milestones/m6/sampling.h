@@ -23,6 +23,9 @@ inline uint key_of(uint bits) {
     return (bits & 0x7F800000u) == 0x7F800000u ? 0u : key;
 }
 
+// The float that has this key
+inline float float_of(uint key) { return as_type<float>((key & 0x80000000u) != 0 ? key & 0x7FFFFFFFu : ~key); }
+
 inline float power_of(float z) { return exp(max(z, -128.0f)); }  // m3/softmax.metal says why
 
 inline float weight_of(float p) { return as_type<uint>(p) < 0x00800000u ? 0.0f : p; }  // m3/sample.metal says why

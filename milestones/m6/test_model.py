@@ -9,11 +9,13 @@ import pytest
 from gguf import GGMLQuantizationType, quants
 
 from metal.health import spec_gpu
+from milestones.errors import UserError
 from milestones.m1.config import LlamaConfig, implied_tensors
 from milestones.m2.model import Model
 from milestones.m4.cache import KvCache
 from milestones.m6 import tuning
 from milestones.m6.model import FastModel, unsupported
+from milestones.m6.sampler import FastSampler
 from reference.compare import assert_close, assert_same
 
 CONFIG = LlamaConfig(
@@ -146,6 +148,34 @@ def test_a_replayed_step_is_the_same_to_the_bit_as_its_dispatches_one_by_one(mon
     assert_close(replayed, fed(gpu, Model(gpu, source), cache_of(gpu, CONFIG), IDS, [1] * len(IDS)), 1e-4)
     monkeypatch.setattr(type(gpu), "replays", False)
     assert_same(fed(gpu, model, cache_of(gpu, CONFIG), IDS, [1] * len(IDS)), replayed)
+
+
+def test_the_likeliest_token_is_argmax_of_the_logits_that_are_not_written():
+    """Step by step beside `forward` on a cache of its own; what the sampler makes of it is what it makes of the logits."""
+    gpu = spec_gpu(checks="off")
+    source = Source(gpu, CONFIG, "Q4_1")
+    model, sampler, cache, other = FastModel(gpu, source), FastSampler(gpu, 75), cache_of(gpu, CONFIG), cache_of(gpu, CONFIG)
+    naive = fed(gpu, Model(gpu, source), cache_of(gpu, CONFIG), IDS, [1] * len(IDS))
+    for position, token in enumerate(IDS):
+        choice = sampler.choose(model.likeliest([token], cache.attend, start=position), [], 0)
+        cache.advance(1)
+        logits = fed(gpu, model, other, [token], [1])
+        assert_close(logits[0], naive[position], 1e-4)
+        assert choice.id == logits.argmax()
+        assert choice.logprob == pytest.approx(sampler.choose(gpu.tensor(logits), [], 0).logprob, abs=1e-5)
+    assert model.kv_rows == 2 * len(IDS) * CONFIG.blocks
+    with pytest.raises(ValueError, match="likeliest: one id at a time, got 2"):
+        model.likeliest(IDS[:2], cache.attend, start=len(IDS))
+
+
+def test_a_likeliest_token_of_logits_that_are_no_numbers_is_refused():
+    """A damaged model must not look like text: in the words of the sampler that sees the logits."""
+    gpu = spec_gpu(checks="off")
+    source = Source(gpu, CONFIG, "Q4_1")
+    source._rows["output_norm.weight"][3] = np.nan
+    cache = cache_of(gpu, CONFIG)
+    with pytest.raises(UserError, match="75 logits of 75 that are NaN or infinite"):
+        FastSampler(gpu, 75).choose(FastModel(gpu, source).likeliest([5], cache.attend, start=0), [], 0)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])

@@ -15,12 +15,14 @@ from metal.tensor import Gpu
 @dataclass(frozen=True)
 class Tuning:
     """Threadgroup widths by kernel file (`other` for the rest), how many rows of the cache make a piece in flash_decode,
-    how many tokens of a prompt are one SIMD-group's work in matmul_q, and whether matmul_q_matrix takes its place."""
+    how many tokens of a prompt are one SIMD-group's work in matmul_q, whether matmul_q_matrix takes its place, and how many
+    tiles are one SIMD-group's work in greedy_head."""
 
     piece: int
     other: int
     tokens: int = 32
     matrices: bool = False
+    span: int = 1
     widths: dict[str, int] = field(default_factory=dict)
 
     def width(self, file: str) -> int:
@@ -32,8 +34,10 @@ PORTABLE = Tuning(
     piece=256,
     other=32,
     tokens=128,
+    span=8,
     widths={
         "norm_head": 512,
+        "greedy_head": 64,
         "gate_up_swiglu": 96,
         "qkv_rope_store": 96,
         "flash_decode": 96,

@@ -40,6 +40,8 @@ class Loop:
         self.cache = KvCache(gpu, *sizes, cache_dtype) if cached else None
         self.ids: list[int] = []
         self._drawn = 0  # draws made: the number of the next one
+        # a fast model tells its likeliest token without writing logits
+        self._likeliest = model.likeliest if isinstance(model, FastModel) and settings.likeliest else None
 
     def prefill(self, ids: Sequence[int], progress: Callable[[int, int], None] | None = None) -> Choice:
         """Take in a prompt's token ids (after what is there already); returns the choice of the next token.
@@ -72,7 +74,13 @@ class Loop:
 
         Raises UserError if the model gives logits that are NaN or infinite.
         """
-        return self._choose(self._feed(ids))
+        if self._likeliest is None or self.cache is None or len(ids) > 1:
+            return self._choose(self._feed(ids))
+        position = len(self.ids)
+        chosen = self._likeliest(ids, self.cache.attend, start=position)
+        self.cache.advance(1)
+        self.ids += ids
+        return self._choose(chosen)
 
     def _choose(self, logits: Tensor) -> Choice:
         choice = self._sampler.choose(logits, self.ids, self._drawn)
