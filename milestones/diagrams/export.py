@@ -91,7 +91,11 @@ def _files(device: Device, told: Callable[[str], None]) -> dict[str, bytes]:
         if diagram.recording is None:
             continue
         told(f"recording {diagram.name}")
-        diagram.recording(recorder)
+        try:
+            diagram.recording(recorder)
+        except UserError as problem:
+            told(f"  left out: {problem}")
+            continue
         for text, why in recorder.left_out.items():
             told(f"  without “{text}”: {why}")
         examples = tuple(one for one in diagram.examples if one[1] not in recorder.left_out)

@@ -27,14 +27,16 @@ export async function draw(stage, diagram) {
     output);
 
   const ask = engine(diagram, problems);
-  let head = 8, query = 7, shown = null;
+  let head = 8, query = 7, shown = null, known = null;
 
   async function maps() {
+    known ??= await ask("sizes", {});
+    if (!known) return;
+    layer.input.max = last = known.blocks - 1;
+    layer.set(layer.value); // a slider stays within
     const given = await ask("maps", { text: typed.value, layer: layer.value, masked: mask.value });
     if (!given) return;
     shown = given;
-    layer.input.max = last = given.blocks - 1;
-    layer.set(layer.value);
     head = Math.min(head, given.heads - 1);
     query = Math.min(query, given.tokens.length - 1);
     small();

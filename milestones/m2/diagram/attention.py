@@ -10,7 +10,7 @@ from milestones.diagrams.device import Device
 from milestones.diagrams.fields import Field, Flag, Text, Whole
 from milestones.diagrams.registry import Diagram, Endpoint
 from milestones.errors import UserError
-from milestones.m2.diagram.passes import EXAMPLES, TOKENS, Pass, named, passed, prompt
+from milestones.m2.diagram.passes import EXAMPLES, TOKENS, Pass, named, passed, prompt, sizes
 from milestones.m2.diagram.weights import Weights
 from milestones.m2.matmul import Matmul
 
@@ -135,6 +135,7 @@ DIAGRAM = Diagram(
         "Ainslie et al. 2023 (GQA)",
     ),
     endpoints={
+        "sizes": Endpoint({}, sizes),
         "maps": Endpoint(_LAYER, maps),
         "look": Endpoint({**_LAYER, "head": Whole(0, 1_000), "query": Whole(0, TOKENS - 1)}, look),
     },

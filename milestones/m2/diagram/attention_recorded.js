@@ -4,8 +4,9 @@ import { floats } from "./replay.js";
 
 const PARTS = 4, TINY = 2 ** -126; // values drawn by themselves; the smallest weight that is not 0
 
-/** As `maps` or `look` of attention.py; null where nothing of this text was recorded. */
+/** As the endpoints of attention.py; null where nothing of this text was recorded. */
 export async function answer(data, endpoint, request) {
+  if (endpoint === "sizes") return [{ blocks: data.blocks, heads: data.heads, pairs: data.d / 2 }];
   const example = data.examples[request.text];
   if (!example) return null;
   const layer = cut(await floats(example.file), data, example.tokens.length, request.layer);

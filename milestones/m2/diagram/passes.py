@@ -48,6 +48,12 @@ def prompt(device: Device, text: str) -> list[int]:
     return ids
 
 
+def sizes(device: Device) -> dict[str, Any]:
+    """What there is to choose of the model: a page asks it first, so that it begins within."""
+    c = device.naive.model.config
+    return {"blocks": c.blocks, "heads": c.heads, "pairs": c.head_dim // 2}
+
+
 def named(device: Device, ids: Sequence[int]) -> list[dict[str, Any]]:
     """Each token's id and text, as the pages write it."""
     return [{"id": token, "text": shown(device.tokenizer.token_bytes(token))} for token in ids]

@@ -36,7 +36,18 @@ export async function draw(stage, diagram) {
       element("table", { class: "looks" }, element("thead", {}, element("tr", {}, ...["Key at", "Query at", "q · k / √d", "Pair’s part"].map((word) => element("th", { scope: "col", class: "n" }, word)))), rows))));
 
   const ask = engine(diagram, problems);
-  let at = { query: 7, key: 1 }, tokens = 0;
+  let at = { query: 7, key: 1 }, tokens = 0, known = null;
+
+  /** What the model has: the sliders stay within. */
+  async function begin() {
+    known = await ask("sizes", {});
+    if (!known) return;
+    Object.assign(last, { layer: known.blocks - 1, head: known.heads - 1, pair: known.pairs - 1 });
+    for (const [name, control] of Object.entries({ layer, head, pair })) {
+      control.input.max = last[name];
+      control.set(control.value);
+    }
+  }
 
   /** The tokens have changed, or others are chosen: they go where they stand in the prompt. */
   function stand() {
@@ -47,6 +58,8 @@ export async function draw(stage, diagram) {
   }
 
   async function look() {
+    if (!known) await begin();
+    if (!known) return;
     const wanted = { text: typed.value, layer: layer.value, head: head.value, query: at.query, key: at.key, pair: pair.value, position: position.value, distance: distance.value };
     const given = await ask("look", wanted);
     if (!given) return;
@@ -60,11 +73,6 @@ export async function draw(stage, diagram) {
     for (const [control, chosen] of [[query, at.query], [key, at.key]]) {
       keyed(control.input, given.tokens, (_, n) => n, (_, n) => element("option", { value: n }), (option, token, n) => { option.textContent = `${n}: ${visible(token.text)}`; });
       control.set(chosen);
-    }
-    Object.assign(last, { layer: given.blocks - 1, head: given.heads - 1, pair: given.pairs - 1 });
-    for (const [control, most] of [[layer, last.layer], [head, last.head], [pair, last.pair]]) {
-      control.input.max = most;
-      control.set(control.value);
     }
     tell(given, wanted);
   }

@@ -12,7 +12,7 @@ from milestones.diagrams.fields import Field, Text, Whole
 from milestones.diagrams.registry import Diagram, Endpoint
 from milestones.errors import UserError
 from milestones.m2.diagram.parts import sublayers
-from milestones.m2.diagram.passes import EXAMPLES, TOKENS, Pass, named, passed, prompt
+from milestones.m2.diagram.passes import EXAMPLES, TOKENS, Pass, named, passed, prompt, sizes
 from milestones.m2.matmul import Matmul
 from milestones.m2.rope import Rope
 
@@ -187,7 +187,7 @@ DIAGRAM = Diagram(
         "ds4: metal/dsv4_rope.metal",
         "Su et al. 2021 (RoFormer)",
     ),
-    endpoints={"look": Endpoint(_FIELDS, look)},
+    endpoints={"sizes": Endpoint({}, sizes), "look": Endpoint(_FIELDS, look)},
     model="naive",
     examples=EXAMPLES,
     recording=recording,

@@ -8,13 +8,13 @@ const WIDE = 320, TALL = 72, CELL = WIDE / 32; // of a picture
 
 export async function draw(stage, diagram) {
   const problems = element("div"), ask = engine(diagram, problems);
-  let known = { layers: 1, parts: {} }, shown = null;
-  const again = () => look(), layered = () => !["token_embd", "output"].includes(part.value);
-  const part = choice({ label: "Tensor", options: [["token_embd", PARTS.token_embd]], value: "token_embd", changed: () => { limits(); again(); } });
-  const layer = slider({ label: "Layer", min: 0, max: 0, step: 1, value: 0, read: (n) => `${n} of 0 to ${known.layers - 1}`, changed: again });
+  let known = null, shown = null;
+  const again = () => (known ? look() : begin()), layered = () => !["token_embd", "output"].includes(part.value);
+  const part = choice({ label: "Tensor", options: [["token_embd", PARTS.token_embd]], value: "token_embd", changed: () => { if (known) limits(); again(); } });
+  const layer = slider({ label: "Layer", min: 0, max: 0, step: 1, value: 0, read: (n) => `${n} of 0 to ${(known?.layers ?? 1) - 1}`, changed: again });
   const row = number({ label: "Row", min: 0, max: 0, value: FIRST, changed: again });
-  const block = slider({ label: "Block", min: 0, max: 0, step: 1, value: 0, read: (n) => `${n} of 0 to ${known.parts[part.value]?.blocks - 1}`, changed: again });
-  const weight = slider({ label: "Weight", min: 0, max: 31, step: 1, value: 0, changed: () => { redraw(); announce(one()); } });
+  const block = slider({ label: "Block", min: 0, max: 0, step: 1, value: 0, read: (n) => `${n} of 0 to ${(known?.parts[part.value]?.blocks ?? 1) - 1}`, changed: again });
+  const weight = slider({ label: "Weight", min: 0, max: 31, step: 1, value: 0, changed: () => { redraw(); if (shown) announce(one()); } });
   const numbers = choice({ label: "All numbers of", options: [["F16", "F16"]], value: "Q4_0", changed: () => redraw() });
   const where = element("p", { class: "said", "data-shown": "where" });
   const own = picture("values"), chosen = element("p", { class: "verdict", "data-shown": "weight" });
@@ -54,6 +54,8 @@ export async function draw(stage, diagram) {
   }
 
   async function outlier() {
+    if (!known) await begin();
+    if (!known) return;
     const given = await ask("outlier", tensor());
     if (!given) return;
     row.input.value = given.row;
@@ -67,6 +69,7 @@ export async function draw(stage, diagram) {
     `${of.type} ${figure(of.errors[weight.value], true)}`).join(", ")}`;
 
   function redraw() {
+    if (!shown) return;
     const at = weight.value, { values, formats } = shown;
     const of = layered() ? `${PARTS[part.value]}, layer ${layer.value}` : PARTS[part.value];
     where.textContent = `${shown.name}: ${of}. Row ${row.value.toLocaleString("en")}${shown.token === null ? "" : `, the token “${visible(shown.token)}”`}, weights ${
@@ -146,15 +149,20 @@ export async function draw(stage, diagram) {
     }
   }
 
-  known = await ask("model", {}) ?? known;
-  keyed(part.input, Object.entries(PARTS).filter(([name]) => known.parts[name]), ([name]) => name, ([name, words]) => element("option", { value: name },
-    name === "token_embd" && known.tied ? `${words} and head` : words));
-  keyed(numbers.input, ["F16", ...(known.types ?? [])], (name) => name, (name) => element("option", { value: name }, name));
-  numbers.set("Q4_0");
-  if (!known.parts[part.value]) part.set(Object.keys(known.parts)[0]);
-  limits();
-  effect();
-  await look();
+  /** What the model has to choose from. Where that is not known, it says why, and the next control that is moved asks again. */
+  async function begin() {
+    known = await ask("model", {});
+    if (!known) return;
+    keyed(part.input, Object.entries(PARTS).filter(([name]) => known.parts[name]), ([name]) => name, ([name, words]) => element("option", { value: name },
+      name === "token_embd" && known.tied ? `${words} and head` : words));
+    keyed(numbers.input, ["F16", ...known.types], (name) => name, (name) => element("option", { value: name }, name));
+    numbers.set("Q4_0");
+    if (!known.parts[part.value]) part.set(Object.keys(known.parts)[0]);
+    limits();
+    effect();
+    await look();
+  }
+  await begin();
 }
 
 /** Signed bars, one a weight, the chosen one outlined. */

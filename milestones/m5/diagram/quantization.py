@@ -60,6 +60,8 @@ def model(device: Device) -> dict[str, Any]:
         if infos[0] is not None and infos[0].shape[-1] % BLOCK == 0:
             rows, columns = infos[0].shape
             parts[part] = {"rows": rows, "blocks": columns // BLOCK, "kinds": [info.type for info in infos if info]}
+    if not parts:
+        raise UserError(f"no row of this model's matrices is whole blocks of {BLOCK} weights: there is nothing to quantize")
     return {"layers": config.blocks, "tied": config.tied, "parts": parts, "types": list(TYPES)}
 
 
