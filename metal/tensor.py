@@ -76,6 +76,7 @@ class Gpu:
         self._constants: dict[bytes, Any] = {}
         self._runs: deque[Any] = deque()
         self._recording: Recorded | None = None  # being made
+        self.syncs = 0  # how often everything queued was waited for
 
     @property
     def replays(self) -> bool:
@@ -130,6 +131,7 @@ class Gpu:
         while self._runs:
             self._runs.popleft()  # a dropped handle waits
             self._waiting()
+        self.syncs += 1
 
     def constants(self, layout: str, *values: float) -> Any:
         """A small device buffer holding `values` packed as `struct.pack("<" + layout)`: a kernel's `constant Args &args`."""

@@ -11,7 +11,7 @@ from milestones.m2.rms_norm import RmsNorm
 from milestones.m3.argmax import Argmax
 from milestones.m6.greedy_head import GreedyHead
 from milestones.m6.norm_head import NormHead
-from milestones.m6.sample_top import Chosen
+from milestones.m6.sampling import Chosen
 from tests.benches import EPS, VOCABULARY, WIDTH, drawn, normed, packed, prepared, vector
 from tests.plugin.speed import Run
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from metal.tensor import UINT32, Gpu, Tensor, require, require_dtype
 from milestones.m5.repack import Packed
 from milestones.m6.prepared import require_packed, require_prepared
-from milestones.m6.sample_top import Chosen
+from milestones.m6.sampling import Chosen
 from milestones.m6.tuning import tuned, tuning
 
 MOST = 16  # tiles of a part

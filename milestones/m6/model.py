@@ -31,7 +31,7 @@ from milestones.m6.prefill import FEWEST, MOST, Prefill
 from milestones.m6.prepared import nibbles, room
 from milestones.m6.project_add import ProjectAdd
 from milestones.m6.qkv_rope_store import Qkv, QkvRopeStore
-from milestones.m6.sample_top import Chosen
+from milestones.m6.sampling import Chosen
 
 
 class WeightSource(Protocol):

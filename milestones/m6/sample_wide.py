@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from metal.tensor import FLOAT32, UINT32, Gpu, Tensor, require, require_dtype
-from milestones.m6.sample_top import ARGS, PARTS, Chosen, settings_bytes
+from milestones.m6.sample_top import PARTS
+from milestones.m6.sampling import ARGS, Chosen, Replayed, settings_bytes
 from milestones.m6.tuning import tuned
 
 HEAD = 960  # of the 1024 parts' largest, so many reach the threshold; of the columns of a long row then about 1 in 13
@@ -25,7 +26,7 @@ class SampleWide:
     """Filters and draws from rows of n logits where any number may be left. See reference/sample_wide.py, sample_wide.metal."""
 
     def __init__(self, gpu: Gpu, n: int):
-        self._gpu, self._n = gpu, n
+        self._gpu, self._n, self._replayed = gpu, n, Replayed(gpu)
         names = {"sample_top": ("maxima", "threshold"), "sample_wide": ("sums", "weights")}
         made = [gpu.kernel("m6", file, f"{file}_{s}", width=64) for file, parts in names.items() for s in parts]
         self._maxima, self._threshold, self._sums, self._weights = made
@@ -54,12 +55,17 @@ class SampleWide:
         require(logits.shape == (1, n), f"sample_wide: logits must have shape (1, {n}), not {logits.shape}")
         require_dtype("sample_wide", FLOAT32, logits=logits)
         require(top_k >= 0, f"sample_wide: top_k must be 0 (off) or above, got {top_k}")
-        k, wide, r = min(top_k or n, n), self._wide, self._room
+        k = min(top_k or n, n)
         filtered = bool(k < n or np.float32(top_p) < 1 or np.float32(min_p) > 0)
         cuts: dict[str, Any] = {"top_p": top_p, "min_p": min_p, "temperature": temperature, "seed": seed, "step": step}
-        args = self._gpu.device.buffer(settings_bytes("sample_wide", n, k, filtered=filtered, **cuts))
+        settings = settings_bytes("sample_wide", n, k, filtered=filtered, **cuts)
+        self._replayed((id(logits), filtered), settings, lambda: self._queue(logits, filtered))
+        return self._wide
+
+    def _queue(self, logits: Tensor, filtered: bool) -> None:
+        n, wide, r, args = self._n, self._wide, self._room, self._replayed.args
         high = self._gpu.constants(ARGS, n, min(HEAD, n), *[0] * 9)  # the first two read no more
-        buffers = (logits, r["maxima"], r["state"], r["keys"], r["sums"], r["head"], wide.weights, r["cut"], wide)
+        made = (r["maxima"], r["state"], r["keys"], r["sums"], r["head"], wide.weights, r["cut"], wide)
         for function, threads, last in (
             (self._maxima, PARTS, high),
             (self._threshold, 32, high),
@@ -68,5 +74,4 @@ class SampleWide:
             *([(self._cut, 1, args)] if filtered else []),
             (self._draw, 32, args),
         ):
-            self._gpu.run(function, threads, *buffers, last)
-        return wide
+            self._gpu.run(function, threads, logits, *made, last)

@@ -9,8 +9,9 @@ from typing import Any
 
 from metal.tensor import Gpu, Tensor
 from milestones.m3.sampler import GREEDY, Choice, Sampler, Settings
-from milestones.m6.sample_top import MOST, Chosen, SampleTop
+from milestones.m6.sample_top import MOST, SampleTop
 from milestones.m6.sample_wide import SampleWide
+from milestones.m6.sampling import Chosen
 
 
 class FastSampler(Sampler):

@@ -12,7 +12,7 @@ from conftest import WIDTHS, examples
 from milestones.m5.repack import Repack
 from milestones.m6.greedy_head import GreedyHead
 from milestones.m6.norm_head import NormHead
-from milestones.m6.sample_top import Chosen
+from milestones.m6.sampling import Chosen
 from reference.compare import assert_close, assert_same
 from reference.diagnosis import watched
 from reference.mistakes.greedy_head import MISTAKES, RIGHT
