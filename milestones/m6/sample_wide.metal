@@ -33,7 +33,7 @@ using namespace metal;
 #include "sampling.h"
 #include "stretches.h"
 
-constant uint PARTS = 1024, STRETCHES = 64, NOWHERE = 0xFFFFFFFFu;
+constant uint PARTS = 1024, STRETCHES = 64, STRIP = 8, NOWHERE = 0xFFFFFFFFu;
 
 static float largest_of(device const uint *state) { return as_type<float>(state[1]); }
 
@@ -84,23 +84,24 @@ kernel void sample_wide_weights(device const float *logits [[buffer(0)]],
         if (i + lane < n)
             (weights + i)[lane] = power_of(((logits + i)[lane] - largest) * args.inverse_temperature) / total;
     if (args.filtered == 0) return;
+    uint mine = 0;  // of this lane's columns, how many go to the head
     for (uint i = 32 * part; i < n; i += PARTS) {
-        const bool there = i + lane < n;
-        uint key = 0;
-        if (there) {
-            key = key_of(as_type<uint>((logits + i)[lane]));
+        if (i + lane < n) {
+            const uint key = key_of(as_type<uint>((logits + i)[lane]));
             (keys + i)[lane] = key;
+            mine += key >= threshold ? 1 : 0;
         }
-        const bool high = there && key >= threshold;
-        if (!simd_any(high)) continue;
-        const uint before = simd_prefix_exclusive_sum(high ? 1u : 0u), count = simd_sum(high ? 1u : 0u);
-        uint at = 0;
-        if (lane == 0) at = atomic_fetch_add_explicit(&state[2], count, memory_order_relaxed);
-        at = simd_broadcast(at, 0) + before;
-        if (high && at < n) {
-            head[at] = key;
+    }
+    const uint before = simd_prefix_exclusive_sum(mine), count = simd_sum(mine);
+    uint at = 0;
+    if (lane == 0) at = atomic_fetch_add_explicit(&state[2], count, memory_order_relaxed);
+    at = simd_broadcast(at, 0) + before;
+    for (uint i = 32 * part; i < n; i += PARTS) {
+        if (i + lane < n && (keys + i)[lane] >= threshold && at < n) {
+            head[at] = (keys + i)[lane];
             head[n + at] = as_type<uint>((weights + i)[lane]);
             head[2 * n + at] = i + lane;
+            at += 1;
         }
     }
 }
@@ -135,15 +136,17 @@ kernel void sample_wide_cut(device const uint *state [[buffer(2)]],
         float sum = p[winner];
         for (; count < STRETCHES; count++) {
             const float scale = scale_of(sum);
-            const uint begin = mantissa(sum), key = first_half(all, at, end, scale);
-            bool more = key > 0;
+            const uint begin = mantissa(sum);
+            const Stretch whole = stretch(all, at, end, scale);
+            uint units = whole.units;
+            bool more = whole.half_key > 0;
             End until = end, next = end;
             if (more) {
-                const uint id = lowest_id<true>(all, key, true, at, scale);
-                until = {key, id};
-                next = {key, id + 1};
+                const uint id = lowest_id<true>(all, whole.half_key, true, at, scale);
+                until = {whole.half_key, id};
+                next = {whole.half_key, id + 1};
+                units = units_between<true>(all, at, until, scale);
             }
-            uint units = units_between<true>(all, at, until, scale);
             if (begin + units >= FULL) {
                 more = true;
                 next = reached(all, head, at, until, scale, FULL - begin);
@@ -179,6 +182,13 @@ kernel void sample_wide_cut(device const uint *state [[buffer(2)]],
     }
 }
 
+// The sum, and 32 lanes' weights one after the other.
+static float added(float weight, float sum, float one) {
+    if (simd_any(weight > 0.0f))
+        for (uint j = 0; j < 32; j++) sum = fma(simd_broadcast(weight, j), one, sum);
+    return sum;
+}
+
 kernel void sample_wide(device const float *logits [[buffer(0)]],
                         device const uint *maxima [[buffer(1)]],
                         device const uint *state [[buffer(2)]],
@@ -191,42 +201,46 @@ kernel void sample_wide(device const float *logits [[buffer(0)]],
                         constant Args &args [[buffer(9)]],
                         uint lane [[thread_position_in_grid]]) {
     if (lane >= 32) return;  // the first SIMD-group
-    const uint n = args.n, tiles = (n + 31) / 32;
+    const uint n = args.n, strips = (n + STRIP * 32 - 1) / (STRIP * 32);
     const bool filtered = args.filtered != 0;
     const End end = {filtered ? cut[0] : 0u, filtered ? cut[1] : n};
     const float least = filtered ? as_type<float>(cut[2]) : 0.0f;
     float sum = 0.0f;
     uint last = 0;
-    for (uint tile = 0; tile < tiles; tile++) {
-        const uint i = 32 * tile + lane;
-        float weight = 0.0f;
-        if (i < n) {
-            weight = weight_of(weights[i]);
-            if (filtered && !(within(keys[i], i, end) && weight >= least)) weight = 0.0f;
-            weights[i] = weight;
+    for (uint strip = 0; strip < strips; strip++) {
+        float own[STRIP];  // this lane's weights
+        bool some = false;
+        for (uint t = 0; t < STRIP; t++) {
+            const uint i = (strip * STRIP + t) * 32;
+            own[t] = 0.0f;
+            if (i + lane < n) {
+                float weight = weight_of((weights + i)[lane]);
+                if (filtered && !(within((keys + i)[lane], i + lane, end) && weight >= least)) weight = 0.0f;
+                (weights + i)[lane] = own[t] = weight;
+                last = weight > 0.0f ? i + lane : last;
+                some |= weight > 0.0f;
+            }
         }
-        if (weight > 0.0f) last = i;
-        if (simd_any(weight > 0.0f))
-            for (uint j = 0; j < 32; j++) sum = fma(simd_broadcast(weight, j), args.one, sum);
-        if (lane == 0) running[tile] = as_type<uint>(sum);
+        if (simd_any(some))
+            for (uint t = 0; t < STRIP; t++) sum = added(own[t], sum, args.one);
+        if (lane == 0) running[strip] = as_type<uint>(sum);
     }
     last = simd_max(last);
     simdgroup_barrier(mem_flags::mem_device);
 
     const float wanted = wanted_of(args, sum);
-    uint tile = NOWHERE;
-    for (uint i = lane; i < tiles && tile == NOWHERE; i += 32)
-        if (as_type<float>(running[i]) > wanted) tile = i;
-    tile = simd_min(tile);
+    uint strip = NOWHERE;
+    for (uint i = lane; i < strips && strip == NOWHERE; i += 32)
+        if (as_type<float>(running[i]) > wanted) strip = i;
+    strip = simd_min(strip);
     uint id = last;  // rounding may let none exceed
-    if (tile != NOWHERE) {
-        const uint i = 32 * tile + lane;
-        const float weight = i < n ? weights[i] : 0.0f;
-        float upto = tile > 0 ? as_type<float>(running[tile - 1]) : 0.0f;
-        for (uint j = 0; j < 32; j++) {
-            upto = fma(simd_broadcast(weight, j), args.one, upto);
+    if (strip != NOWHERE) {
+        float upto = strip > 0 ? as_type<float>(running[strip - 1]) : 0.0f;
+        const uint begin = strip * STRIP * 32, behind = min(begin + STRIP * 32, n);
+        for (uint i = begin; i < behind; i++) {
+            upto = fma(weights[i], args.one, upto);
             if (upto > wanted) {
-                id = 32 * tile + j;
+                id = i;
                 break;
             }
         }

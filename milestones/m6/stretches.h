@@ -91,16 +91,24 @@ inline uint lowest_id(Team team, uint key, bool halves, End from, float scale) {
     return ~largest_over(found, team);
 }
 
-// The largest key of a column between `from` and `end` that is half a unit off a whole number; 0 if there is none.
-inline uint first_half(Team all, End from, End end, float scale) {
-    uint found = 0;
+// What the columns from `from` to `end` add, and the largest key of one that is half a unit off a whole number: 0 if there is none.
+struct Stretch {
+    uint units;
+    uint half_key;
+};
+
+inline Stretch stretch(Team all, End from, End end, float scale) {
+    uint sum = 0, found = 0;
     for (uint i = 32 * all.simdgroup; i < all.count; i += 32 * all.simdgroups) {
-        if (i + all.lane < all.count && is_half((all.p + i)[all.lane], scale)) {
-            const uint key = (all.keys + i)[all.lane];
-            if (within(key, i + all.lane, end) && !within(key, i + all.lane, from)) found = max(found, key);
+        if (i + all.lane < all.count) {
+            const uint key = (all.keys + i)[all.lane], id = i + all.lane;
+            const float p = (all.p + i)[all.lane];
+            const bool inside = within(key, id, end) && !within(key, id, from);
+            sum = min(sum + (inside ? units_of(p, scale) : 0u), ENOUGH);
+            found = max(found, inside && is_half(p, scale) ? key : 0u);
         }
     }
-    return largest_over(found, all);
+    return {sum_over(sum, all), largest_over(found, all)};
 }
 
 // Behind the column at which what is added from `from` on reaches `target`; there must be one before `end`.

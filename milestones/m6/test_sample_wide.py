@@ -161,6 +161,26 @@ def test_the_fast_sampler_chooses_as_m3s_does(wide, settings):
     assert len({choice.id for choice in found}) > 2
 
 
+def test_a_recording_is_replayed_with_the_settings_of_the_call(gpus):
+    """The same tensor of logits at every step, as in a loop: its numbers and the settings are those of now. A call that nobody
+    has waited for is waited for, since its settings are written over."""
+    gpu = gpus(64)
+    op, held = SampleWide(gpu, 300), gpu.tensor(drawn(300))
+    for step, top_p in enumerate((0.5, 0.9, 1.0, 0.3)):
+        logits = drawn(300, step)
+        held.numpy()[:] = logits
+        p = run(gpu, logits)
+        assert_close(p[None], *uncut(logits))
+        syncs = gpu.syncs
+        op(held, temperature=1.0, top_p=0.1)
+        made = op(held, temperature=1.0, top_p=top_p, seed=9, step=step)
+        assert gpu.syncs > syncs, "the first call must be waited for"
+        gpu.sync()
+        weights = expected(p, logits, top_p=top_p)
+        assert_same(made.weights.numpy(), weights)
+        assert made.id == draw(weights, uniform(9, step))
+
+
 def test_a_row_of_which_the_sums_cannot_be_told_goes_m3s_way(wide):
     """All probabilities are 1/8193, 2⁻¹³ − 2⁻²⁶: half a unit off while the sum is between a quarter and a half, 2,048 times."""
     logits = wide.tensor(np.full((1, 8193), 2.0, np.float32))

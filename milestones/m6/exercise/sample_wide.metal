@@ -33,7 +33,7 @@ using namespace metal;
 #include "sampling.h"
 #include "stretches.h"
 
-constant uint PARTS = 1024, STRETCHES = 64, NOWHERE = 0xFFFFFFFFu;
+constant uint PARTS = 1024, STRETCHES = 64, STRIP = 8, NOWHERE = 0xFFFFFFFFu;
 
 static float largest_of(device const uint *state) { return as_type<float>(state[1]); }
 
@@ -91,6 +91,13 @@ kernel void sample_wide_cut(device const uint *state [[buffer(2)]],
                             uint lane [[thread_index_in_simdgroup]]) {
     if (group != 0) return;
     // Your task, its second part: the end of what top-k and top-p keep, and min-p's floor.
+}
+
+// The sum, and 32 lanes' weights one after the other.
+static float added(float weight, float sum, float one) {
+    if (simd_any(weight > 0.0f))
+        for (uint j = 0; j < 32; j++) sum = fma(simd_broadcast(weight, j), one, sum);
+    return sum;
 }
 
 kernel void sample_wide(device const float *logits [[buffer(0)]],
