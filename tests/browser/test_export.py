@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from milestones.diagrams import registry
 from milestones.m3.diagram import sampling
 from milestones.m3.golden.make import FILTERS
 from milestones.m5.diagram import quantization
@@ -45,6 +47,44 @@ def test_the_ladder_and_every_link_of_it_are_there(keep_page):
     expect(page.locator(".rung")).to_have_count(8)
     for link in set(page.locator("a[href]").evaluate_all("all => all.map((one) => one.href.split('#')[0])")):
         assert page.request.get(link).ok, link
+
+
+@pytest.mark.parametrize("name", [one.name for one in registry.diagrams()])
+def test_every_page_is_there_and_fits_and_axe_finds_nothing(keep_page, name):
+    """Under a path, without an error in the console or a request to elsewhere, which `keep_page` looks for."""
+    page = keep_page(name)
+    expect(page.locator(".warning").first).to_contain_text("A recording: the engine’s own numbers")
+    assert not any(page.locator(".problem").all_inner_texts())
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="not run here: pip install axe-playwright-python")
+    found = axe.Axe().run(page)
+    assert not found.violations_count, found.generate_report()
+    page.set_viewport_size({"width": 320, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.close()
+
+
+def test_a_file_that_cannot_be_fetched_is_said_and_asked_for_again(keep_page):
+    page = keep_page("attention")
+    page.route("**/attention-1.bin", lambda route: route.abort())
+    press(page, "Anna", by="mouse")
+    expect(page.get_by_role("alert")).to_contain_text("Attention-1.bin of this site could not be fetched: change something")
+    page.unroute("**/attention-1.bin")
+    press(page, "Anna", by="keyboard")
+    expect(page.locator(".chip .piece").first).to_have_text("Anna")
+    expect(page.locator(".problem")).to_be_hidden()
+    page.close()
+
+
+def test_a_page_that_is_opened_as_a_file_says_what_it_needs(site, browser, tmp_path):
+    """Browsers load no modules then: without these words the page would stay empty."""
+    for name in ("attention.html", "style.css", "shell.js"):
+        (tmp_path / name).write_bytes(urllib.request.urlopen(f"{site}{name}").read())
+    page = browser.new_page()
+    page.goto(f"file://{tmp_path}/attention.html")
+    words = page.get_by_text("only from a web server")
+    assert not words.is_visible(), "not while a page is still on its way"
+    expect(words).to_be_visible()
+    page.close()
 
 
 @pytest.mark.parametrize("name", ["Words", "Emoji", "Lacking"])

@@ -6,6 +6,7 @@ const page = (location.pathname.split("/").pop() || "index.html").replace(/\.htm
 const main = document.getElementById("main");
 
 async function begin() {
+  document.querySelector(".late").remove(); // scripts are run
   const answer = await fetch("catalog.json");
   if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
   const catalog = await answer.json();
