@@ -90,11 +90,11 @@ def expected(x, raws, kind, sizes, position, halves, dtype, bias=None, norms=Non
     which=st.sampled_from(["", "bias", "norms", "bias norms scale"]),
     width=st.sampled_from(WIDTHS),
 )
-@example(seed=0, kind="Q4_1", sizes=(64, 3, 1, 64), position=5, halves=False, dtype=np.float32, which="", width=32)
+@example(seed=0, kind="Q4_1", sizes=(64, 3, 1, 64), position=32, halves=False, dtype=np.float32, which="", width=32)
 @example(seed=0, kind="Q4_1", sizes=(32, 4, 2, 16), position=37, halves=True, dtype=np.float16, which="", width=1024)
 @example(seed=0, kind="Q8_0", sizes=(32, 4, 2, 16), position=1, halves=False, dtype=np.float16, which="", width=64)
 @example(seed=0, kind="Q4_0", sizes=(96, 2, 2, 32), position=3, halves=True, dtype=np.float32, which="bias", width=64)
-@example(seed=0, kind="Q4_1", sizes=(64, 2, 1, 128), position=3, halves=True, dtype=np.float32, which="norms", width=256)
+@example(seed=0, kind="Q4_1", sizes=(64, 2, 1, 128), position=31, halves=True, dtype=np.float32, which="norms", width=256)
 @example(
     seed=0, kind="Q8_0", sizes=(32, 2, 1, 96), position=9, halves=True, dtype=np.float32, which="bias norms scale", width=64
 )
@@ -135,6 +135,18 @@ def test_a_bias_is_added_and_then_a_head_is_normed(gpu):
         assert_close(v, 32 * one, 4e-4)
 
 
+NOTHING, SMALL = np.zeros(34 * 32, np.uint8), np.float32([0.03] + [0.0] * 31) * np.sqrt(np.float32(32 / 30))
+
+
+def test_eps_counts_where_a_head_is_small(gpus):
+    """Products of 0, a bias of 0.031: a mean square of 3 · 10⁻⁵, to which 10⁻⁵ is added. The root is 0.00632, not 0.00548."""
+    case = ONES, [NOTHING] * 3, "Q8_0", (32, 1, 1, 32), 0, False, np.float32, np.tile(SMALL, 3), np.ones((2, 32), np.float32)
+    q, k, _ = run(gpus(64), *case)
+    wanted = np.float32(SMALL[None] / 4e-5**0.5)
+    assert_close(q, wanted, 1e-4)
+    assert_close(k, wanted, 1e-4)
+
+
 ONES, LARGE = np.float32([1] * 32 + [32, 32]), np.array(([0xFF, 0x7B] + [1] * 32) * 32, np.uint8)
 
 
@@ -152,6 +164,8 @@ def test_known_mistakes_are_well_outside_the_bound(mistake):
     x = left(1, 64, "Q4_1")
     cases = [(x, others, "Q4_1", small, 3, halves, np.float32) for halves in (False, True)]
     cases.append((x, raws, "Q4_1", sizes, 3, True, np.float32, *extras(1, 4, 2, 64, "bias norms scale")))
+    small = np.tile(SMALL, 3), np.ones((2, 32), np.float32)
+    cases.append((ONES, [NOTHING] * 3, "Q8_0", (32, 1, 1, 32), 0, False, np.float32, *small))
     cases.append((ONES, [LARGE] * 3, "Q8_0", (32, 1, 1, 32), 0, False, np.float16))
     assert any(
         not (np.abs(wrong.astype(np.float64) - y) <= 8 * allowed).all()

@@ -71,7 +71,7 @@ def expected(qkv, heads, kv_heads, d, position, halves, dtype, bias=None, norms=
     which=st.sampled_from(["", "bias", "norms", "bias norms scale"]),
     width=st.sampled_from(WIDTHS),
 )
-@example(seed=0, sizes=(3, 1, 64), tokens=7, position=5, halves=False, dtype=np.float32, which="", width=32)
+@example(seed=0, sizes=(3, 1, 64), tokens=7, position=27, halves=False, dtype=np.float32, which="", width=32)
 @example(seed=0, sizes=(4, 2, 16), tokens=3, position=4, halves=True, dtype=np.float16, which="", width=1024)
 @example(seed=0, sizes=(2, 2, 32), tokens=2, position=3, halves=True, dtype=np.float32, which="bias", width=64)
 @example(seed=0, sizes=(2, 1, 128), tokens=3, position=5, halves=True, dtype=np.float32, which="norms", width=64)
@@ -107,6 +107,14 @@ def test_a_bias_is_added_and_then_a_head_is_normed(gpu):
         assert_close(v, np.float32([[[4, 0]]]), 4e-5)
 
 
+def test_eps_counts_where_a_head_is_small(gpus):
+    """A mean square of 3 · 10⁻⁵, to which 10⁻⁵ is added: the root is 0.00632, not 0.00548."""
+    small, ones = np.float32([[6e-5**0.5, 0] * 3]), np.ones((2, 2), np.float32)
+    q, k, _ = run(gpus(64), small, 1, 1, 2, 0, False, np.float32, None, ones)
+    assert_close(q, np.float32([[[1.5**0.5, 0]]]), 1e-5)
+    assert_close(k, np.float32([[[1.5**0.5, 0]]]), 1e-5)
+
+
 def test_what_is_too_large_for_a_half_becomes_the_largest_one(gpus):
     """±2 million: ±65504 is stored, not infinity; q is no half."""
     q, k, v = run(gpus(64), np.float32([[2e6, -2e6] * 3]), 1, 1, 2, 0, False, np.float16)
@@ -121,6 +129,8 @@ def test_known_mistakes_are_well_outside_the_bound(mistake):
     cases = [(chunk, 2, 1, 12, 4, halves, np.float32) for halves in (False, True)] + [(large, 1, 1, 4, 0, False, np.float16)]
     whole = np.random.default_rng(2).standard_normal((3, 256)).astype(np.float32)
     cases.append((whole, 2, 1, 64, 4, True, np.float32, *extras(1, 2, 1, 64, "bias norms scale")))
+    small = np.full((2, 6), 0.005, np.float32)
+    cases.append((small, 1, 1, 2, 0, False, np.float32, None, np.ones((2, 2), np.float32)))
     assert any(
         not (np.abs(wrong.astype(np.float64) - y) <= 8 * allowed).all()
         for case in cases

@@ -201,6 +201,16 @@ def test_a_model_with_biases_and_norms_of_q_and_k_and_a_block_without_rope_has_t
     assert set(shapes(first, "weights")[2]) == {"attn_q_norm", "attn_k_norm"}
 
 
+def test_the_fast_kernels_read_biases_and_norms_in_the_stage_that_turns_q_and_k(device):
+    """They have no stages of their own there: one kernel adds, norms, turns and stores."""
+    config = dataclasses.replace(C, qk_norm=True, biases=("attn_q", "attn_k", "attn_v"))
+    model = FastModel(device.gpu, Source(device.gpu, config, "Q4_1"))
+    given = diagram.journey(SimpleNamespace(**{**vars(device), "engine": SimpleNamespace(model=model)}), "5 17 74 3", "fast")
+    beside = {"attn_q, attn_k, attn_v biases": (WIDE + 2 * NARROW,), "attn_q_norm, attn_k_norm": (2, C.head_dim)}
+    for part, stage in zip(given["passes"], (2, 0), strict=True):
+        assert beside.items() <= shapes(part["kinds"][0], "weights")[stage].items()
+
+
 def test_a_model_that_the_fast_kernels_cannot_run_is_shown_on_the_plain_ones(device):
     """Then the engine has taken those, and the answer says so."""
     given = diagram.journey(SimpleNamespace(**{**vars(device), "engine": device.naive}), "5 17 74", "fast")

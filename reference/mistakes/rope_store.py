@@ -103,6 +103,7 @@ SHARED: dict[str, Callable] = {
     "each 32 elements normed by themselves: a head's mean is over all of it": made(
         over=lambda y: y.unflatten(-1, (-1, 32)).pow(2).mean(-1, keepdim=True).expand(*y.shape[:-1], -1, 32).flatten(-2)
     ),
+    "heads normed without eps": made(over=lambda y: y.pow(2).mean(-1, keepdim=True) - EPS),
     "heads not levelled, only multiplied by the norm's weights": made(over=lambda y: torch.ones(()) - EPS),
     "what is turned is not multiplied by args.scale": made(scaled=""),
 }
