@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -15,12 +14,12 @@ from milestones.course import commands, teacher
 from milestones.diagrams.command import diagrams
 from milestones.endings import end
 from milestones.errors import UserError
-from milestones.options import CACHE_TYPE, DTYPES, MODEL, QUIET, SPECIAL, model_path, sampling
+from milestones.options import CACHE_TYPE, DTYPES, MODEL, QUIET, SPECIAL, model_path, sampling, settings_of
 from milestones.speed import commands as speed
 from milestones.terminal import Progress, check_interrupt, errors_are_seen, read_stdin, read_text, tables, write
 
 if TYPE_CHECKING:
-    from milestones.m3.sampler import Settings
+    pass
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -57,7 +56,7 @@ def generate(
         mine, left_out = reward.take()  # before the engine is imported
     from milestones.m7.engine import Engine
 
-    settings = _settings(**sampling)
+    settings = settings_of(**sampling)
     if "" in stop:
         raise UserError("--stop needs at least one character")
     prompt = read_stdin().removesuffix("\n") if prompt == "-" else prompt
@@ -210,7 +209,7 @@ def sample(prompt: str, top: int, special: bool, model: Path | None, **sampling:
     """The distribution of the token after PROMPT before and after each setting, and which setting cuts what (m3)."""
     from milestones.m7.study import show_stages
 
-    settings = _settings(**sampling)
+    settings = settings_of(**sampling)
     if settings.temperature == 0:
         raise UserError("at temperature 0 nothing is drawn: give --temperature above 0, or see `firstlight logits`")
     engine, ids = _prepare(prompt, special, model)
@@ -231,7 +230,7 @@ def chat(system: str | None, max_tokens: int, cache_type: str, quiet: bool, mode
     from milestones.m7.engine import Engine
     from milestones.m7.terminal_chat import talk
 
-    settings = _settings(**sampling)
+    settings = settings_of(**sampling)
     path = model_path(model, quiet)
     with Progress(quiet) as progress:
         conversation = Chat(Engine(path, progress=progress), settings=settings, system=system, cache_dtype=DTYPES[cache_type])
@@ -307,13 +306,6 @@ def fetch() -> None:
 
 def _count(number: int, word: str) -> str:
     return f"{number} {word}{'s' if number != 1 else ''}"
-
-
-def _settings(seed: int | None = None, **others: Any) -> Settings:
-    """The sampling options, checked; a seed nobody gave is drawn by the system."""
-    from milestones.m3.sampler import Settings
-
-    return Settings(seed=secrets.randbits(32) if seed is None else seed, **others)
 
 
 def _prepare(prompt: str, special: bool, model: Path | None, kernels: str = "fast") -> tuple[Any, list[int]]:

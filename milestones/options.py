@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from milestones.m3.sampler import Settings
 
 MODEL = click.option(
     "--model",
@@ -39,6 +43,13 @@ def sampling(temperature: float, *, draws: bool = True) -> Callable[[Any], Any]:
         return command
 
     return decorate
+
+
+def settings_of(seed: int | None = None, **others: Any) -> Settings:
+    """What the options of sampling say, checked; a seed that nobody gave is drawn by the system."""
+    from milestones.m3.sampler import Settings
+
+    return Settings(seed=secrets.randbits(32) if seed is None else seed, **others)
 
 
 def model_path(given: Path | None, quiet: bool = False) -> Path:

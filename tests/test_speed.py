@@ -181,14 +181,18 @@ def test_bench_measures_the_model_and_writes_its_files(tmp_path, model_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("naive", [(), ("--naive",)], ids=["fast", "naive"])
-def test_profile_shows_every_kernel_of_a_step(tmp_path, model_path, naive):
-    done = firstlight("profile", "The capital of France is", "--json", *naive)
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [((), "m6/greedy_head"), (("--naive",), "m2/matmul"), (("--temperature", "0.8", "--top-p", "0.9"), "m6/sample_wide")],
+    ids=["fast", "naive", "drawn"],
+)
+def test_profile_shows_every_kernel_of_a_step(tmp_path, model_path, options, named):
+    done = firstlight("profile", "The capital of France is", "--json", *options)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["context"] == 5 and sum(found["shares"].values()) == pytest.approx(1)
     assert len(found["runs"]) > 100 and all(seconds >= 0 for _, seconds in found["runs"])
-    assert any(name.startswith("m2/" if naive else "m6/") for name, _ in found["runs"])
+    assert named in {name for name, _ in found["runs"]}
 
 
 def test_wrong_calls_are_one_line(tmp_path):

@@ -16,7 +16,7 @@ from milestones.m6.sampling import Chosen
 
 class FastSampler(Sampler):
     """A Sampler that does not sort the row: `SampleTop` where at most 512 tokens may be left, greedy or by top-k, else
-    `SampleWide`. Rows of which neither can tell (of one value everywhere, say) go m3's way."""
+    `SampleWide`. Rows of which neither can tell (8,193 equal logits, say) go m3's way."""
 
     def __init__(self, gpu: Gpu, vocabulary: int, settings: Settings = GREEDY):
         super().__init__(gpu, vocabulary, settings)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
 from milestones.errors import UserError
-from milestones.options import MODEL, QUIET, model_path
+from milestones.options import MODEL, QUIET, model_path, sampling, settings_of
 from milestones.terminal import Progress, check_interrupt, read_stdin, tables, write
 
 NAIVE = click.option("--naive", is_flag=True, help="Run on m2's and m4's kernels, which the fast ones are proved against.")
@@ -103,10 +104,13 @@ def _show(console, rows) -> None:
 @click.argument("prompt")
 @click.option("--svg", type=click.Path(path_type=Path), help="Write the picture there.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON instead.")
+@sampling(temperature=0.0)
 @NAIVE
 @QUIET
 @MODEL
-def profile(prompt: str, svg: Path | None, as_json: bool, naive: bool, quiet: bool, model: Path | None) -> None:
+def profile(
+    prompt: str, svg: Path | None, as_json: bool, naive: bool, quiet: bool, model: Path | None, **sampling: Any
+) -> None:
     """The time of each kernel and each block in a decode step after PROMPT (`-`: standard input), and what is not kernels.
 
     Every kernel is waited for, by turns with steps as the engine does them; medians. On Linux the device is the portable one.
@@ -118,7 +122,7 @@ def profile(prompt: str, svg: Path | None, as_json: bool, naive: bool, quiet: bo
     prompt = read_stdin().removesuffix("\n") if prompt == "-" else prompt
     path = model_path(model, quiet)
     with Progress(quiet) as progress:
-        found = measure(path, prompt, progress, kernels="naive" if naive else "fast")
+        found = measure(path, prompt, progress, kernels="naive" if naive else "fast", settings=settings_of(**sampling))
     frame = found.frame()
     if svg is not None:
         svg.write_text(flame.svg(frame), encoding="utf-8")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from metal.timed import TimedGpu, empty_runs, medians
+from milestones.m3.sampler import GREEDY, Settings
 from milestones.m7.engine import Engine, Progress
 from milestones.m7.loop import Loop
 from milestones.speed.flame import Frame
@@ -73,15 +74,18 @@ def cycle(names: Sequence[str], times: int) -> tuple[int, int]:
     return 0, 0
 
 
-def measure(path: Path, prompt: str | bytes, progress: Progress, *, kernels: str = "fast") -> Profile:
-    """Profile decode steps after a prompt. Raises UserError like the engine."""
+def measure(
+    path: Path, prompt: str | bytes, progress: Progress, *, kernels: str = "fast", settings: Settings = GREEDY
+) -> Profile:
+    """Profile decode steps after a prompt, chosen by `settings`. Raises UserError like the engine."""
     gpu = TimedGpu.telling(progress)
     gpu.timing = False
     engine = Engine(path, gpu=gpu, progress=progress, kernels=kernels)
     ids = engine.encode(prompt)
     engine.check_length(ids)
     steps = WARM + 2 * STEPS
-    loop = Loop(gpu, engine.model, capacity=min(engine.model.config.context, len(ids) + steps + 1))
+    room = min(engine.model.config.context, len(ids) + steps + 1)
+    loop = Loop(gpu, engine.model, settings=settings, capacity=room)
     following = loop.prefill(ids)
 
     def once() -> None:

@@ -23,7 +23,7 @@
 //   sample_wide          32 threads: weights and draw
 //
 // Top-p asks for float32 sums in sorted order, and nothing is sorted here: stretches.h says how they are told all the same, a stretch
-// at a time. A row has a handful of stretches; where it has 64 (a row of equal values, say) the host goes m3's way.
+// at a time. A row has a handful of stretches; where it has 64 (8,193 equal logits, say) the host goes m3's way.
 //
 //   pytest milestones/m6/test_sample_wide.py
 #include <metal_stdlib>
