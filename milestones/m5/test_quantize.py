@@ -72,8 +72,9 @@ def at_thresholds(kind):
 
 def with_bad_scales(kind):
     """Blocks whose scales are subnormal halves, ties of the rounding to one, too large for one."""
-    exponents = np.arange(-34.0, 20.0).repeat(12)[:, None]
     odd = [1, 1.5, 1 + 2**-11, 1 + 3 * 2**-11, 1 + 2**-11 + 2**-23, 2 - 2**-11, 2 - 2**-12, 2 - 2**-23, 1.25, 1.1, 1.7, 1.9]
+    odd.append(2 - 2**-11 - 2**-23)  # times 2^15: the last float that rounds to the largest half
+    exponents = np.arange(-34.0, 20.0).repeat(len(odd))[:, None]
     steps = {"Q8_0": 127, "Q4_0": 8, "Q5_0": 16, "Q4_1": 15, "Q5_1": 31}[kind]
     d = np.resize(np.float64(odd), exponents.size)[:, None] * 2.0**exponents
     x = (d * np.random.default_rng(3).integers(-steps, steps, (len(d), 32))).astype(np.float32)
