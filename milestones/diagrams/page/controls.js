@@ -169,7 +169,7 @@ export function toggle({ label, value, hint, changed }) {
 
 /** A text to type; `changed` is called a moment after the last key. */
 export function text({ label, value, rows = 2, hint, changed, wait = 120 }) {
-  const input = element("textarea", { rows, spellcheck: "false", dir: "auto", autocapitalize: "off", autocomplete: "off" });
+  const input = element("textarea", { rows, spellcheck: "false", autocapitalize: "off", autocomplete: "off" });
   input.value = value;
   let timer;
   input.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => changed(input.value), wait); });
