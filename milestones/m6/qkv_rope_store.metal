@@ -9,11 +9,12 @@
 //   buffer 4  q        float [heads, d]                         written, every element
 //   buffer 5  cache_k  T [tiles, kv_heads, d, 32]               written, row `position` only: number position % 32 of its tile
 //   buffer 6  cache_v  T [capacity, kv_heads, d]                written, row `position` only
-//   buffer 7  bias     float [wide + 2 narrow]                  read if args.biased, in the model's own order
-//   buffer 8  norms    float [2, d]                             read if args.normed: q's weights, k's, in the model's own order
-//   buffer 9  args     Args                                     read
+//   buffer 7  args     Args                                     read
+//   buffer 8  bias     float [wide + 2 narrow]                  _biased: read; _normed: read if args.biased; in the model's own order
+//   buffer 9  norms    float [2, d]                             _normed: read: q's weights, k's, in the model's own order
 //
-//   qkv_rope_store_q4_0, _q4_1, _q8_0: T = float;  with _f16 behind it: T = half, the nearest, at most 65504 in size
+//   qkv_rope_store_q4_0, _q4_1, _q8_0: without biases and norms of heads;  with _biased or _normed behind it: with
+//   with _f16 behind that: T = half, the nearest, at most 65504 in size; else float
 //
 // Idea: the work of five kernels and more without a trip through memory between them. A lane has one row; its neighbour has the other
 // one of the pair, so RoPE is one shuffle. With args.halves a pair is (i, i + d/2) of the head, and stands side by side only in the
@@ -21,7 +22,8 @@
 // step of 30 blocks.
 //
 // One SIMD-group a tile of 32 rows; where heads are normed, one a head: it makes the head's d / 32 tiles one after the other, so that
-// the sum of their squares never leaves it. That is fewer SIMD-groups for a GPU to fill itself with, but still one dispatch.
+// the sum of their squares never leaves it. That is fewer SIMD-groups for a GPU to fill itself with, but still one dispatch. These are
+// functions of their own: as flags in one function they cost a model that has neither 4 to 6 % of this kernel's time.
 // Dispatch the rows' number of threads, normed 32 a head. wide and narrow are multiples of 32, d is even; normed: of 32, up to 128.
 //
 //   pytest milestones/m6/test_qkv_rope_store.py
@@ -40,7 +42,6 @@ struct Args {
     float scale;  // what cos and sin are multiplied by: 1, or YaRN's
     uint halves;
     uint biased;
-    uint normed;
 };
 
 constant float RADIANS = 1.4629180792671596e-9f;  // 2π / 2^32
@@ -66,40 +67,39 @@ inline float turn(float value, device const ulong *turns, uint pair, uint positi
     return (value * precise::cos(angle) + ((lane & 1u) != 0 ? other : -other) * precise::sin(angle)) * scale;
 }
 
-template <typename Kind, typename T>
-kernel void qkv(device const float *x [[buffer(0)]],
-                device const uint *weight [[buffer(1)]],
-                device const ulong *turns [[buffer(2)]],
-                device const uint *state [[buffer(3)]],
-                device float *q [[buffer(4)]],
-                device T *cache_k [[buffer(5)]],
-                device T *cache_v [[buffer(6)]],
-                device const float *bias [[buffer(7)]],
-                device const float *norms [[buffer(8)]],
-                constant Args &args [[buffer(9)]],
-                uint group [[threadgroup_position_in_grid]],
-                uint simdgroups [[simdgroups_per_threadgroup]],
-                uint simdgroup [[simdgroup_index_in_threadgroup]],
-                uint lane [[thread_index_in_simdgroup]]) {
-    const uint wide = args.wide, narrow = args.narrow, d = args.d, tiles = args.normed != 0 ? d / 32 : 1;
-    const uint first = (group * simdgroups + simdgroup) * tiles * 32;  // row
+// One tile, or a head's tiles. Called by the kernels below; pointers that they do not have are not read.
+template <typename Kind, typename T, bool Biased, bool Normed>
+inline void make_and_store(device const float *x,
+                           device const uint *weight,
+                           device const ulong *turns,
+                           device const uint *state,
+                           device float *q,
+                           device T *cache_k,
+                           device T *cache_v,
+                           constant Args &args,
+                           device const float *bias,
+                           device const float *norms,
+                           uint index,  // the SIMD-group's
+                           uint lane) {
+    const uint wide = args.wide, narrow = args.narrow, d = args.d, tiles = Normed ? d / 32 : 1;
+    const uint first = index * tiles * 32;  // row
     if (first >= wide + 2 * narrow) return;
     const bool is_k = first >= wide, is_v = first >= wide + narrow;
     const uint blocks = args.width / 32, position = state[1], halves = is_v ? 0 : args.halves;
     const float factor = norm_factor(x, args.width, args.eps, lane);
 
-    float totals[TILES], squares = 0.0f;
+    float totals[Normed ? TILES : 1], squares = 0.0f;
     for (uint t = 0; t < tiles; t++) {
         float total = factor * row_times<Kind>(weight + ulong(first / 32 + t) * blocks * Kind::uints(), x, blocks, lane);
-        if (args.biased != 0) {
+        if (Biased && args.biased != 0) {
             const uint row = first + t * 32 + lane, in = in_head(first + t * 32, d, lane);
             total += bias[row - in + element_of(in, d, halves)];
         }
         totals[t] = total;
         squares += total * total;
     }
-    const float level = args.normed != 0 ? rsqrt(simd_sum(squares) / float(d) + args.eps) : 1.0f;
-    device const float *norm = norms + (is_k ? d : 0);
+    const float level = Normed ? rsqrt(simd_sum(squares) / float(d) + args.eps) : 1.0f;
+    device const float *norm = is_k ? norms + d : norms;
 
     for (uint t = 0; t < tiles; t++) {
         const uint row = first + t * 32 + lane;
@@ -109,7 +109,7 @@ kernel void qkv(device const float *x [[buffer(0)]],
             continue;
         }
         const uint in = in_head(first + t * 32, d, lane), element = element_of(in, d, halves);
-        if (args.normed != 0) total *= level * norm[element];
+        if (Normed) total *= level * norm[element];
         const float turned = turn(total, turns, in / 2, position, args.scale, lane);
         const uint at = row - in + element;  // of q's and k's rows
         if (is_k) keep(cache_k + (ulong(position / 32) * narrow + at - wide) * 32 + position % 32, turned);
@@ -117,15 +117,65 @@ kernel void qkv(device const float *x [[buffer(0)]],
     }
 }
 
-#define QKV(name, Kind, T)                                                                                       \
-    template [[host_name(name)]] kernel void qkv<Kind, T>(device const float *, device const uint *,            \
-                                                          device const ulong *, device const uint *,            \
-                                                          device float *, device T *, device T *,               \
-                                                          device const float *, device const float *,           \
+template <typename Kind, typename T>
+kernel void qkv(device const float *x [[buffer(0)]],
+                device const uint *weight [[buffer(1)]],
+                device const ulong *turns [[buffer(2)]],
+                device const uint *state [[buffer(3)]],
+                device float *q [[buffer(4)]],
+                device T *cache_k [[buffer(5)]],
+                device T *cache_v [[buffer(6)]],
+                constant Args &args [[buffer(7)]],
+                uint group [[threadgroup_position_in_grid]],
+                uint simdgroups [[simdgroups_per_threadgroup]],
+                uint simdgroup [[simdgroup_index_in_threadgroup]],
+                uint lane [[thread_index_in_simdgroup]]) {
+    const uint index = group * simdgroups + simdgroup;
+    make_and_store<Kind, T, false, false>(x, weight, turns, state, q, cache_k, cache_v, args, x, x, index, lane);
+}
+
+template <typename Kind, typename T, bool Normed>
+kernel void qkv_more(device const float *x [[buffer(0)]],
+                     device const uint *weight [[buffer(1)]],
+                     device const ulong *turns [[buffer(2)]],
+                     device const uint *state [[buffer(3)]],
+                     device float *q [[buffer(4)]],
+                     device T *cache_k [[buffer(5)]],
+                     device T *cache_v [[buffer(6)]],
+                     constant Args &args [[buffer(7)]],
+                     device const float *bias [[buffer(8)]],
+                     device const float *norms [[buffer(9)]],
+                     uint group [[threadgroup_position_in_grid]],
+                     uint simdgroups [[simdgroups_per_threadgroup]],
+                     uint simdgroup [[simdgroup_index_in_threadgroup]],
+                     uint lane [[thread_index_in_simdgroup]]) {
+    const uint index = group * simdgroups + simdgroup;
+    make_and_store<Kind, T, true, Normed>(x, weight, turns, state, q, cache_k, cache_v, args, bias, norms, index, lane);
+}
+
+#define QKV(name, Kind, T)                                                                                                       \
+    template [[host_name(name)]] kernel void qkv<Kind, T>(device const float *, device const uint *, device const ulong *,       \
+                                                          device const uint *, device float *, device T *, device T *,           \
                                                           constant Args &, uint, uint, uint, uint);
+#define MORE(name, Kind, T, Normed)                                                                                              \
+    template [[host_name(name)]] kernel void qkv_more<Kind, T, Normed>(                                                          \
+        device const float *, device const uint *, device const ulong *, device const uint *, device float *, device T *,        \
+        device T *, constant Args &, device const float *, device const float *, uint, uint, uint, uint);
 QKV("qkv_rope_store_q4_0", PackedQ4_0, float)
 QKV("qkv_rope_store_q4_1", PackedQ4_1, float)
 QKV("qkv_rope_store_q8_0", PackedQ8_0, float)
 QKV("qkv_rope_store_q4_0_f16", PackedQ4_0, half)
 QKV("qkv_rope_store_q4_1_f16", PackedQ4_1, half)
 QKV("qkv_rope_store_q8_0_f16", PackedQ8_0, half)
+MORE("qkv_rope_store_q4_0_biased", PackedQ4_0, float, false)
+MORE("qkv_rope_store_q4_1_biased", PackedQ4_1, float, false)
+MORE("qkv_rope_store_q8_0_biased", PackedQ8_0, float, false)
+MORE("qkv_rope_store_q4_0_biased_f16", PackedQ4_0, half, false)
+MORE("qkv_rope_store_q4_1_biased_f16", PackedQ4_1, half, false)
+MORE("qkv_rope_store_q8_0_biased_f16", PackedQ8_0, half, false)
+MORE("qkv_rope_store_q4_0_normed", PackedQ4_0, float, true)
+MORE("qkv_rope_store_q4_1_normed", PackedQ4_1, float, true)
+MORE("qkv_rope_store_q8_0_normed", PackedQ8_0, float, true)
+MORE("qkv_rope_store_q4_0_normed_f16", PackedQ4_0, half, true)
+MORE("qkv_rope_store_q4_1_normed_f16", PackedQ4_1, half, true)
+MORE("qkv_rope_store_q8_0_normed_f16", PackedQ8_0, half, true)

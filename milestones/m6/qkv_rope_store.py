@@ -82,10 +82,12 @@ class QkvRopeStore:
         require_dtype("qkv_rope_store", UINT32, state=state)
         require_dtype("qkv_rope_store", FLOAT32, q=q)
         require_cache_dtype("qkv_rope_store", cache_k, cache_v)
-        name = f"qkv_rope_store_{w.kind.lower()}{SUFFIX[cache_k.dtype]}"
+        variant = "_normed" if w.norms else "_biased" if w.bias else ""
+        name = f"qkv_rope_store_{w.kind.lower()}{variant}{SUFFIX[cache_k.dtype]}"
         function = tuned(self._gpu, "qkv_rope_store", name)
-        has = int(w.bias is not None), int(w.norms is not None)
-        args = self._gpu.constants("IIIIffIII", w.width, wide, narrow, w.d, eps, scale, int(halves), *has)
+        args = self._gpu.constants("IIIIffII", w.width, wide, narrow, w.d, eps, scale, int(halves), int(w.bias is not None))
         threads = (wide + 2 * narrow) // (w.d if w.norms else 32) * 32
-        extras = (w.bias or x, w.norms or x)  # where there are none, x stands in their place, and is not read as such
-        self._gpu.run(function, threads, x, w.data, turns, state, q, cache_k, cache_v, *extras, args)
+        extras = (
+            (w.bias or x, w.norms or x) if variant else ()
+        )  # x stands in the place of one that is not there, and is not read
+        self._gpu.run(function, threads, x, w.data, turns, state, q, cache_k, cache_v, args, *extras)
