@@ -31,6 +31,34 @@ def test_axe_finds_nothing(page, scheme, width):
     assert not found.violations_count, found.generate_report()
 
 
+CONTRASTS = """() => {
+  const channel = (x) => (x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4);
+  const light = (color) => {
+    const [r, g, b] = color.match(/[\\d.]+/g).map((x) => channel(x / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const clear = (color) => color === "transparent" || /, 0\\)$/.test(color);
+  const under = (one) => {
+    const color = getComputedStyle(one).backgroundColor;
+    return clear(color) && one.parentElement ? under(one.parentElement) : color;
+  };
+  return [...document.querySelectorAll("svg text")].map((one) => {
+    const [a, b] = [light(getComputedStyle(one).fill), light(under(one))].sort((x, y) => y - x);
+    return (a + 0.05) / (b + 0.05);
+  });
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_in_drawings_have_the_contrast_of_level_aa(page, scheme):
+    """axe does not look at what is written in an SVG."""
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    found = page.evaluate(CONTRASTS)
+    assert all(4.5 <= ratio <= 21 for ratio in found), min(found)
+    name = page.url.rpartition("/")[2].removesuffix(".html")
+    assert found or name not in ("attention", "rope", "residual", "cache"), "there are some"
+
+
 def test_nothing_is_cut_off_or_needs_scrolling_sideways(page):
     """Down to 320 pixels; 640 of them is what 1,280 are at a zoom of 200 %."""
     for width in (320, 640, 768):
