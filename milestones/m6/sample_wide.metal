@@ -5,13 +5,13 @@
 //   buffer 1  maxima   uint [1024 + 32]   read: sample_top_maxima wrote it (sample_top.metal)
 //   buffer 2  state    uint [3]           sample_top_threshold wrote it: a threshold that some hundreds of columns reach, the largest
 //                                         logit, 0; the last element is counted up by sample_wide_weights
-//   buffer 3  keys     uint [n]           written by sample_wide_weights if args.filtered
+//   buffer 3  keys     uint [n]           written by sample_wide_weights if args.filtered is 2
 //   buffer 4  sums     float [2, 32]      written by sample_wide_sums: Σ exp(x - max), Σ exp((x - max) / T)
-//   buffer 5  head     uint [3, n]        written by sample_wide_weights if args.filtered: keys, bits of p and ids of the state[2]
+//   buffer 5  head     uint [3, n]        written by sample_wide_weights if args.filtered is 2: keys, bits of p and ids of the state[2]
 //                                         columns that reach the threshold, in no order; then scratch of sample_wide
-//   buffer 6  weights  float [n]          written by sample_wide_weights: p; then by sample_wide: p of a kept token, 0 of a cut one
+//   buffer 6  weights  float [n]          written by sample_wide_weights: p; then, if args.filtered, by sample_wide: 0 of a cut token
 //   buffer 7  cut      uint [4]           written by sample_wide_cut: key and id, the end of what is kept; bits of the least p that
-//                                         is kept; 1 if there were too many stretches
+//                                         is kept, by sample_wide_weights if args.filtered is 1; 1 if there were too many stretches
 //   buffer 8  result   uint [4]           written by sample_wide: the id, its own probability (T = 1), how many logits are not finite,
 //                                         cut[3]: above 0 the rest is not valid
 //   buffer 9  args     Args               read (sampling.h)
@@ -19,7 +19,7 @@
 // Behind sample_top_maxima and sample_top_threshold, four kernels, all with the same buffers:
 //   sample_wide_sums     1024 threads: both sums of exponentials in the very order of m3's softmax at width 1024
 //   sample_wide_weights  1024 threads: keys, probabilities, and the head of the row
-//   sample_wide_cut      one threadgroup; only if something cuts: how far top-k and top-p reach, and min-p's floor
+//   sample_wide_cut      one threadgroup; only if args.filtered is 2: how far top-k and top-p reach, and min-p's floor
 //   sample_wide          32 threads: weights and draw
 //
 // Top-p asks for float32 sums in sorted order, and nothing is sorted here: stretches.h says how they are told all the same, a stretch
@@ -33,7 +33,7 @@ using namespace metal;
 #include "sampling.h"
 #include "stretches.h"
 
-constant uint PARTS = 1024, STRETCHES = 64, STRIP = 8, NOWHERE = 0xFFFFFFFFu;
+constant uint PARTS = 1024, STRETCHES = 64, NOWHERE = 0xFFFFFFFFu;
 
 static float largest_of(device const uint *state) { return as_type<float>(state[1]); }
 
@@ -70,6 +70,7 @@ kernel void sample_wide_weights(device const float *logits [[buffer(0)]],
                                 device const float *sums [[buffer(4)]],
                                 device uint *head [[buffer(5)]],
                                 device float *weights [[buffer(6)]],
+                                device atomic_uint *cut [[buffer(7)]],
                                 constant Args &args [[buffer(9)]],
                                 uint group [[threadgroup_position_in_grid]],
                                 uint simdgroups [[simdgroups_per_threadgroup]],
@@ -80,10 +81,17 @@ kernel void sample_wide_weights(device const float *logits [[buffer(0)]],
     const uint n = args.n, threshold = atomic_load_explicit(&state[0], memory_order_relaxed);
     const float largest = as_type<float>(atomic_load_explicit(&state[1], memory_order_relaxed));
     const float total = simd_sum(sums[32 + lane]);
-    for (uint i = 32 * part; i < n; i += PARTS)
-        if (i + lane < n)
-            (weights + i)[lane] = power_of(((logits + i)[lane] - largest) * args.inverse_temperature) / total;
-    if (args.filtered == 0) return;
+    for (uint i = 32 * part; i < n; i += PARTS) {
+        if (i + lane < n) {
+            const float p = power_of(((logits + i)[lane] - largest) * args.inverse_temperature) / total;
+            (weights + i)[lane] = args.filtered != 0 ? p : weight_of(p);
+        }
+    }
+    if (args.filtered == 1)
+        for (uint i = 32 * part; i < n; i += PARTS)
+            if (i + lane < n && (logits + i)[lane] == largest)  // where there are several, they write the same
+                atomic_store_explicit(&cut[2], as_type<uint>(args.min_p * (weights + i)[lane]), memory_order_relaxed);
+    if (args.filtered < 2) return;
     uint mine = 0;  // of this lane's columns, how many go to the head
     for (uint i = 32 * part; i < n; i += PARTS) {
         if (i + lane < n) {
@@ -182,13 +190,6 @@ kernel void sample_wide_cut(device const uint *state [[buffer(2)]],
     }
 }
 
-// The sum, and 32 lanes' weights one after the other.
-static float added(float weight, float sum, float one) {
-    if (simd_any(weight > 0.0f))
-        for (uint j = 0; j < 32; j++) sum = fma(simd_broadcast(weight, j), one, sum);
-    return sum;
-}
-
 kernel void sample_wide(device const float *logits [[buffer(0)]],
                         device const uint *maxima [[buffer(1)]],
                         device const uint *state [[buffer(2)]],
@@ -202,27 +203,29 @@ kernel void sample_wide(device const float *logits [[buffer(0)]],
                         uint lane [[thread_position_in_grid]]) {
     if (lane >= 32) return;  // the first SIMD-group
     const uint n = args.n, strips = (n + STRIP * 32 - 1) / (STRIP * 32);
-    const bool filtered = args.filtered != 0;
-    const End end = {filtered ? cut[0] : 0u, filtered ? cut[1] : n};
+    const bool filtered = args.filtered != 0, ordered = args.filtered == 2;
+    const End end = {ordered ? cut[0] : 0u, ordered ? cut[1] : n};
     const float least = filtered ? as_type<float>(cut[2]) : 0.0f;
     float sum = 0.0f;
     uint last = 0;
     for (uint strip = 0; strip < strips; strip++) {
         float own[STRIP];  // this lane's weights
-        bool some = false;
+        uint kept = 0;
         for (uint t = 0; t < STRIP; t++) {
             const uint i = (strip * STRIP + t) * 32;
             own[t] = 0.0f;
             if (i + lane < n) {
                 float weight = weight_of((weights + i)[lane]);
-                if (filtered && !(within((keys + i)[lane], i + lane, end) && weight >= least)) weight = 0.0f;
-                (weights + i)[lane] = own[t] = weight;
+                if (ordered && !within((keys + i)[lane], i + lane, end)) weight = 0.0f;
+                if (weight < least) weight = 0.0f;
+                own[t] = weight;
+                if (filtered) (weights + i)[lane] = weight;
                 last = weight > 0.0f ? i + lane : last;
-                some |= weight > 0.0f;
+                kept += weight > 0.0f ? 1 : 0;
             }
         }
-        if (simd_any(some))
-            for (uint t = 0; t < STRIP; t++) sum = added(own[t], sum, args.one);
+        kept = simd_sum(kept);
+        if (kept > 0) sum = added(own, kept, sum, args.one);
         if (lane == 0) running[strip] = as_type<uint>(sum);
     }
     last = simd_max(last);
@@ -253,5 +256,5 @@ kernel void sample_wide(device const float *logits [[buffer(0)]],
     result[0] = id;
     result[1] = as_type<uint>(own);
     result[2] = bad;
-    result[3] = filtered ? cut[3] : 0;
+    result[3] = ordered ? cut[3] : 0;
 }

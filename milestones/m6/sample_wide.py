@@ -48,21 +48,21 @@ class SampleWide:
     ) -> Wide:
         """logits (1, n) float32 → the draw, and what it was drawn from; overwritten by the next call.
 
-        `top_k` 0, `top_p` 1 and `min_p` 0 cut nothing; top_k above n is n. Queues five kernels, six if one of them cuts. Raises
-        ValueError on a misfit.
+        `top_k` 0, `top_p` 1 and `min_p` 0 cut nothing; top_k above n is n. Queues five kernels, six if top_k or top_p cuts.
+        Raises ValueError on a misfit.
         """
         n = self._n
         require(logits.shape == (1, n), f"sample_wide: logits must have shape (1, {n}), not {logits.shape}")
         require_dtype("sample_wide", FLOAT32, logits=logits)
         require(top_k >= 0, f"sample_wide: top_k must be 0 (off) or above, got {top_k}")
         k = min(top_k or n, n)
-        filtered = bool(k < n or np.float32(top_p) < 1 or np.float32(min_p) > 0)
+        filtered = 2 if k < n or np.float32(top_p) < 1 else int(np.float32(min_p) > 0)
         cuts: dict[str, Any] = {"top_p": top_p, "min_p": min_p, "temperature": temperature, "seed": seed, "step": step}
         settings = settings_bytes("sample_wide", n, k, filtered=filtered, **cuts)
         self._replayed((id(logits), filtered), settings, lambda: self._queue(logits, filtered))
         return self._wide
 
-    def _queue(self, logits: Tensor, filtered: bool) -> None:
+    def _queue(self, logits: Tensor, filtered: int) -> None:
         n, wide, r, args = self._n, self._wide, self._room, self._replayed.args
         high = self._gpu.constants(ARGS, n, min(HEAD, n), *[0] * 9)  # the first two read no more
         made = (r["maxima"], r["state"], r["keys"], r["sums"], r["head"], wide.weights, r["cut"], wide)
@@ -71,7 +71,7 @@ class SampleWide:
             (self._threshold, 32, high),
             (self._sums, PARTS, args),
             (self._weights, PARTS, args),
-            *([(self._cut, 1, args)] if filtered else []),
+            *([(self._cut, 1, args)] if filtered == 2 else []),
             (self._draw, 32, args),
         ):
             self._gpu.run(function, threads, logits, *made, last)

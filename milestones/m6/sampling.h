@@ -12,7 +12,7 @@ struct Args {
     uint seed_high;
     uint step_low;
     uint step_high;
-    uint filtered;  // sample_wide: 1 if top_k, top_p or min_p cut
+    uint filtered;  // sample_wide: 2 if top_k or top_p cut, 1 if only min_p does
     float one;  // 1.0: fma(p, one, sum) is an addition that fast math cannot reorder
 };
 

@@ -23,7 +23,7 @@ def settings_bytes(
     temperature: float,
     seed: int,
     step: int,
-    filtered: bool = True,
+    filtered: int = 0,
 ) -> bytes:
     """sampling.h's Args. Raises ValueError naming the setting that is out of range."""
     require(temperature > 0, f"{op}: the temperature must be above 0, got {temperature}")

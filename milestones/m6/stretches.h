@@ -9,6 +9,7 @@
 #define FIRSTLIGHT_STRETCHES_H
 
 constant uint FULL = 1u << 24;    // units at which S leaves the interval
+constant uint STRIP = 8;          // tiles of 32 that are added up at once
 constant uint ENOUGH = 4 * FULL;  // sums of units end here: 32 of these are no overflow
 
 // The beginning of the order that ends before the token `id` with the key `key`: larger keys come first, of equal ones lower ids.
@@ -139,5 +140,26 @@ inline float with_mantissa(float sum, uint mantissa) {
 
 // One unit of the sum's last place is 1 / scale.
 inline float scale_of(float sum) { return as_type<float>((277u - (as_type<uint>(sum) >> 23)) << 23); }
+
+// The sum, and a strip's weights one after the other in ascending id: `own` is this lane's part, `kept` how many of all are above 0.
+// As units, if they leave the sum in its interval and none lies half between two; else addition by addition.
+inline float added(thread const float *own, uint kept, float sum, float one) {
+    if (kept > 32) {  // of a few, the additions cost less
+        const float scale = scale_of(sum);
+        uint units = 0;
+        bool events = sum == 0.0f;
+        for (uint t = 0; t < STRIP; t++) {
+            const float weight = min(own[t], sum);  // larger ones leave the interval anyway
+            units += units_of(weight, scale);
+            events |= is_half(weight, scale);
+        }
+        units = simd_sum(min(units, FULL));
+        if (!simd_any(events) && mantissa(sum) + units < FULL) return with_mantissa(sum, mantissa(sum) + units);
+    }
+    for (uint t = 0; t < STRIP; t++)
+        if (simd_any(own[t] > 0.0f))
+            for (uint j = 0; j < 32; j++) sum = fma(simd_broadcast(own[t], j), one, sum);
+    return sum;
+}
 
 #endif

@@ -90,6 +90,7 @@ def test_a_row_worked_by_hand(gpu):
         ({"top_p": 0.75}, [0, 2, 4, 4]),
         ({"top_k": 2, "top_p": 0.45}, [0, 0, 4, 0]),
         ({"min_p": 0.3}, [0, 2, 4, 4]),
+        ({"top_k": 3, "min_p": 0.3}, [0, 2, 4, 4]),
         ({"top_k": 3, "min_p": 0.75}, [0, 0, 4, 4]),
     ):
         assert_close(run(gpu, logits, **cuts), np.float32(elevenths) / 11, 1e-6, what=f"weights by {cuts}")
@@ -144,6 +145,29 @@ def test_top_ps_sums_are_right_to_the_last_bit(gpus, spread):
         for top_p in (np.nextafter(share, np.float32(0)), share, np.nextafter(share, np.float32(1))):
             cut = {"top_p": min(float(top_p), 1.0)}
             assert_same(run(gpu, logits, **cut), expected(p, logits, **cut), what=f"weights, the sum's end at rank {rank}")
+
+
+def drawn_right(gpu, logits, seed):
+    """The reference's draw from the kernel's own probabilities, which must be the kernel's."""
+    p = run(gpu, logits)
+    assert_close(p[None], *uncut(logits))
+    id_, wanted = chosen(gpu, logits, seed=seed)[0], draw(expected(p, logits), uniform(seed, 0))
+    assert id_ == wanted, f"the draw is not the reference's: {id_} is drawn, not {wanted}"
+    return wanted
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_draw_adds_up_to_the_last_bit(gpus, seed):
+    """One logit is moved, float by float in the end, to where the draw falls to another id: there u · total is within a few
+    units of a running sum, so that a sum which is off by one draws the wrong id on one side or the other."""
+    logits = drawn(3000, seed)
+    low, high = (int(np.float32(value).view(np.uint32)) for value in (0.5, 9.0))  # as integers, positive floats are in order
+    logits[0, 100] = 0.5
+    begin = drawn_right(gpus(64), logits, seed)
+    while high - low > 1:
+        middle = (low + high) // 2
+        logits[0, 100] = np.uint32(middle).view(np.float32)
+        low, high = (low, middle) if drawn_right(gpus(64), logits, seed) - begin else (middle, high)
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: " ".join(f"{k}={v}" for k, v in s.items()))

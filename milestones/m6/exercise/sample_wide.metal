@@ -5,13 +5,13 @@
 //   buffer 1  maxima   uint [1024 + 32]   read: sample_top_maxima wrote it (sample_top.metal)
 //   buffer 2  state    uint [3]           sample_top_threshold wrote it: a threshold that some hundreds of columns reach, the largest
 //                                         logit, 0; the last element is to be counted up by sample_wide_weights
-//   buffer 3  keys     uint [n]           to be written by sample_wide_weights if args.filtered
+//   buffer 3  keys     uint [n]           to be written by sample_wide_weights if args.filtered is 2
 //   buffer 4  sums     float [2, 32]      written by sample_wide_sums: Σ exp(x - max), Σ exp((x - max) / T)
-//   buffer 5  head     uint [3, n]        to be written by sample_wide_weights if args.filtered: keys, bits of p and ids of the state[2]
+//   buffer 5  head     uint [3, n]        to be written by sample_wide_weights if args.filtered is 2: keys, bits of p and ids of the state[2]
 //                                         columns that reach the threshold, in no order; then scratch of sample_wide
-//   buffer 6  weights  float [n]          to be written by sample_wide_weights: p; then by sample_wide: p of a kept token, 0 of a cut one
+//   buffer 6  weights  float [n]          to be written by sample_wide_weights: p; then, if args.filtered, by sample_wide: 0 of a cut token
 //   buffer 7  cut      uint [4]           to be written by sample_wide_cut: key and id, the end of what is kept; bits of the least p that
-//                                         is kept; 1 if there were too many stretches
+//                                         is kept, by sample_wide_weights if args.filtered is 1; 1 if there were too many stretches
 //   buffer 8  result   uint [4]           to be written by sample_wide: the id, its own probability (T = 1), how many logits are not finite,
 //                                         cut[3]: above 0 the rest is not valid
 //   buffer 9  args     Args               read (sampling.h)
@@ -19,7 +19,7 @@
 // Behind sample_top_maxima and sample_top_threshold, four kernels, all with the same buffers:
 //   sample_wide_sums     1024 threads: both sums of exponentials in the very order of m3's softmax at width 1024
 //   sample_wide_weights  1024 threads: keys, probabilities, and the head of the row
-//   sample_wide_cut      one threadgroup; only if something cuts: how far top-k and top-p reach, and min-p's floor
+//   sample_wide_cut      one threadgroup; only if args.filtered is 2: how far top-k and top-p reach, and min-p's floor
 //   sample_wide          32 threads: weights and draw
 //
 // Top-p asks for float32 sums in sorted order, and nothing is sorted here: stretches.h says how they are told all the same, a stretch
@@ -33,7 +33,7 @@ using namespace metal;
 #include "sampling.h"
 #include "stretches.h"
 
-constant uint PARTS = 1024, STRETCHES = 64, STRIP = 8, NOWHERE = 0xFFFFFFFFu;
+constant uint PARTS = 1024, STRETCHES = 64, NOWHERE = 0xFFFFFFFFu;
 
 static float largest_of(device const uint *state) { return as_type<float>(state[1]); }
 
@@ -70,13 +70,14 @@ kernel void sample_wide_weights(device const float *logits [[buffer(0)]],
                                 device const float *sums [[buffer(4)]],
                                 device uint *head [[buffer(5)]],
                                 device float *weights [[buffer(6)]],
+                                device atomic_uint *cut [[buffer(7)]],
                                 constant Args &args [[buffer(9)]],
                                 uint group [[threadgroup_position_in_grid]],
                                 uint simdgroups [[simdgroups_per_threadgroup]],
                                 uint simdgroup [[simdgroup_index_in_threadgroup]],
                                 uint lane [[thread_index_in_simdgroup]]) {
     if (group * simdgroups + simdgroup >= PARTS / 32) return;  // the rounded-up tail: whole SIMD-groups
-    // Your task: p of every column; and if args.filtered, its key, and the head: columns whose key reaches state[0], side by side.
+    // Your task: p of every column; if args.filtered is 1, min-p's floor; if it is 2, keys, and the head: those that reach state[0].
 }
 
 kernel void sample_wide_cut(device const uint *state [[buffer(2)]],
@@ -91,13 +92,6 @@ kernel void sample_wide_cut(device const uint *state [[buffer(2)]],
                             uint lane [[thread_index_in_simdgroup]]) {
     if (group != 0) return;
     // Your task, its second part: the end of what top-k and top-p keep, and min-p's floor.
-}
-
-// The sum, and 32 lanes' weights one after the other.
-static float added(float weight, float sum, float one) {
-    if (simd_any(weight > 0.0f))
-        for (uint j = 0; j < 32; j++) sum = fma(simd_broadcast(weight, j), one, sum);
-    return sum;
 }
 
 kernel void sample_wide(device const float *logits [[buffer(0)]],
