@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from conftest import need_device
+from milestones.diagrams.recorder import Recorder
 from milestones.errors import UserError
 from milestones.m2.test_residual_diagram import CONFIG, real, reference, weights
 from milestones.m4.diagram import cache as diagram
-from milestones.m4.diagram import held
+from milestones.m4.diagram import held, recorded
 from milestones.m7.loop import Loop
 from tests.small_device import small_device
 
@@ -174,3 +175,38 @@ def test_the_real_models_keys_and_values_are_pytorchs(model_path):
                     answer[name]["elements"], row[0, : diagram.ELEMENTS], atol=1e-3 * float(row.abs().max())
                 )
     assert diagram.step(device, text, appended, "float32")["next"][0]["id"] == int(seen.logits[-1].argmax())
+
+
+def test_a_recording_holds_every_step_fork_rewind_and_cell_of_its_walk(device, monkeypatch):
+    """A site without an engine finds them by what each depends on: a cell by the tokens up to its own alone."""
+    for name, less in {"EXAMPLES": (("Three", PROMPT), ("Too many", "1 " * 49)), "GROWN": 3, "FORKED": 2}.items():
+        monkeypatch.setattr(recorded, name, less)
+    recorder = Recorder(device, diagram.DIAGRAM)
+    recorded.recording(recorder)
+    assert list(recorder.left_out) == ["1 " * 49] and list(recorder.data["examples"]) == [PROMPT]
+    found = recorder.data["examples"][PROMPT]
+    trunk, steps = [], found["steps"]
+    for _ in range(recorded.GROWN):
+        trunk.append(steps[",".join(map(str, trunk))]["float32"]["next"][0]["id"])
+    branch = [*trunk, steps[",".join(map(str, trunk))]["float32"]["next"][1]["id"]]
+    for appended in (trunk, branch, [*branch, steps[",".join(map(str, branch))]["float32"]["next"][0]["id"]]):
+        one = steps[",".join(map(str, appended))]
+        assert one["token"]["id"] == appended[-1]
+        for dtype in diagram.DTYPES:
+            assert one[dtype]["next"] == step(device, appended, dtype=dtype)["next"]
+    most = len(branch) + 1
+    for dtype in diagram.DTYPES:
+        assert len(found["forks"][dtype]) == most + 1 and min(found["forks"][dtype]) > 0
+        assert [len(one) for one in found["rewinds"][dtype]] == list(range(1, most + 2))
+    assert sorted(one["number"] for one in steps.values()) == list(range(len(steps)))
+    rows = np.frombuffer(recorder.files[found["file"]], "<f4").reshape(len(IDS) - 1 + len(steps), 2, LAYERS, -1)
+    for appended, token, row in (
+        ([], 2, 2),
+        (trunk, 1, 1),
+        (branch, 6, len(IDS) - 1 + steps[",".join(map(str, branch))]["number"]),
+    ):
+        for number, dtype in enumerate(diagram.DTYPES):
+            told = cell(device, appended, 1, token, dtype)
+            names = ("norms", "elements", "anew", "apart", "largest")
+            wanted = np.concatenate([np.atleast_1d(told[half][name]) for half in "kv" for name in names])
+            np.testing.assert_array_equal(rows[row, number, 1], wanted.astype(np.float32))
