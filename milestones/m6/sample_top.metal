@@ -163,28 +163,35 @@ kernel void sample_top(device const float *logits [[buffer(0)]],
         kept[MOST + place] = as_type<uint>(p[j] >= floor ? weight_of(p[j]) : 0.0f);
     }
     simdgroup_barrier(mem_flags::mem_device);
-    if (lane != 0) return;
 
-    float sum = 0.0f;
-    uint last = 0;
-    for (uint i = 0; i < left; i++) {
-        const float weight = as_type<float>(kept[MOST + i]);
-        sum = fma(weight, args.one, sum);
-        if (weight > 0.0f) last = i;
-    }
-    const float wanted = wanted_of(args, sum);
-    float running = 0.0f;
-    uint chosen = last;
-    for (uint i = 0; i < last; i++) {
-        running = fma(as_type<float>(kept[MOST + i]), args.one, running);
-        if (running > wanted) {
-            chosen = i;
-            break;
+    uint id = 0;
+    if (lane == 0) {
+        float sum = 0.0f;
+        uint last = 0;
+        for (uint i = 0; i < left; i++) {
+            const float weight = as_type<float>(kept[MOST + i]);
+            sum = fma(weight, args.one, sum);
+            if (weight > 0.0f) last = i;
         }
+        const float wanted = wanted_of(args, sum);
+        float running = 0.0f;
+        uint chosen = last;
+        for (uint i = 0; i < last; i++) {
+            running = fma(as_type<float>(kept[MOST + i]), args.one, running);
+            if (running > wanted) {
+                chosen = i;
+                break;
+            }
+        }
+        id = left > 0 ? kept[chosen] : 0;
     }
-    const uint id = left > 0 ? kept[chosen] : 0;
+    id = simd_broadcast(id, 0);
+    const uint mine = id - id % 32 + lane;  // every lane its own: as in m3, where a device may compute exp of 32 numbers at once
+    const float inverse = simd_broadcast(1.0f / own_total, 0);  // m3 divides in a loop, where a compiler multiplies by the inverse
+    const float own = power_of((logits[min(mine, args.n - 1)] - largest) * args.one) * inverse;
+    if (mine != id) return;
     result[0] = id;
-    result[1] = as_type<uint>(power_of(logits[id] - largest) / own_total);
+    result[1] = as_type<uint>(own);
     result[2] = bad;
     result[3] = state[2];
 }
