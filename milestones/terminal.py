@@ -12,6 +12,8 @@ from typing import Any
 
 from milestones.errors import UserError
 
+LARGEST_TEXT = 1 << 28  # bytes; what never ends (/dev/zero) would take all memory there is
+
 
 def write(text: str) -> None:
     """Text to standard output as UTF-8, at once, whatever the terminal's own encoding."""
@@ -130,13 +132,14 @@ def forget_interrupt() -> None:
 
 
 def read_stdin() -> str:
-    """All of standard input as text. Raises UserError naming the first byte that is not UTF-8."""
+    """All of standard input as text. Raises UserError if it is too long, or naming the first byte that is not UTF-8."""
     if sys.stdin is None:
         raise UserError("standard input is closed: there is nothing to read")
     try:
-        data = sys.stdin.buffer.read()
+        data = sys.stdin.buffer.read(LARGEST_TEXT + 1)
     except OSError as problem:
         raise UserError(f"standard input cannot be read: {problem.strerror}") from None
+    _check_length("standard input", data)
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as problem:
@@ -145,10 +148,18 @@ def read_stdin() -> str:
 
 
 def read_text(path: Path) -> str:
-    """A file as text. Raises UserError, one line, if it cannot be read or is not UTF-8."""
+    """A file as text. Raises UserError, one line, if it cannot be read, is too long or is not UTF-8."""
     try:
-        return path.read_bytes().decode("utf-8")
+        with path.open("rb") as file:
+            data = file.read(LARGEST_TEXT + 1)
+        _check_length(repr(str(path)), data)
+        return data.decode("utf-8")
     except OSError as problem:
         raise UserError(f"{str(path)!r} cannot be read ({problem.strerror}): give a text file") from None
     except UnicodeDecodeError as problem:
         raise UserError(f"{str(path)!r} is not UTF-8 text: byte {problem.start:,} is none: give a text file") from None
+
+
+def _check_length(name: str, data: bytes) -> None:
+    if len(data) > LARGEST_TEXT:
+        raise UserError(f"{name} is larger than {LARGEST_TEXT:,} bytes: give a shorter text")

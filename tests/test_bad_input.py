@@ -8,11 +8,14 @@ import random
 import shutil
 import struct
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from conftest import one_in
+from milestones import terminal
+from milestones.errors import UserError
 from milestones.m1.gguf_file import GgufFile
 from milestones.m1.test_gguf_fuzz import HEADER, a_model
 from milestones.m1.test_hf_model import write as write_folder
@@ -117,6 +120,19 @@ def test_standard_input_that_is_no_utf8_is_named_by_byte_and_offset(small, comma
 def test_an_empty_prompt_from_standard_input_is_refused(small, command):
     for content in (b"", b"\n"):
         refused(firstlight(command, "-", "--model", str(small), stdin=content), "the prompt is empty")
+
+
+def test_a_text_without_an_end_is_one_line(tmp_path, monkeypatch):
+    """/dev/zero as a text took all memory there is; so much is read and no more."""
+    monkeypatch.setattr(terminal, "LARGEST_TEXT", 1000)
+    (tmp_path / "text").write_bytes(b"a" * 1000)
+    assert terminal.read_text(tmp_path / "text") == "a" * 1000
+    with pytest.raises(UserError, match="'/dev/zero' is larger than 1,000 bytes"):
+        terminal.read_text(Path("/dev/zero"))
+    with open("/dev/zero") as endless, monkeypatch.context() as changed:
+        changed.setattr("sys.stdin", endless)
+        with pytest.raises(UserError, match="standard input is larger than 1,000 bytes"):
+            terminal.read_stdin()
 
 
 def test_closed_standard_input_is_one_line(small):

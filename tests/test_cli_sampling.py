@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from conftest import one_in
+from milestones.m3.sampler import Settings, Stages
+from milestones.m7 import study
 from tests.command import Terminal, firstlight, refused
 
 STORY = ("generate", "Once upon a time", "--max-tokens", "5")
@@ -105,6 +109,18 @@ def test_sample_shows_what_each_setting_cuts(model_path):
         assert words in cut
     assert cut.splitlines()[4].split()[-1] == "top-k", "the fourth token is cut by top-k"
     refused(firstlight(*prompt, "--temperature", "0"), "at temperature 0 nothing is drawn")
+
+
+def test_a_long_token_does_not_take_the_room_of_the_numbers(monkeypatch):
+    """A hundred spaces are one token of the default model: ids, logits and probabilities beside it became "…"."""
+    row, order = np.float32([0.75, 0.25]), np.array([1, 0])
+    monkeypatch.setattr(study, "_stages", lambda *_: Stages(order, *[row] * 7))
+    monkeypatch.setattr(study, "_shown", lambda _, token: "x" * 300 if token else "'a'")
+    console = Console(width=80, file=io.StringIO(), color_system=None)
+    study.show_stages(None, [], Settings(temperature=0.5, top_k=1), 2, console)  # type: ignore[arg-type]
+    lines = console.file.getvalue().splitlines()
+    assert lines[1].split()[0] == "1" and lines[1].split()[2:] == ["0.250", "25.0%", "25.0%", "25.0%"]
+    assert lines[1].split()[1].endswith("xxx…") and {len(line) for line in lines[:3]} == {80}
 
 
 def test_checkpoints_hold_every_layers_output(model_path, tmp_path):

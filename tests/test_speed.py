@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from milestones.speed.flame import Frame
 from milestones.speed.frontiers import Row, as_csv, contexts_of
 from milestones.speed.profile import Profile, cycle
 from tests.command import firstlight, refused
+from tests.plugin.speed import one_or_more
+from tests.strength.conftest import above_0
 
 
 def document(**medians: float) -> dict:
@@ -199,3 +202,14 @@ def test_wrong_calls_are_one_line(tmp_path):
     refused(firstlight("bench", "--against", "nobody"), "nobody")
     refused(firstlight("bench", "--csv", str(tmp_path / "no" / "x.csv")), "no folder")
     refused(firstlight("profile", "x", "--svg", str(tmp_path / "no" / "x.svg")), "no folder")
+
+
+@pytest.mark.parametrize(
+    ("read", "wrong"), [(one_or_more, ["0", "-1"]), (above_0, ["0", "-1", "nan", "inf"])], ids=["rounds", "minutes"]
+)
+def test_numbers_that_bound_nothing_are_refused(read, wrong):
+    """0 meant no bound at all, and with nan minutes nothing was run and all was well."""
+    assert read("2") == 2
+    for number in wrong:
+        with pytest.raises(argparse.ArgumentTypeError, match=f"must be .*, got {number}"):
+            read(number)

@@ -62,14 +62,19 @@ def show_stages(engine: Engine, ids: Sequence[int], settings: Settings, top: int
         if on:
             columns.append((name, values))
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in ("id", "token", "logit", *(name for name, _ in columns), "cut by"):
+    heads = ("id", "token", "logit", *(name for name, _ in columns), "cut by")
+    for name in heads:
         table.add_column(name, justify="left" if name in ("token", "cut by") else "right", no_wrap=True)
+    widths = [len(name) for name in heads]
     for token in seen.order[:top].tolist():
         row, cut_by = [str(token), _shown(engine, token), f"{seen.logits[token]:.3f}"], ""
         for name, values in columns:
             row.append("" if values[token] == 0 else f"{values[token]:.1%}")
             cut_by = cut_by or (name.split()[0] if values[token] == 0 else "")
         table.add_row(*map(Text, (*row, cut_by)), style="dim" if cut_by else "")
+        widths = [max(width, len(cell)) for width, cell in zip(widths, (*row, cut_by), strict=True)]
+    others = sum(widths) - widths[1] + len(widths) - 1  # a token may be a hundred spaces: the numbers keep their room
+    table.columns[1].max_width = max(console.width - others, len("token"))
     console.print(table)
     left = [f"{name}: {np.count_nonzero(values):,}" for name, values in columns]
     said = f"Tokens left: {', '.join(left)}. Probabilities are renormalised at each stage."

@@ -9,6 +9,7 @@ name. What bounds them, the memory's bytes a second and the processors' multiply
 
 from __future__ import annotations
 
+import argparse
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -21,8 +22,18 @@ import pytest
 from metal.tensor import Gpu, Tensor, poison
 
 
+def one_or_more(given: str) -> int:
+    """A number of rounds. Raises ArgumentTypeError: 0 would be as many as the benchmark itself takes."""
+    rounds = int(given)
+    if rounds < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, got {given}")
+    return rounds
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--rounds", type=int, metavar="N", help="How often each benchmark is timed (not given: as it says).")
+    parser.addoption(
+        "--rounds", type=one_or_more, metavar="N", help="How often each benchmark is timed (not given: as it says)."
+    )
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import math
 import random
 import time
 from collections.abc import Callable
@@ -13,9 +15,17 @@ import pytest
 MANY = ("test_mutants.py", "test_stubs.py")
 
 
+def above_0(given: str) -> float:
+    """A number of minutes. Raises ArgumentTypeError: 0 would be no limit, and of nan's minutes none is left."""
+    minutes = float(given)
+    if not 0 < minutes < math.inf:
+        raise argparse.ArgumentTypeError(f"must be above 0, got {given}")
+    return minutes
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     words = "Begin no stub or named mutant after so many minutes: those left are not run here. Another order each day."
-    parser.addoption("--minutes", type=float, metavar="N", help=words)
+    parser.addoption("--minutes", type=above_0, metavar="N", help=words)
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
