@@ -65,7 +65,7 @@ def generate(
     path = model_path(model, quiet)  # before our own progress bar: fetching has one
     with Progress(quiet) as progress:
         gpu = TimedGpu.telling(progress) if workbook else None
-        plain = naive or workbook or not cached  # without a cache the naive kernels take a whole prompt at once
+        plain = naive or not cached or (workbook and not reward.fast(mine))  # uncached, m2's take a whole prompt at once
         engine = Engine(path, gpu=gpu, progress=progress, kernels="naive" if plain else "fast")
         options: dict[str, Any] = {"stop": stop, "settings": settings, "cached": cached, "special": special}
         options["cache_dtype"] = DTYPES[cache_type]
@@ -82,7 +82,7 @@ def generate(
         seed = f"; seed {settings.seed}" if settings.temperature else ""
         click.echo(engine.figures.line() + seed, err=True)
     if gpu and not quiet:
-        click.echo(reward.line(gpu.seconds, mine, left_out), err=True)
+        click.echo(reward.line(gpu.seconds, mine, left_out, engine.kernels), err=True)
 
 
 @cli.command(short_help="A text's tokens (m0).")

@@ -13,7 +13,7 @@ import pytest
 import metal
 from metal import source
 from metal.source import SOLUTION
-from milestones.course import exercises, results, workbook
+from milestones.course import exercises, results, reward, workbook
 from tests.command import firstlight, refused
 
 MILESTONES = exercises.milestones()
@@ -119,10 +119,12 @@ def test_what_there_is_not_is_named_in_one_line(home, words):
 def test_next_is_one_line_from_the_first_start_to_the_reward(home):
     """Every answer names one thing to do, and doing it changes the answer."""
     assert said("next").startswith("firstlight start m1")
+    refused(firstlight("next", "m6"), "m6 is not in your workbook yet: firstlight start m6")
     for milestone in MILESTONES:
         workbook.start(milestone)
     first = exercises.ops("m0")[0]
     assert f"then: {first.first_failure}" in said("next") and said("next").count("\n") == 1
+    assert exercises.ops("m6")[0].first_failure in said("next", "m6")
     path = workbook.path_of(first)
     path.write_text(path.read_text() + "// begun\n")
     assert said("next").startswith(f"test {path}")
@@ -134,7 +136,7 @@ def test_next_is_one_line_from_the_first_start_to_the_reward(home):
             shutil.copy(SOLUTION / op.milestone / name, workbook.path_of(op, name))
     for op in OPS:  # a header of the milestone counts for each of them
         proved(op)
-    assert said("next") == 'all is proved: firstlight generate --workbook "The cat sat on the"\n'
+    assert said("next") == said("next", "m6") == 'all is proved: firstlight generate --workbook "The cat sat on the"\n'
 
 
 def test_progress_counts_what_passed_for_the_files_as_they_are(home):
@@ -243,6 +245,7 @@ def test_a_hint_in_three_steps(home):
         out = said("hint", "m3", "softmax", "--step", str(step))
         assert op.hints[step - 1] in out
         assert (f"--step {step + 1}" in out) == (step < 3)
+    assert "\n    index = group" in said("hint", "m6", "embed_rows", "--step", "3"), "code keeps its first line's indentation"
     assert said("hint", "m3").startswith(f"m3 {exercises.ops('m3')[0].name}, nudge")
 
 
@@ -274,11 +277,24 @@ def test_the_model_runs_on_the_learners_own_kernels_where_they_are_proved(home, 
     done = firstlight("generate", "The cat sat on the", "--max-tokens", "4", "--workbook", "--json")
     lines = [json.loads(line) for line in done.stdout.decode().splitlines()]
     plain = firstlight("generate", "The cat sat on the", "--max-tokens", "4", "--json").stdout.decode().splitlines()
-    assert [line["id"] for line in lines[:-1]] == [json.loads(line)["id"] for line in plain[:-1]]
+    ids = [json.loads(line)["id"] for line in plain[:-1]]
+    assert [line["id"] for line in lines[:-1]] == ids
     shares = lines[-1]["workbook"]
     assert set(shares) == {"m2/swiglu"} and 0 < shares["m2/swiglu"] < 0.5
+    workbook.start("m6")
+    embed = exercises.op("m6", "embed_rows")
+    workbook.path_of(embed).write_text("// mine\n" + (SOLUTION / "m6" / "embed_rows.metal").read_text())
+    proved(embed)
+    for options, ran in (((), True), (("--naive",), False)):  # m6's kernels run as soon as one of them is the learner's
+        done = firstlight("generate", "The cat sat on the", "--max-tokens", "4", "--workbook", "--json", *options)
+        lines = [json.loads(line) for line in done.stdout.decode().splitlines()]
+        assert [line["id"] for line in lines[:-1]] == ids and (lines[-1]["workbook"]["m6/embed_rows"] > 0) == ran
 
 
 @pytest.mark.slow
 def test_a_workbook_with_nothing_proved_says_so(home, model_path):
     refused(firstlight("generate", "hi", "--workbook"), "there is no workbook yet: firstlight start m1")
+
+
+def test_the_reward_says_how_the_plain_kernels_run():
+    assert reward.line({}, [exercises.op("m2", "rope")], [], "fast").endswith("m2/rope (--naive runs m2's and m4's)")

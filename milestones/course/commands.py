@@ -128,11 +128,17 @@ def _without_header(text: str) -> list[str]:
 
 
 @click.command("next", short_help="What to do now.")
-def next_() -> None:
-    """What to do now, in one line."""
+@click.argument("milestone", required=False)
+def next_(milestone: str | None) -> None:
+    """What to do now, in one line: in MILESTONE while it is open, else in the first that is."""
     from milestones.course import exercises, workbook
 
     started = workbook.started()
+    if milestone:
+        workbook.require_started(milestone)
+        if opened := _first_open(exercises.ops(milestone)):
+            write(_next_of(opened) + "\n")
+            return
     opened = next((op for milestone in started if (op := _first_open(exercises.ops(milestone)))), None)
     if opened:
         write(_next_of(opened) + "\n")

@@ -50,7 +50,8 @@ def ops(milestone: str) -> tuple[Op, ...]:
         raise UserError(f"there is no exercise for {milestone!r}: there are {', '.join(milestones())}")
     listed = tomllib.loads(path.read_text(encoding="utf-8"))["op"]
     return tuple(
-        Op(milestone, o["name"], tuple(o["files"]), o["spec"], o["task"], tuple(h.strip() for h in o["hints"])) for o in listed
+        Op(milestone, o["name"], tuple(o["files"]), o["spec"], o["task"], tuple(h.strip("\n") for h in o["hints"]))
+        for o in listed  # a hint's first line keeps the indentation that it shares with the others
     )
 
 

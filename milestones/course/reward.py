@@ -29,6 +29,11 @@ def take() -> tuple[list[Op], list[tuple[Op, str]]]:
     return mine, [(op, state) for op, state in states.items() if state not in ("proved", "stub")]
 
 
+def fast(mine: list[Op]) -> bool:
+    """Whether the engine is to take m6's kernels: as soon as one of them is the learner's. Until then it runs m2's and m4's."""
+    return any(op.milestone == "m6" for op in mine)
+
+
 def shares(seconds: dict[str, float], mine: list[Op]) -> dict[str, float]:
     """How much of the kernels' time each proved op took, from 0 to 1; Python has no kernel of its own and no share."""
     total = sum(seconds.values())
@@ -38,8 +43,8 @@ def shares(seconds: dict[str, float], mine: list[Op]) -> dict[str, float]:
     return {name: sum(seconds.get(file, 0.0) for file in files) / total if total else 0.0 for name, files in kernels.items()}
 
 
-def line(seconds: dict[str, float], mine: list[Op], left_out: list[tuple[Op, str]]) -> str:
-    """Which kernels were the learner's, in words."""
+def line(seconds: dict[str, float], mine: list[Op], left_out: list[tuple[Op, str]], kernels: str) -> str:
+    """Which kernels were the learner's, in words; `kernels` are those that the engine ran: "fast" (m6's) or "naive"."""
     if not mine:
         words = "none of these kernels is yours yet: an op counts once its spec has passed (firstlight next)"
     else:
@@ -50,5 +55,7 @@ def line(seconds: dict[str, float], mine: list[Op], left_out: list[tuple[Op, str
         words = f"yours: {', '.join(parts)}; {sum(share.values()):.1%} of the kernels' time; the rest is ours" if parts else ""
         idle = [name for name, part in share.items() if not part and name not in host]
         words += f"{'; ' if words else ''}proved, but this run has no use for it: {', '.join(idle)}" if idle else ""
+        plain = kernels == "fast" and any(name.startswith(("m2/", "m4/")) for name in idle)
+        words += " (--naive runs m2's and m4's)" if plain else ""
     missing = [f"{op.milestone}/{op.name} ({state})" for op, state in left_out]
     return words + (f"; not used: {', '.join(missing)}" if missing else "")

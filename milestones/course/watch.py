@@ -69,6 +69,7 @@ def judge(process: SpecProcess, op: Op, since: str = "the save") -> None:
         write(f"\n{first}\n\n✗ {op.name}: failed, {seconds}\n")
     elif full["status"] == 0:
         write(f"✓ {op.name}: {full['passed']} passed, 0 failed, {full['not run here']} not run here, {seconds}\n")
+        write(f"what comes next: firstlight next {op.milestone}; ours: firstlight solution {op.milestone} {op.name}\n")
     else:
         write(f"✗ {op.name}: {'it does not end' if full['status'] == -1 else full['output'][-2000:]}\n")
 

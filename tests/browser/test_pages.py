@@ -64,6 +64,8 @@ def test_nothing_is_cut_off_or_needs_scrolling_sideways(page):
     for width in (320, 640, 768):
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"at {width} pixels"
+        lists = page.locator(".scroll:has(.bars, .numbers)").all()
+        assert all(one.evaluate("(box) => box.scrollWidth <= box.clientWidth") for one in lists), f"at {width} pixels"
 
 
 def test_every_control_can_be_reached_by_tab_and_shows_that_it_is(page):
