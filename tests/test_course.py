@@ -109,7 +109,7 @@ def test_reset_keeps_a_backup(home):
 
 
 @pytest.mark.parametrize(
-    "words", [("start", "m9"), ("start", "../m2"), ("hint", "m2", "nope"), ("watch", "m9"), ("watch", "m2")]
+    "words", [("start", "m9"), ("start", "../m2"), ("next", "m9"), ("hint", "m2", "nope"), ("watch", "m9"), ("watch", "m2")]
 )
 def test_what_there_is_not_is_named_in_one_line(home, words):
     refused(firstlight(*words), "m9" if "m9" in words else "m2")
@@ -119,7 +119,7 @@ def test_what_there_is_not_is_named_in_one_line(home, words):
 def test_next_is_one_line_from_the_first_start_to_the_reward(home):
     """Every answer names one thing to do, and doing it changes the answer."""
     assert said("next").startswith("firstlight start m1")
-    refused(firstlight("next", "m6"), "m6 is not in your workbook yet: firstlight start m6")
+    assert said("next", "m6") == "firstlight start m6\n"
     for milestone in MILESTONES:
         workbook.start(milestone)
     first = exercises.ops("m0")[0]

@@ -134,11 +134,9 @@ def next_(milestone: str | None) -> None:
     from milestones.course import exercises, workbook
 
     started = workbook.started()
-    if milestone:
-        workbook.require_started(milestone)
-        if opened := _first_open(exercises.ops(milestone)):
-            write(_next_of(opened) + "\n")
-            return
+    if milestone and (opened := _first_open(exercises.ops(milestone))):
+        write(f"{_next_of(opened) if milestone in started else f'firstlight start {milestone}'}\n")
+        return
     opened = next((op for milestone in started if (op := _first_open(exercises.ops(milestone)))), None)
     if opened:
         write(_next_of(opened) + "\n")
