@@ -10,6 +10,7 @@
 
 constant uint FULL = 1u << 24;    // units at which S leaves the interval
 constant uint STRIP = 8;          // tiles of 32 that are added up at once
+constant float LEAST = 4.930380657631324e-32f;  // 2^-104
 constant uint ENOUGH = 4 * FULL;  // sums of units end here: 32 of these are no overflow
 
 // The beginning of the order that ends before the token `id` with the key `key`: larger keys come first, of equal ones lower ids.
@@ -138,7 +139,7 @@ inline float with_mantissa(float sum, uint mantissa) {
     return as_type<float>((as_type<uint>(sum) & 0x7F800000u) | (mantissa & 0x007FFFFFu));
 }
 
-// One unit of the sum's last place is 1 / scale.
+// One unit of the sum's last place is 1 / scale; a sum below LEAST has no scale that a float can hold.
 inline float scale_of(float sum) { return as_type<float>((277u - (as_type<uint>(sum) >> 23)) << 23); }
 
 // The sum, and a strip's weights one after the other in ascending id: `own` is this lane's part, `kept` how many of all are above 0.
@@ -147,7 +148,7 @@ inline float added(thread const float *own, uint kept, float sum, float one) {
     if (kept > 32) {  // of a few, the additions cost less
         const float scale = scale_of(sum);
         uint units = 0;
-        bool events = sum == 0.0f;
+        bool events = sum < LEAST;
         for (uint t = 0; t < STRIP; t++) {
             const float weight = min(own[t], sum);  // larger ones leave the interval anyway
             units += units_of(weight, scale);

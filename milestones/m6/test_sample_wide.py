@@ -170,6 +170,15 @@ def test_a_draw_adds_up_to_the_last_bit(gpus, seed):
         low, high = (low, middle) if drawn_right(gpus(64), logits, seed) - begin else (middle, high)
 
 
+@pytest.mark.parametrize("depth", [70.0, 73.0, 80.0, 87.0])
+def test_many_very_unlikely_tokens_before_the_likeliest_one_are_not_drawn(gpus, depth):
+    """Their sum is as small as 2⁻¹²⁵, and its unit's inverse no float any more: the likeliest token added nothing to it."""
+    logits = (np.random.default_rng(0).standard_normal((1, 1024)) / 100 - depth).astype(np.float32)
+    logits[0, 700] = 0.0
+    for seed in range(3):
+        assert drawn_right(gpus(64), logits, seed) == 700
+
+
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: " ".join(f"{k}={v}" for k, v in s.items()))
 def test_the_fast_sampler_chooses_as_m3s_does(wide, settings):
     """The same ids and the same log-probabilities, step after step, and the same weights."""
