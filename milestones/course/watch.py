@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from metal.health import tells_a_finding
 from milestones.course import exercises, workbook
 from milestones.course.exercises import Op
 from milestones.course.spec_process import SpecProcess
+from milestones.errors import UserError
 from milestones.terminal import check_interrupt, write
 
 # One width, no checks: a checked kernel takes seconds to compile. The whole spec, checked and at every width, comes after it.
@@ -19,8 +21,10 @@ LIMIT = 20.0  # seconds for the quick look: a kernel may not end
 
 
 def watch(milestone: str, name: str | None = None) -> None:
-    """Follow the learner's files of a milestone (of one op) until Ctrl-C. Raises UserError if it is not started."""
+    """Follow the learner's files of a milestone (of one op) until Ctrl-C. UserError if it is not started, or without pytest."""
     workbook.require_started(milestone)
+    if find_spec("pytest") is None:
+        raise UserError("the specs need pytest and more: pip install -e '.[test]'")
     ops = (exercises.op(milestone, name),) if name else exercises.ops(milestone)
     write(f"watching {workbook.path_of(ops[0]).parent}: save a file to test it; Ctrl-C ends this\n")
     with SpecProcess(sorted({str(op.spec_path) for op in ops})) as process:
