@@ -315,6 +315,8 @@ def test_nothing_that_a_process_began_outlives_it(tmp_path):
 def test_the_command_refuses_in_one_line(tmp_path):
     refused(firstlight("grade", str(tmp_path)), "is no workbook")
     refused(firstlight("grade", str(tmp_path / "nobody")), "there is no folder")
+    for option, value in (("--seconds", "nan"), ("--memory", "inf")):  # with these, right work crashed or had no limit
+        refused(firstlight("grade", str(tmp_path), option, value), f"{option} must be a finite number, got {value}")
 
 
 @pytest.mark.slow

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import click
 
+from milestones.errors import UserError
 from milestones.terminal import Progress, tables, write
 
 
@@ -42,6 +44,9 @@ def grade(folder: Path, milestone: str | None, as_json: bool, seconds: float, me
     Python exercises run as you: what is and what is not protected stands in CONTRIBUTING.md (Grade a class). Exit status 0
     whatever the grades.
     """
+    for option, value in (("--seconds", seconds), ("--memory", memory)):
+        if not math.isfinite(value):
+            raise UserError(f"{option} must be a finite number, got {value}")
     from milestones.course import grade as grading
     from milestones.course.sealed_run import Limits
 
