@@ -280,12 +280,12 @@ class Dispatch:
         records = a.records[: min(int(a.control[0]["found"]), len(a.records))]
         # what is read before another thread writes it is a race, and told as one
         raced = {int(r["other_site"]) for r in records if WHATS[int(r["what"])] == "READ_WRITE"}
-        astray: set[int] = set()  # threadgroups whose threads were sent on together, though not all would have gone
+        astray = False  # threads were sent on together, though not all would have gone: what they then do tells nothing
         for record in records:
             key = (int(record["site"]), int(record["what"]))
             if WHATS[key[1]] == "DIVERGED":
-                astray.add(int(record["group"]))
-            elif int(record["group"]) in astray or (WHATS[key[1]] == "UNWRITTEN" and key[0] in raced):
+                astray = True
+            elif astray or (WHATS[key[1]] == "UNWRITTEN" and key[0] in raced):
                 continue
             if key not in made:
                 count = int(a.times[key])
