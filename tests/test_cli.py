@@ -211,7 +211,7 @@ def test_ctrl_c_at_any_moment_ends_with_130(model_path):
     """Two dozen moments from the first import to the last token: no crash, no traceback, no other status."""
     for step in range(24):
         process = subprocess.Popen(
-            [COMMAND, "generate", "Hello", "--max-tokens", "200"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [COMMAND, "generate", "Hello", "--max-tokens", "4000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         time.sleep(0.3 + 0.1 * step)
         process.send_signal(signal.SIGINT)
