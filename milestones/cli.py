@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -17,9 +17,6 @@ from milestones.errors import UserError
 from milestones.options import CACHE_TYPE, DTYPES, MODEL, QUIET, SPECIAL, model_path, sampling, settings_of
 from milestones.speed import commands as speed
 from milestones.terminal import Progress, check_interrupt, errors_are_seen, read_stdin, read_text, tables, write
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
