@@ -74,7 +74,8 @@ def test_a_choice_worked_by_hand(gpu):
     span=st.sampled_from([1, 2, 7, 16]),
     width=st.sampled_from(WIDTHS),
 )
-@example(seed=0, kind="Q8_0", n=1024, twice=True, blocks=2, spread=1.0, span=1, width=64)  # a lane has both of two equal ones
+@example(seed=0, kind="Q8_0", n=1024, twice=True, blocks=2, spread=1.0, span=1, width=64)  # a lane has two equal parts
+@example(seed=1, kind="Q8_0", n=32, twice=True, blocks=2, spread=1.0, span=2, width=64)  # a lane has two equal rows of a part
 @example(seed=2, kind="Q8_0", n=2200, twice=False, blocks=2, spread=1.0, span=1, width=256)
 @example(seed=3, kind="Q4_1", n=33, twice=True, blocks=18, spread=1.0, span=2, width=1024)
 def test_equals_argmax_of_norm_heads_logits_to_the_bit(gpus, seed, kind, n, twice, blocks, spread, span, width):

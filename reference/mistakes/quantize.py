@@ -46,7 +46,8 @@ def _nearest_half(d: np.ndarray) -> np.ndarray:
 
 def _half_cut(d: np.ndarray) -> np.ndarray:
     bits = _nearest_half(d).copy()
-    too_far = np.abs(bits.view(np.float16).astype(np.float64)) > np.abs(d)
+    least = np.maximum(np.abs(d), 2.0**-14)  # subnormal halves go another way
+    too_far = np.abs(bits.view(np.float16).astype(np.float64)) > least
     return bits - too_far.astype(np.uint16)
 
 
