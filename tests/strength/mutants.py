@@ -18,7 +18,8 @@ from milestones.course.spec_process import SpecProcess
 from tests.strength.trial import spec_process, trial
 
 # A parametrised test may fail first in a case too small to tell this mistake from another: five of its cases may say it.
-OPTIONS = ("--hypothesis-profile=strength", "--maxfail=5")
+# One seed: what is caught today is caught tomorrow.
+OPTIONS = ("--hypothesis-profile=strength", "--hypothesis-seed=0", "--maxfail=5")
 
 
 @dataclass(frozen=True)
