@@ -3,9 +3,9 @@
     pytest milestones tests --benchmark-only --benchmark-json=new.json
     python -m milestones.speed.regressions new.json before/*.json [--summary FILE.md] [--plot FILE.svg]
 
-A benchmark's figure is its median divided by that of its group's baseline in the same run: machines differ, and the same one is
-now slow, now fast. The runs before, oldest first, say what is normal and how much it varies. Exit status 1 if something became
-slower by more than that.
+A benchmark's figure is its least time divided by that of its group's baseline in the same run: machines differ, the same one is
+now slow, now fast, and what disturbs only adds. The runs before, oldest first, say what is normal and how much it varies. Exit
+status 1 if a kernel of ours became slower by more than that; others' are in the table.
 """
 
 from __future__ import annotations
@@ -28,19 +28,25 @@ ENOUGH = 3  # runs before this one, without which nothing is called slower
 LEAST = 0.25  # a margin is never smaller: few runs may agree by chance, and memory lies elsewhere in each process
 SPREADS = 4.0  # how many typical deviations a margin is; of the logarithm of a ratio
 BASELINE = "baseline"  # extra_info["role"] of the benchmark that its group is divided by
+OURS = "kernel"  # what the role of a kernel of ours begins with; of that alone an alarm is raised
 
 
 def ratios(document: dict[str, Any]) -> dict[str, float]:
-    """name → median ÷ the median of its group's baseline, for every benchmark of a JSON document that has one.
+    """name → least time ÷ that of its group's baseline, for every benchmark of a JSON document that has one.
 
     Raises UserError if the document is none of pytest-benchmark's.
     """
     try:
-        found = [(b["fullname"], b["group"], b["stats"]["median"], b["extra_info"].get("role")) for b in document["benchmarks"]]
+        found = [(b["fullname"], b["group"], b["stats"]["min"], b["extra_info"].get("role")) for b in document["benchmarks"]]
     except (KeyError, TypeError, AttributeError):
         raise UserError("this is not what pytest --benchmark-json writes") from None
-    bases = {group: median for _, group, median, role in found if role == BASELINE}
-    return {name: median / bases[group] for name, group, median, role in found if role != BASELINE and group in bases}
+    bases = {group: least for _, group, least, role in found if role == BASELINE}
+    return {name: least / bases[group] for name, group, least, role in found if role != BASELINE and group in bases}
+
+
+def ours(document: dict[str, Any]) -> set[str]:
+    """The names of the benchmarks that time a kernel of ours."""
+    return {b["fullname"] for b in document["benchmarks"] if str(b["extra_info"].get("role")).startswith(OURS)}
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,8 @@ def summary(found: Sequence[Change]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _read(path: Path) -> dict[str, float]:
+def _read(path: Path) -> tuple[dict[str, float], set[str]]:
+    """Its ratios, and the names of ours."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as problem:
@@ -106,7 +113,7 @@ def _read(path: Path) -> dict[str, float]:
     except ValueError:
         raise UserError(f"{str(path)!r} is no JSON file") from None
     try:
-        return ratios(document)
+        return ratios(document), ours(document)
     except UserError as problem:
         raise UserError(f"{str(path)!r}: {problem}") from None
 
@@ -118,7 +125,7 @@ def _read(path: Path) -> dict[str, float]:
 @click.option("--plot", type=click.Path(path_type=Path), help="Write a picture of every ratio's history there (SVG).")
 def main(now: Path, before: tuple[Path, ...], table: Path | None, plot: Path | None) -> None:
     try:
-        past, current = [_read(path) for path in before], _read(now)
+        past, (current, mine) = [_read(path)[0] for path in before], _read(now)
         if not current:
             raise UserError(f"{str(now)!r} has no benchmark with a baseline")
     except UserError as problem:
@@ -134,7 +141,7 @@ def main(now: Path, before: tuple[Path, ...], table: Path | None, plot: Path | N
         history = {name: [(n + 1.0, run[name]) for n, run in enumerate(runs) if name in run] for name in sorted(current)}
         shown = {name.rpartition("::")[2]: points for name, points in history.items()}
         plot.write_text(chart.lines(shown, "run", "time ÷ baseline's"), encoding="utf-8")
-    slower = [change for change in found if change.slower]
+    slower = [change for change in found if change.slower and change.name in mine]
     for change in slower:
         words = f"{change.factor:.2f} times as long as before, beside its baseline; up to {1 + change.margin:.2f} is normal"
         click.echo(f"slower: {change.name}: {words}", err=True)
