@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 
-from milestones.m3.sampler import Sampler, Settings
-from milestones.m6.sampler import FastSampler
-from reference.philox import uniform
-from reference.sample import draw
+from milestones.m3.sampler import Settings
 from reference.sample_wide import sample_wide
-from tests.benches import VOCABULARY
+from tests.benches import choices
 
 SETTINGS = {
     "temperature": Settings(temperature=0.8, seed=7),
@@ -30,27 +26,11 @@ def pytorch(logits, s):
     return torch.multinomial(torch.where(p >= s.min_p * p.max(), p, 0), 1)
 
 
+def weights(row, s):
+    return sample_wide(row, s.temperature, top_p=s.top_p, min_p=s.min_p)
+
+
 @pytest.mark.parametrize("role", ["baseline", "kernel", "pytorch"])
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_sample_wide(speed, bench_gpu, settings, role):
-    s, rng, found = SETTINGS[settings], np.random.default_rng(1), []
-    rows = [rng.standard_normal((1, VOCABULARY), np.float32) * 3 for _ in range(2)]  # by turns: an old result is a wrong one
-    on_device = [bench_gpu.tensor(x) for x in rows]
-    sampler = (Sampler if role == "baseline" else FastSampler)(bench_gpu, VOCABULARY, s)
-
-    def wanted(step):
-        weights = sample_wide(torch.from_numpy(rows[step % 2]), s.temperature, top_p=s.top_p, min_p=s.min_p)
-        return draw(weights, uniform(s.seed, step))
-
-    def choose():
-        step = len(found)
-        found.append(sampler.choose(on_device[step % 2], [], step).id)
-
-    def check():
-        assert found[-1] == wanted(len(found) - 1) and found[0] == wanted(0)
-
-    group, theirs = f"sample_wide, {settings}", torch.from_numpy(rows[0])
-    if role == "pytorch":
-        speed(group, role, lambda: pytorch(theirs, s), nbytes=theirs.nbytes)
-    else:
-        speed(group, role, choose, check=check, nbytes=theirs.nbytes)
+    choices(speed, bench_gpu, f"sample_wide, {settings}", role, SETTINGS[settings], weights, pytorch)

@@ -77,6 +77,13 @@ def keep_page(server, browser) -> Iterator[Callable[..., Page]]:
 
 
 @pytest.fixture(scope="module")
+def keep_exported(site, browser) -> Iterator[Callable[..., Page]]:
+    """The same for pages of the exported site."""
+    with opened(browser, site) as get:
+        yield get
+
+
+@pytest.fixture(scope="module")
 def kept(request, keep_page) -> Page:
     """The page that a file of tests is about, its NAME."""
     return keep_page(request.module.NAME)

@@ -16,7 +16,7 @@ from reference.golden import load
 from reference.philox import uniform
 from reference.sample import draw, keep
 from tests.browser import test_quantization, test_sampling, test_tokenizer
-from tests.browser.conftest import drag, opened, press, slide
+from tests.browser.conftest import drag, press, slide
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="not run here: pip install playwright")
 expect = sync_api.expect
@@ -25,34 +25,28 @@ GOLDEN = load(Path(sampling.__file__).parent.parent / "golden", "sample")
 
 
 @pytest.fixture(scope="module")
-def keep_page(site, browser):
-    with opened(browser, site) as get:
-        yield get
-
-
-@pytest.fixture(scope="module")
-def tokenizer(keep_page):
-    return keep_page("tokenizer")
+def tokenizer(keep_exported):
+    return keep_exported("tokenizer")
 
 
 @pytest.fixture
-def sampler(keep_page):
-    page = keep_page("sampling")
+def sampler(keep_exported):
+    page = keep_exported("sampling")
     yield page
     page.close()
 
 
-def test_the_ladder_and_every_link_of_it_are_there(keep_page):
-    page = keep_page("index")
+def test_the_ladder_and_every_link_of_it_are_there(keep_exported):
+    page = keep_exported("index")
     expect(page.locator(".rung")).to_have_count(8)
     for link in set(page.locator("a[href]").evaluate_all("all => all.map((one) => one.href.split('#')[0])")):
         assert page.request.get(link).ok, link
 
 
 @pytest.mark.parametrize("name", [one.name for one in registry.diagrams()])
-def test_every_page_is_there_and_fits_and_axe_finds_nothing(keep_page, name):
-    """Under a path, without an error in the console or a request to elsewhere, which `keep_page` looks for."""
-    page = keep_page(name)
+def test_every_page_is_there_and_fits_and_axe_finds_nothing(keep_exported, name):
+    """Under a path, without an error in the console or a request to elsewhere, which `keep_exported` looks for."""
+    page = keep_exported(name)
     expect(page.locator(".warning").first).to_contain_text("A recording: the engine’s own numbers")
     assert not any(page.locator(".problem").all_inner_texts())
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="not run here: pip install axe-playwright-python")
@@ -63,8 +57,8 @@ def test_every_page_is_there_and_fits_and_axe_finds_nothing(keep_page, name):
     page.close()
 
 
-def test_a_file_that_cannot_be_fetched_is_said_and_asked_for_again(keep_page):
-    page = keep_page("attention")
+def test_a_file_that_cannot_be_fetched_is_said_and_asked_for_again(keep_exported):
+    page = keep_exported("attention")
     page.route("**/attention-1.bin", lambda route: route.abort())
     press(page, "Anna", by="mouse")
     expect(page.get_by_role("alert")).to_contain_text("Attention-1.bin of this site could not be fetched: change something")
@@ -141,8 +135,8 @@ def test_the_recorded_continuation_is_the_engines_and_ends_in_words(sampler, dev
     test_sampling.shows(sampler, device, "Once upon a time", ids[:-1])
 
 
-def test_recorded_blocks_and_next_tokens_are_the_engines(keep_page, device):
-    page = keep_page("quantization")
+def test_recorded_blocks_and_next_tokens_are_the_engines(keep_exported, device):
+    page = keep_exported("quantization")
     test_quantization.shows(page, device)
     slide(page, "Block", "End")
     test_quantization.shows(page, device, block=17)

@@ -17,7 +17,7 @@ from milestones.m4.diagram import cache
 from reference.compare import assert_close
 from reference.tolerance import EXTRA, TINY, sum_bound
 from tests.browser import test_cache, test_residual
-from tests.browser.conftest import opened, press, slide
+from tests.browser.conftest import press, slide
 
 expect = pytest.importorskip("playwright.sync_api", reason="not run here: pip install playwright").expect
 pytestmark = pytest.mark.slow
@@ -27,14 +27,8 @@ SAME = 1e-12  # what float64 sums may differ by, in another order
 
 
 @pytest.fixture(scope="module")
-def keep_page(site, browser):
-    with opened(browser, site) as get:
-        yield get
-
-
-@pytest.fixture(scope="module")
-def page(keep_page):
-    return keep_page("index")
+def page(keep_exported):
+    return keep_exported("index")
 
 
 def told(page, name, endpoint, **request):
@@ -235,25 +229,25 @@ def test_a_rewind_and_a_fork_are_the_engines_but_for_their_milliseconds(page, de
         assert found == answer
 
 
-def test_the_pages_show_it_and_their_controls_move(keep_page, device):
-    page = keep_page("attention")
+def test_the_pages_show_it_and_their_controls_move(keep_exported, device):
+    page = keep_exported("attention")
     page.get_by_label("Layer").press("End")
     page.get_by_role("switch", name="Causal mask").press("Space")
     press(page, "Capitals", by="mouse")
     weight = attention.look(device, TEXTS[2], 29, 8, 7, False)["weight"]
     expect(page.locator("[data-shown=verdict]")).to_contain_text(f"token {weight.argmax()}: {100 * weight.max():.1f} %")
-    page = keep_page("rope")
+    page = keep_exported("rope")
     slide(page, "Distance to the query", "End")
     score = f"{rope.look(device, **USUAL | {'distance': 63})['score']:.3f}".replace("-", "−")
     expect(page.locator("[data-shown=verdict]")).to_contain_text(f"q · k / √d is {score}")
-    page = keep_page("residual")
+    page = keep_exported("residual")
     test_residual.shows(page, device)
     slide(page, "Layer", "End")
     test_residual.shows(page, device, layer=29)
 
 
-def test_the_loop_is_stepped_forked_and_rewound_without_an_engine(keep_page, device):
-    one = test_cache.Cache(keep_page("cache"), device)
+def test_the_loop_is_stepped_forked_and_rewound_without_an_engine(keep_exported, device):
+    one = test_cache.Cache(keep_exported("cache"), device)
     one.holds(5)
     one.press("Step")
     one.holds(6)
@@ -275,18 +269,18 @@ def test_the_loop_is_stepped_forked_and_rewound_without_an_engine(keep_page, dev
     assert not one.page.locator(".problem").inner_text()
 
 
-def test_a_step_that_was_not_recorded_is_said_in_words(keep_page, device):
-    page = keep_page("cache")
+def test_a_step_that_was_not_recorded_is_said_in_words(keep_exported, device):
+    page = keep_exported("cache")
     page.get_by_label("Next token").select_option(index=4)
     press(page, "Step", by="mouse")
     expect(page.get_by_role("alert")).to_contain_text("This page is a recording, and of this there is none")
 
 
-def test_a_page_says_what_is_recorded_and_what_it_computes(keep_page):
+def test_a_page_says_what_is_recorded_and_what_it_computes(keep_exported):
     words = {
         "attention": "computed from them in the page", "rope": "in 64-bit floats", "residual": "are recorded for the examples",
         "cache": "Nothing of this is computed in the page",
     }  # fmt: skip
     for name, said in words.items():
-        found = keep_page(name).locator(".warning").first.inner_text()
+        found = keep_exported(name).locator(".warning").first.inner_text()
         assert re.match("A recording: the engine’s own numbers, for some texts", found) and said in found
