@@ -70,6 +70,11 @@ class Choice:
     id: int
     logprob: float
 
+    @classmethod
+    def of(cls, id: int, p: float) -> Choice:
+        """From its probability; one that is 0 in float32 counts as the smallest float."""
+        return cls(id, math.log(max(p, 2.0**-149)))
+
 
 class Sampler:
     """Chooses tokens from rows of `vocabulary` logits by one `Settings`."""
@@ -99,7 +104,7 @@ class Sampler:
         self._gpu.sync()
         self._refuse(int(self._bad.numpy()[0]))
         chosen = int(winner.numpy()[0])
-        return Choice(chosen, math.log(max(float(own.numpy()[0, chosen]), 2.0**-149)))
+        return Choice.of(chosen, float(own.numpy()[0, chosen]))
 
     def _penalise(self, logits: Tensor, ids: Sequence[int]) -> Tensor:
         """The logits, those of seen tokens changed; the device must be at rest."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -35,7 +34,7 @@ class FastSampler(Sampler):
         if isinstance(logits, Chosen):
             self._gpu.sync()
             self._refuse(logits.nonfinite)
-            return _choice(logits.id, logits.own)
+            return Choice.of(logits.id, logits.own)
         own = None if self.settings.repeat_penalty == 1 else self._softmax(logits, self._own)
         penalised = self._penalise(logits, ids)
         found: Chosen | None = None
@@ -46,13 +45,9 @@ class FastSampler(Sampler):
         if found is None:  # refused there, or sorted
             return super().choose(logits, ids, step)
         p = found.own if own is None else float(own.numpy()[0, found.id])
-        return _choice(found.id, p)
+        return Choice.of(found.id, p)
 
     def _told(self, found: Chosen) -> Chosen | None:
         """What a kernel found, if it could tell; waits for it."""
         self._gpu.sync()
         return None if found.nonfinite or not found.told else found
-
-
-def _choice(id: int, p: float) -> Choice:
-    return Choice(id, math.log(max(p, 2.0**-149)))
