@@ -8,6 +8,13 @@ from milestones.m6.prepared import require_prepared
 from milestones.m6.tuning import tuned, tuning
 
 LARGEST_HEAD = 128
+MOST_TOGETHER = 4  # flash_decode_4 is the widest kernel there is
+
+
+def shared_out(sharing: int) -> tuple[int, int]:
+    """How many SIMD-groups the query heads of one cache head are shared out to, and how many each takes, at most MOST_TOGETHER."""
+    runs = -(-sharing // MOST_TOGETHER)
+    return runs, -(-sharing // runs)
 
 
 class FlashDecode:
@@ -47,7 +54,8 @@ class FlashDecode:
         require_cache_dtype("flash_decode", cache_k, cache_v)
         run, pieces = self._gpu.run, parts.shape[0]
         args = self._gpu.constants("IIIfIII", heads, kv_heads, d, d**-0.5, pieces, self.piece, nibbles)
-        function = tuned(self._gpu, "flash_decode", f"flash_decode{SUFFIX[cache_k.dtype]}")
-        run(function, pieces * heads * 32, q, cache_k, cache_v, state, parts, out, args)
+        runs, together = shared_out(heads // kv_heads)
+        function = tuned(self._gpu, "flash_decode", f"flash_decode_{together}{SUFFIX[cache_k.dtype]}")
+        run(function, pieces * kv_heads * runs * 32, q, cache_k, cache_v, state, parts, out, args)
         if pieces > 1:
             run(tuned(self._gpu, "flash_decode", "merge_pieces"), heads * d, parts, state, out, args)

@@ -28,10 +28,16 @@ inline float norm_factor(device const float *x, uint k, float eps, uint lane) {
     return rsqrt(simd_sum(sum) / float(k) + eps);
 }
 
-// One row of a tile, lane's, times the vector of 32 * blocks values.
-//
-// A GPU waits for no memory while another SIMD-group has work. A CPU's core has only this one, and a block is too many
-// instructions for it to see the next block's loads in time: the portable device is told of them AHEAD blocks before.
+// A SIMD-group will load these 32 values soon. A GPU waits for no memory while another SIMD-group has work. A CPU's core has only
+// this one, and too many instructions lie between two loads for it to see the next in time: the portable device is told of it.
+template <typename T>
+inline void ask_ahead(device const T *values) {
+#ifdef __METAL_PORTABLE__
+    for (uint i = 0; i < 32; i += 64 / sizeof(T)) portable_prefetch(values + i);
+#endif
+}
+
+// One row of a tile, lane's, times the vector of 32 * blocks values. The block AHEAD blocks further on is asked for.
 #define AHEAD 8
 template <typename Kind>
 inline float row_times(device const uint *tile, device const float *x, uint blocks, uint lane) {

@@ -99,7 +99,7 @@ def test_pieces_and_rounds_of_rows_meet_without_a_seam(gpus, position):
     seed=st.integers(0, 2**32 - 1),
     position=st.integers(0, 150),
     kv_heads=st.integers(1, 3),
-    group=st.integers(1, 3),
+    group=st.integers(1, 4),
     d=st.sampled_from([32, 64, 96]),
     piece=st.sampled_from([32, 64, 256]),
     half=st.booleans(),
@@ -114,6 +114,12 @@ def test_equals_the_reference(gpus, seed, position, kv_heads, group, d, piece, h
     if half:
         k, v = k.astype(np.float16), v.astype(np.float16)
     check(gpus(width), q, k, v, position, piece=piece, nibbles=bool(seed % 2), spare=seed % 3)
+
+
+@pytest.mark.parametrize("group", [5, 6, 7, 9])
+def test_any_number_of_heads_shares_a_cache_head(gpus, group):
+    """More than a SIMD-group takes: runs that are full (6, 9), and a last one that begins among the one before (5, 7)."""
+    check(gpus(64), *inputs(group, 70, 2 * group, 2, 32), 70, piece=64)
 
 
 def test_scores_of_hundreds_neither_overflow_nor_vanish(gpus):

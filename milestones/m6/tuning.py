@@ -40,7 +40,7 @@ PORTABLE = Tuning(
         "greedy_head": 64,
         "gate_up_swiglu": 96,
         "qkv_rope_store": 96,
-        "flash_decode": 96,
+        "flash_decode": 32,
         "embed_token": 1024,
         "sample_wide": 32,
         "matmul_q_matrix": 128,

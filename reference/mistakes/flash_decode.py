@@ -41,6 +41,12 @@ def _of_pieces(q, k, v, position, piece, *, shares=lambda largest: np.exp(larges
     return out
 
 
+def _of_first(q, k, v, position):
+    """Every head that shares a cache head with the query of the first of them."""
+    shared = q.shape[1] // k.shape[1]
+    return ATTENTION(np.repeat(q[:, ::shared], shared, axis=1), k, v, position)
+
+
 _MANY = ("chunk", "token 0", "without the cache")  # mistakes that one token cannot make
 RIGHT = _left(ATTENTION)
 MISTAKES: dict[str, Callable] = {
@@ -51,6 +57,7 @@ MISTAKES: dict[str, Callable] = {
         partial(_of_pieces, shares=np.ones_like)
     ),
     "the pieces but the last one, in which the token itself is": _left(partial(_of_pieces, kept=slice(None, -1))),
+    "all heads that share a cache head with the query of the first of them: query head h begins at q + h * d": _left(_of_first),
     "the first piece alone": _left(partial(_of_pieces, kept=slice(None, 1))),
     **{s: _left(way) for s, way in OF_A_CHUNK.items() if not any(word in s for word in _MANY)},
 }

@@ -75,15 +75,15 @@ namespace metal {
 #define FL_LANES_FILL(name) template <typename T>                                                                        \
     inline T __metal_simd_shuffle_and_fill_##name(T x, T filling, ushort n, ushort modulo) {                             \
         return fl_lanes_fill_##name(x, filling, n, modulo); }
-/*__metal_simd_sum*/ FL_LANES(sum, sub_group_non_uniform_reduce_add)
-/*__metal_simd_product*/ FL_LANES(product, sub_group_non_uniform_reduce_mul)
-/*__metal_simd_min*/ FL_LANES(min, sub_group_non_uniform_reduce_min)
-/*__metal_simd_max*/ FL_LANES(max, sub_group_non_uniform_reduce_max)
-/*__metal_simd_prefix_inclusive_sum*/ FL_LANES(prefix_inclusive_sum, fl_inclusive_add)
-/*__metal_simd_prefix_exclusive_sum*/ FL_LANES(prefix_exclusive_sum, fl_exclusive_add)
-/*__metal_simd_prefix_inclusive_product*/ FL_LANES(prefix_inclusive_product, fl_inclusive_mul)
-/*__metal_simd_prefix_exclusive_product*/ FL_LANES(prefix_exclusive_product, fl_exclusive_mul)
-/*__metal_simd_xor*/ FL_LANES(xor, sub_group_non_uniform_reduce_xor)
+/*__metal_simd_sum*/ FL_LANES(sum, fl_sum)
+/*__metal_simd_product*/ FL_LANES(product, fl_product)
+/*__metal_simd_min*/ FL_LANES(min, fl_min)
+/*__metal_simd_max*/ FL_LANES(max, fl_max)
+/*__metal_simd_prefix_inclusive_sum*/ FL_LANES(prefix_inclusive_sum, fl_inclusive_sum)
+/*__metal_simd_prefix_exclusive_sum*/ FL_LANES(prefix_exclusive_sum, fl_exclusive_sum)
+/*__metal_simd_prefix_inclusive_product*/ FL_LANES(prefix_inclusive_product, fl_inclusive_product)
+/*__metal_simd_prefix_exclusive_product*/ FL_LANES(prefix_exclusive_product, fl_exclusive_product)
+/*__metal_simd_xor*/ FL_LANES(xor, fl_xor)
 /*__metal_simd_xor*/ float __metal_simd_xor(float);  // named by MLX, called by nobody: what it would give is not known
 /*__metal_simd_broadcast*/ FL_LANES_N(broadcast, FL_BROADCAST)
 /*__metal_simd_shuffle*/ FL_LANES_N(shuffle, fl_from_lane)

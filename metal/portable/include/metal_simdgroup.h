@@ -44,23 +44,51 @@ template <typename T> inline T fl_lanes_fill_down(T x, T filling, uint n, uint m
     return get_sub_group_local_id() % modulo + n < modulo ? y : f;
 }
 
-// Prefix sums and products. Where all lanes are active, in five steps (10 ns); else OpenCL's (350 ns): an inactive lane
-// cannot pass on what it was handed.
-#define FL_STEP(op, n) { const T y = sub_group_rotate(x, 32 - n); x = lane >= n ? (T)(x op y) : x; }
-#define FL_PREFIX(name, op, none)                                                                                      \
-    template <typename T> inline T fl_inclusive_##name(T x) {                                                          \
-        if (fl_active_lanes() != 0xffffffffu) return sub_group_non_uniform_scan_inclusive_##name(x);                   \
-        const uint lane = get_sub_group_local_id();                                                                    \
-        FL_STEP(op, 1) FL_STEP(op, 2) FL_STEP(op, 4) FL_STEP(op, 8) FL_STEP(op, 16)                                    \
+// Sums and their kind, over the active lanes. Where all are, in five steps (7 ns; OpenCL's own take 10 to 25 where the compiler
+// cannot tell, prefix sums a microsecond); else lane after lane, for an inactive lane cannot pass on what it was handed. That is
+// a loop on purpose: an `if` around OpenCL's own function becomes a choice between two results, both of them computed.
+#define FL_STEP(n, together) { const T y = sub_group_rotate(x, n); x = (T)(together); }
+#define FL_REDUCE(name, together)                                                                                      \
+    template <typename T> inline T fl_##name(T x) {                                                                    \
+        const T own = x;                                                                                               \
+        const uint active = fl_active_lanes();                                                                         \
+        FL_STEP(16, together) FL_STEP(8, together) FL_STEP(4, together) FL_STEP(2, together) FL_STEP(1, together)      \
+        x = sub_group_non_uniform_broadcast(active == FL_ALL ? x : own, ctz(active));                                  \
+        for (uint left = active == FL_ALL ? 0 : active & active - 1; left; left &= left - 1) {                         \
+            const T y = sub_group_non_uniform_broadcast(own, ctz(left));                                               \
+            x = (T)(together);                                                                                         \
+        }                                                                                                              \
         return x;                                                                                                      \
-    }                                                                                                                  \
-    template <typename T> inline T fl_exclusive_##name(T x) {                                                          \
-        if (fl_active_lanes() != 0xffffffffu) return sub_group_non_uniform_scan_exclusive_##name(x);                   \
-        const T y = sub_group_rotate(fl_inclusive_##name(x), 31);                                                      \
-        return get_sub_group_local_id() == 0 ? (T)(none) : y;                                                          \
     }
-FL_PREFIX(add, +, 0)
-FL_PREFIX(mul, *, 1)
+#define FL_PREFIX_STEP(n, together) { const T y = sub_group_rotate(x, 32 - n); x = lane >= n ? (T)(together) : x; }
+#define FL_PREFIX(name, none, together)                                                                                \
+    template <typename T> inline T fl_prefix_##name(T x, bool exclusive) {                                             \
+        const T own = x;                                                                                               \
+        const uint lane = get_sub_group_local_id(), active = fl_active_lanes();                                        \
+        FL_PREFIX_STEP(1, together) FL_PREFIX_STEP(2, together) FL_PREFIX_STEP(4, together)                            \
+        FL_PREFIX_STEP(8, together) FL_PREFIX_STEP(16, together)                                                       \
+        const T before = sub_group_rotate(x, 31);                                                                      \
+        T found = !exclusive ? x : lane == 0 ? (T)(none) : before;                                                     \
+        x = (T)(none);                                                                                                 \
+        for (uint left = active == FL_ALL ? 0 : active; left; left &= left - 1) {                                      \
+            const T y = sub_group_non_uniform_broadcast(own, ctz(left)), so_far = x;                                   \
+            x = (T)(together);                                                                                         \
+            found = lane != (uint)ctz(left) ? found : exclusive ? so_far : x;                                          \
+        }                                                                                                              \
+        return found;                                                                                                  \
+    }                                                                                                                  \
+    template <typename T> inline T fl_inclusive_##name(T x) { return fl_prefix_##name(x, false); }                     \
+    template <typename T> inline T fl_exclusive_##name(T x) { return fl_prefix_##name(x, true); }
+#define FL_ALL 0xffffffffu
+FL_REDUCE(sum, x + y)
+FL_REDUCE(product, x * y)
+FL_REDUCE(min, y < x ? y : x)
+FL_REDUCE(max, y > x ? y : x)
+FL_REDUCE(and, x & y)
+FL_REDUCE(or, x | y)
+FL_REDUCE(xor, x ^ y)
+FL_PREFIX(sum, 0, x + y)
+FL_PREFIX(product, 1, x * y)
 
 // One function for each type: M(function, what does it for a scalar, T), which takes care of T's vectors too.
 #define FL_EACH_LANE_INT(M, name, f)                                                                                   \
@@ -85,17 +113,17 @@ FL_PREFIX(mul, *, 1)
 #define FL_OF_FILL(name, f, T) FL_OF_FILL_BY(32, name, f, T)
 #define FL_BROADCAST(x, n) sub_group_non_uniform_broadcast(x, (uint)(n))
 #define FL_BROADCAST_FIRST(x) sub_group_non_uniform_broadcast(x, fl_first_lane())
-/*simd_sum*/ FL_EACH_LANE(FL_OF_X, simd_sum, sub_group_non_uniform_reduce_add)
-/*simd_product*/ FL_EACH_LANE(FL_OF_X, simd_product, sub_group_non_uniform_reduce_mul)
-/*simd_min*/ FL_EACH_LANE(FL_OF_X, simd_min, sub_group_non_uniform_reduce_min)
-/*simd_max*/ FL_EACH_LANE(FL_OF_X, simd_max, sub_group_non_uniform_reduce_max)
-/*simd_and*/ FL_EACH_LANE_INT(FL_OF_X, simd_and, sub_group_non_uniform_reduce_and)
-/*simd_or*/ FL_EACH_LANE_INT(FL_OF_X, simd_or, sub_group_non_uniform_reduce_or)
-/*simd_xor*/ FL_EACH_LANE_INT(FL_OF_X, simd_xor, sub_group_non_uniform_reduce_xor)
-/*simd_prefix_inclusive_sum*/ FL_EACH_LANE(FL_OF_X, simd_prefix_inclusive_sum, fl_inclusive_add)
-/*simd_prefix_exclusive_sum*/ FL_EACH_LANE(FL_OF_X, simd_prefix_exclusive_sum, fl_exclusive_add)
-/*simd_prefix_inclusive_product*/ FL_EACH_LANE(FL_OF_X, simd_prefix_inclusive_product, fl_inclusive_mul)
-/*simd_prefix_exclusive_product*/ FL_EACH_LANE(FL_OF_X, simd_prefix_exclusive_product, fl_exclusive_mul)
+/*simd_sum*/ FL_EACH_LANE(FL_OF_X, simd_sum, fl_sum)
+/*simd_product*/ FL_EACH_LANE(FL_OF_X, simd_product, fl_product)
+/*simd_min*/ FL_EACH_LANE(FL_OF_X, simd_min, fl_min)
+/*simd_max*/ FL_EACH_LANE(FL_OF_X, simd_max, fl_max)
+/*simd_and*/ FL_EACH_LANE_INT(FL_OF_X, simd_and, fl_and)
+/*simd_or*/ FL_EACH_LANE_INT(FL_OF_X, simd_or, fl_or)
+/*simd_xor*/ FL_EACH_LANE_INT(FL_OF_X, simd_xor, fl_xor)
+/*simd_prefix_inclusive_sum*/ FL_EACH_LANE(FL_OF_X, simd_prefix_inclusive_sum, fl_inclusive_sum)
+/*simd_prefix_exclusive_sum*/ FL_EACH_LANE(FL_OF_X, simd_prefix_exclusive_sum, fl_exclusive_sum)
+/*simd_prefix_inclusive_product*/ FL_EACH_LANE(FL_OF_X, simd_prefix_inclusive_product, fl_inclusive_product)
+/*simd_prefix_exclusive_product*/ FL_EACH_LANE(FL_OF_X, simd_prefix_exclusive_product, fl_exclusive_product)
 /*simd_broadcast*/ FL_EACH_LANE(FL_OF_X_N, simd_broadcast, FL_BROADCAST)
 /*simd_broadcast_first*/ FL_EACH_LANE(FL_OF_X, simd_broadcast_first, FL_BROADCAST_FIRST)
 /*simd_shuffle*/ FL_EACH_LANE(FL_OF_X_N, simd_shuffle, fl_from_lane)

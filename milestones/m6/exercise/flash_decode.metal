@@ -4,7 +4,7 @@
 // The rows may be shared out in pieces of args.piece; each leaves its weighted sum, its largest score and its sum of weights, and
 // the pieces are put together: with M the largest of all, a piece counts exp(largest - M) times.
 //
-//   flash_decode (_f16 for a cache of halves)
+//   flash_decode_N (_f16 for a cache of halves): N = TOGETHER heads at once, 1 to 4
 //     buffer 0  q        float [heads, d]               read
 //     buffer 1  cache_k  T [tiles, kv_heads, d, 32]     read: row s is number s % 32 of tile s / 32; rows 0 … p only
 //     buffer 2  cache_v  T [capacity, kv_heads, d]      read, rows 0 … p only
@@ -22,8 +22,10 @@
 //
 // The keys lie transposed, 32 rows together: a lane has a row, and its neighbours' keys lie beside its own.
 //
-// One SIMD-group a (piece, head): dispatch pieces * heads * 32 threads; pieces after p do nothing. d is a multiple of 32 up to
-// 128. merge_pieces: a SIMD-group for 32 values, heads * d threads.
+// The heads / kv_heads query heads of a cache head are shared out to ceil(heads / kv_heads / TOGETHER) runs of TOGETHER; where they
+// do not fill the last one, it begins earlier, and does not write what the run before writes. One SIMD-group a (piece, cache head,
+// run): dispatch pieces * kv_heads * runs * 32 threads; pieces after p do nothing. d is a multiple of 32 up to 128.
+// merge_pieces: a SIMD-group for 32 values, heads * d threads.
 //
 //   pytest milestones/m6/test_flash_decode.py
 #include <metal_stdlib>
@@ -42,7 +44,7 @@ struct Args {
     uint nibbles;  // whether the result is multiplied for them
 };
 
-template <typename T>
+template <typename T, uint TOGETHER>
 kernel void flash(device const float *q [[buffer(0)]],
                   device const T *cache_k [[buffer(1)]],
                   device const T *cache_v [[buffer(2)]],
@@ -54,8 +56,8 @@ kernel void flash(device const float *q [[buffer(0)]],
                   uint simdgroups [[simdgroups_per_threadgroup]],
                   uint simdgroup [[simdgroup_index_in_threadgroup]],
                   uint lane [[thread_index_in_simdgroup]]) {
-    // Your task: this piece's weighted sum of values, largest score and sum of weights, for one head; with args.pieces = 1 its
-    // attention, left for the next kernel.
+    // Your task: this piece's weighted sum of values, largest score and sum of weights, for each of TOGETHER heads; with
+    // args.pieces = 1 their attention, left for the next kernel. Begin with TOGETHER = 1 in mind, one head a SIMD-group.
 }
 
 kernel void merge_pieces(device const float *parts [[buffer(0)]],
@@ -69,9 +71,15 @@ kernel void merge_pieces(device const float *parts [[buffer(0)]],
     // Your task, its second part: put the pieces together for value block * 32 + lane, and leave it for the next kernel.
 }
 
-#define FLASH(name, T)                                                                                           \
-    template [[host_name(name)]] kernel void flash<T>(device const float *, device const T *, device const T *, \
-                                                      device const uint *, device float *, device float *,      \
-                                                      constant Args &, uint, uint, uint, uint);
-FLASH("flash_decode", float)
-FLASH("flash_decode_f16", half)
+#define FLASH(name, T, TOGETHER)                                                        \
+    template [[host_name(name)]] kernel void flash<T, TOGETHER>(                        \
+        device const float *, device const T *, device const T *, device const uint *, \
+        device float *, device float *, constant Args &, uint, uint, uint, uint);
+FLASH("flash_decode_1", float, 1)
+FLASH("flash_decode_2", float, 2)
+FLASH("flash_decode_3", float, 3)
+FLASH("flash_decode_4", float, 4)
+FLASH("flash_decode_1_f16", half, 1)
+FLASH("flash_decode_2_f16", half, 2)
+FLASH("flash_decode_3_f16", half, 3)
+FLASH("flash_decode_4_f16", half, 4)
