@@ -12,7 +12,7 @@ MOST_TOGETHER = 4  # flash_decode_4 is the widest kernel there is
 
 
 def shared_out(sharing: int) -> tuple[int, int]:
-    """How many SIMD-groups the query heads of one cache head are shared out to, and how many each takes, at most MOST_TOGETHER."""
+    """How many SIMD-groups the query heads of one cache head are shared out to, and how many each takes (MOST_TOGETHER)."""
     runs = -(-sharing // MOST_TOGETHER)
     return runs, -(-sharing // runs)
 
