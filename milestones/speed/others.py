@@ -15,14 +15,15 @@ class LlamaCpp:
     """llama.cpp through llama-cpp-python, on as many threads as the machine has processors."""
 
     def __init__(self, path: Path, capacity: int):
-        from llama_cpp import Llama
+        from llama_cpp import Llama, llama_get_logits_ith
 
         self.name = f"llama.cpp ({metadata.version('llama-cpp-python')})"
         self._llama = Llama(str(path), n_ctx=capacity, n_threads=THREADS, n_threads_batch=THREADS, verbose=False)
+        self._logits = lambda: llama_get_logits_ith(self._llama.ctx, -1)  # of the last token; Llama.scores stays empty
 
     def feed(self, ids: Sequence[int]) -> int:
         self._llama.eval(list(ids))
-        return int(np.argmax(self._llama.scores[self._llama.n_tokens - 1]))
+        return int(np.argmax(np.ctypeslib.as_array(self._logits(), shape=(self._llama.n_vocab(),))))
 
     def rewind(self, length: int) -> None:
         self._llama.n_tokens = length
