@@ -51,7 +51,10 @@ class Tokenizer:
                     segments.append(part)
                     plans[-1].append(None)
         found = iter(self._segments(segments))
-        return [list(chain.from_iterable(next(found) if one is None else [one] for one in plan)) for plan in plans]
+        return [
+            next(found) if plan == [None] else list(chain.from_iterable(next(found) if one is None else [one] for one in plan))
+            for plan in plans
+        ]
 
     def pieces(self, text: str, *, special: bool = True) -> list[tuple[bytes, list[int]]]:
         """What `encode` works on, in order: each piece's bytes and its ids; a special token is a piece of its own.

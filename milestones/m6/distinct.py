@@ -27,6 +27,7 @@ class Distinct:
         require(0 < pieces < 2**31, f"distinct: offsets must be those of 1 to {2**31 - 1} pieces, got {pieces}")
         require(text.size % 4 == 0, f"distinct: text must be of whole words of 4 bytes, got {text.size} bytes")
         slots = 1 << (2 * pieces).bit_length()
-        table, same = self._gpu.tensor(np.full(slots, NONE, np.uint32)), self._gpu.empty((pieces,), UINT32)
+        table, same = self._gpu.empty((slots,), UINT32), self._gpu.empty((pieces,), UINT32)
+        table.numpy().fill(NONE)
         self._gpu.run(self._function, pieces, text, offsets, table, same, self._gpu.constants("II", pieces, slots - 1))
         return same

@@ -35,8 +35,9 @@ class Pretokenize:
         size = len(data)
         require(size < 2**32 - 8, f"pretokenize: {size} bytes are too many at once")
         gpu, words = self._gpu, -(-size // 4)
-        text, first = (gpu.tensor(np.zeros(4 * words + 4, np.uint8)) for _ in range(2))
-        text.numpy()[:size] = data
+        text, first = (gpu.empty((4 * words + 4,), np.uint8) for _ in range(2))
+        text.numpy()[:size], text.numpy()[size:] = data, 0
+        first.numpy()[:] = 0
         first.numpy()[np.cumsum([0, *lengths])] = 1
         kinds, starts = gpu.empty(text.shape, np.uint8), gpu.empty((4 * words,), np.uint8)
         args = gpu.constants("II", words, int(digits))

@@ -36,20 +36,19 @@ class FastTokenizer(Tokenizer):
         cut, distinct = self._kernels = self._kernels or (Pretokenize(self._gpu), Distinct(self._gpu))
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
         text, starts = cut.held(np.frombuffer(whole, np.uint8), lengths, digits=KINDS[kind])
-        offsets = np.append(np.flatnonzero(starts.numpy()), starts.size)
+        offsets = np.append(np.flatnonzero(starts.numpy().view(np.bool_)), starts.size)
         same = distinct(text, self._gpu.tensor(offsets, np.uint32))
         self._gpu.sync()
-        standing = same.numpy()
-        chosen = np.flatnonzero(standing == np.arange(len(standing), dtype=np.uint32))
-        chosen = chosen[
-            np.argsort(offsets[chosen] - offsets[chosen + 1])
-        ]  # the longest first: a SIMD-group waits for its longest
+        standing = same.numpy().astype(np.intp)
+        chosen = np.flatnonzero(standing == np.arange(len(standing)))
+        # the longest first: a SIMD-group waits for its longest
+        chosen = chosen[np.argsort(offsets[chosen] - offsets[chosen + 1])]
         begin, ids, counts = self._bpe.as_written(Packed.cut(text.numpy(), offsets[chosen], offsets[chosen + 1]))
-        number = np.empty(len(standing), np.int32)  # of the piece that stands for it among those chosen
-        number[chosen] = np.arange(len(chosen), dtype=np.int32)
-        of_piece = number[standing]
-        many = counts[of_piece]
-        before = np.concatenate([np.zeros(1, np.int64), np.cumsum(many, dtype=np.int64)])
+        of_piece = np.empty(len(standing), np.intp)  # the number, among those chosen, of the piece that stands for it
+        of_piece[chosen] = np.arange(len(chosen))
+        of_piece = of_piece[standing]
+        many = counts.astype(np.intp)[of_piece]
+        before = np.concatenate([np.zeros(1, np.intp), np.cumsum(many)])
         every = ids[np.arange(before[-1]) + np.repeat(begin[:-1][of_piece] - before[:-1], many)]
         ends = before[np.searchsorted(offsets, np.cumsum(lengths))].tolist()
         return [every[a:b].tolist() for a, b in zip([0, *ends[:-1]], ends, strict=True)]
