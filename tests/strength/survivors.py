@@ -70,8 +70,9 @@ class Kept:
 
     def _digest(self, file: str) -> str:
         if file not in self._digests:
-            headers = sorted((SOLUTION / file).parent.glob("*.h"))
-            texts = [p.read_bytes() for p in (*headers, *(SOLUTION / name for name in (*users_of(file), *specs_of(file))))]
+            users = [SOLUTION / name for name in users_of(file)]
+            headers = [header for home in dict.fromkeys(path.parent for path in users) for header in sorted(home.glob("*.h"))]
+            texts = [p.read_bytes() for p in (*headers, *users, *(SOLUTION / spec for spec in specs_of(file)))]
             self._digests[file] = hashlib.sha256(b"\0".join(texts)).hexdigest()[:16]
         return self._digests[file]
 
