@@ -13,7 +13,7 @@ from conftest import WIDTHS, examples
 from metal.tensor import Tensor
 from milestones.m5.matvec_q import KINDS, MatvecQ
 from milestones.m5.repack import Repack
-from reference.compare import assert_close
+from reference.compare import assert_close, assert_same
 from reference.diagnosis import watched
 from reference.matvec_q import matvec_q
 from reference.mistakes.matvec_q import MISTAKES
@@ -58,6 +58,27 @@ def test_each_value_of_a_block_meets_its_own_x(gpu, kind):
         assert_close(run(gpu, x, raw, kind, shape), values[:, j], expected(x, raw, kind, shape)[1])
 
 
+def with_one_zero(kind):
+    """A block for each of 32 rows: row j's number j is 0, all bits of its others are set; d is 1, m is 0."""
+    zeros = np.eye(32, dtype=bool)
+    if kind == "Q8_0":
+        q = np.where(zeros, 0, 255).astype(np.uint8)
+    else:
+        q = np.where(zeros[:, :16], 0, 0x0F).astype(np.uint8) | np.where(zeros[:, 16:], 0, 0xF0).astype(np.uint8)
+    head = np.frombuffer(np.float16([1, 0] if kind == "Q4_1" else [1]).tobytes(), np.uint8)
+    return np.concatenate([np.tile(head, (32, 1)), q], axis=1).reshape(-1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_bit_of_a_number_gets_into_another(gpu, kind):
+    """A mask with a bit too many adds so little that a sum's bound allows it. Beside numbers that are 0 it shows: picked out
+    alone, each comes out exactly."""
+    raw, shape = with_one_zero(kind), (32, 32)
+    values = quants.dequantize(raw.reshape(32, -1), GGMLQuantizationType[kind])
+    for j, x in enumerate(np.eye(32, dtype=np.float32)):
+        assert_same(run(gpu, x, raw, kind, shape), values[:, j])
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("n", "k"), [(576, 576), (192, 1536), (1000, 96)], ids=str)
 def test_equals_the_product_with_what_gguf_makes_of_the_bytes(gpus, kind, n, k):
@@ -77,6 +98,7 @@ def test_equals_the_product_with_what_gguf_makes_of_the_bytes(gpus, kind, n, k):
     width=st.sampled_from(WIDTHS),
 )
 @example(seed=0, kind="Q4_1", n=33, blocks=3, scale=1.0, width=32)
+@example(seed=0, kind="Q8_0", n=64, blocks=1, scale=1.0, width=1024)
 def test_equals_the_reference_for_any_shape_scale_and_width(gpus, seed, kind, n, blocks, scale, width):
     """Rows around a tile's 32, one block and more, results of any size."""
     raw, x = weight(seed, kind, n, 32 * blocks), vector(seed, 32 * blocks, scale)

@@ -191,6 +191,18 @@ def test_blocks_of_zeros_and_of_one_number(gpus, kind):
     assert_same(run(gpus(64), x, kind), expected(x, kind))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_smallest_scale_that_counts(gpus, kind):
+    """By 2^-100 numbers are still divided; by the float before it they are not, and all of them are 0's number."""
+    x = np.zeros((2, 32), np.float32)
+    x[:, 5] = {"Q8_0": 127, "Q4_0": -8, "Q5_0": -16, "Q4_1": 15, "Q5_1": 31}[kind] * 2.0**-100
+    x[1] = np.nextafter(x[1], np.float32(0))
+    assert_same(expected(x[0], kind), oracle(x[0], kind), what="reference")
+    counts, does_not = made = run(gpus(64), x.reshape(-1), kind).reshape(2, -1)
+    assert_same(made.reshape(-1), expected(x.reshape(-1), kind))
+    assert (counts != does_not).any()
+
+
 @pytest.mark.parametrize("kind", ["Q4_1", "Q5_1"])
 def test_a_smallest_zero_is_negative_if_one_of_them_is(gpus, kind):
     """gguf's choice among zeros of both signs hangs on their places; ours does not. Both decode to the same values."""

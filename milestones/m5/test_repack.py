@@ -15,6 +15,7 @@ from reference import repack as reference
 from reference.compare import assert_same
 from reference.diagnosis import watched
 from reference.mistakes.repack import MISTAKES
+from tests.packed import with_room
 
 KINDS = st.sampled_from(sorted(LAYOUT))
 
@@ -81,6 +82,21 @@ def test_what_was_packed_unpacks_to_the_same_bytes(gpus, seed, kind, heads, head
     gpu.sync()
     assert_same(out.numpy(), raw)
     assert (room.numpy()[raw.size :] == 0xCD).all(), "bytes past the last were written"
+
+
+@pytest.mark.parametrize("parts", [(3, 2, 3), (4, 0, 0), (0, 0, 3), (0, 1, 2)], ids=str)
+def test_blocks_of_any_parts(gpus, monkeypatch, parts):
+    """The kernels know no kinds: more halves than words, several after the words, no words at all."""
+    monkeypatch.setitem(LAYOUT, "any", (32, *parts))
+    gpu, shape, raw = gpus(64), (33, 64), some_bytes(5, "any", 33, 2)
+    tiles, check_tiles = with_room(gpu, (packed_size("any", shape),), np.uint32)
+    out, check = with_room(gpu, raw.shape, np.uint8)
+    Repack(gpu).unpack(Repack(gpu)(gpu.tensor(raw), "any", shape, tiles), out)
+    gpu.sync()
+    check_tiles()
+    check()
+    assert_same(tiles.numpy().view(np.uint8).reshape(2, 2, -1), expected(raw, "any", shape))
+    assert_same(out.numpy(), raw)
 
 
 def test_tiles_of_two_weights_may_take_turns_in_one_tensor(gpus):
