@@ -91,12 +91,13 @@ def test_a_margin_is_never_smaller_than_the_least_and_a_change_has_one_arrow(rat
     assert change.name in regressions.summary([change]) and change.arrow in regressions.summary([change])
 
 
-def compare(folder: Path, now: dict, *before: dict) -> subprocess.CompletedProcess:
+def compare(folder: Path, now: dict, *before: dict, again: dict | None = None) -> subprocess.CompletedProcess:
     paths = []
-    for number, found in enumerate([now, *before]):
-        paths.append(folder / f"{number}.json")
-        paths[-1].write_text(json.dumps(found))
-    command = [sys.executable, "-m", "milestones.speed.regressions", *map(str, paths)]
+    for number, found in enumerate([now, *before, *([again] if again else [])]):
+        paths.append(str(folder / f"{number}.json"))
+        Path(paths[-1]).write_text(json.dumps(found))
+    paths[-1:] = ["--again", paths[-1]] if again else paths[-1:]
+    command = [sys.executable, "-m", "milestones.speed.regressions", *paths]
     files = ["--summary", str(folder / "summary.md"), "--plot", str(folder / "history.svg")]
     return subprocess.run([*command, *files], capture_output=True, text=True, timeout=60)
 
@@ -110,6 +111,19 @@ def test_the_command_ends_with_1_for_a_slow_kernel_and_writes_table_and_picture(
     assert "test_kernel" in (tmp_path / "history.svg").read_text()
     others = compare(tmp_path, document(kernel=0.1, pytorch=6.0), *before)
     assert others.returncode == 0 and "▲ slower" in others.stdout, "a library that became slower is no alarm of ours"
+
+
+def test_measured_again_slow_is_what_is_slow_both_times(tmp_path):
+    """By chance one kernel is slow the first time and another the second: no alarm. A third one both times: that one."""
+
+    def run(**kernels: float) -> dict:
+        return document(**{f"kernel {name}": ratio for name, ratio in kernels.items()})
+
+    before = [run(a=0.1, b=0.1, c=0.1)] * 4
+    chance = compare(tmp_path, run(a=0.3, b=0.1, c=0.1), *before, again=run(a=0.1, b=0.3, c=0.1))
+    assert chance.returncode == 0 and "slower" not in chance.stderr
+    slow = compare(tmp_path, run(a=0.3, b=0.1, c=0.3), *before, again=run(a=0.1, b=0.3, c=0.3))
+    assert slow.returncode == 1 and slow.stderr.count("slower:") == 1 and "test_kernel c" in slow.stderr
 
 
 @pytest.mark.parametrize(
