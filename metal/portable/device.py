@@ -23,7 +23,7 @@ from .lowered import VERSIONS, Constant, KernelInfo, Lowered, ThreadgroupArgumen
 from .lowered import Buffer as BufferParameter
 from .recording import Recording
 
-MANY = 16  # kernels: a source with more is compiled function by function
+MANY = 4  # kernels: a source with more is compiled function by function
 
 DeviceInfo = namedtuple("DeviceInfo", "deviceName recommendedWorkingSetSize maxTransferRate hasUnifiedMemory")
 
