@@ -190,12 +190,17 @@ def test_rows_as_csv_name_the_machine():
 
 
 @pytest.mark.slow
-def test_bench_measures_the_model_and_writes_its_files(tmp_path, model_path):
+@pytest.mark.parametrize(("cache_type", "size"), [("f32", 4), ("f16", 2)])
+def test_bench_measures_the_model_and_writes_its_files(tmp_path, model_path, cache_type, size):
     files = (tmp_path / "b.csv", tmp_path / "b.svg")
-    done = firstlight("bench", "--contexts", "8,16", "--new", "2", "--csv", str(files[0]), "--plot", str(files[1]))
+    options = ("--contexts", "8,16", "--new", "2", "--cache-type", cache_type, "--csv", str(files[0]), "--plot", str(files[1]))
+    done = firstlight("bench", *options)
     assert done.returncode == 0, done.stderr
-    rows = [line for line in files[0].read_text().splitlines() if line.startswith("firstlight,")]
-    assert len(rows) == 2 and files[1].read_text().startswith("<svg")
+    header, *rows = (
+        line.split(",") for line in files[0].read_text().splitlines() if line.startswith(("firstlight,", "engine,"))
+    )
+    held = [int(row[header.index("cache_bytes")]) for row in rows]
+    assert held == [2 * 30 * 192 * size * rows for rows in (8, 16)] and files[1].read_text().startswith("<svg")
     assert b"of what the memory could give" in done.stdout
 
 

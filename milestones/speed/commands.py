@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from milestones.errors import UserError
-from milestones.options import MODEL, QUIET, model_path, sampling, settings_of
+from milestones.options import CACHE_TYPE, DTYPES, MODEL, QUIET, model_path, sampling, settings_of
 from milestones.terminal import Progress, check_interrupt, read_stdin, tables, write
 
 NAIVE = click.option("--naive", is_flag=True, help="Run on m2's and m4's kernels, which the fast ones are proved against.")
@@ -22,16 +22,18 @@ NAIVE = click.option("--naive", is_flag=True, help="Run on m2's and m4's kernels
 @click.option("--against", metavar="NAMES", help="Others to measure in the same run: llama.cpp, transformers.")
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Write the rows there.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Write a picture there (SVG).")
+@CACHE_TYPE
 @NAIVE
 @QUIET
 @MODEL
 def bench(
-    contexts: str, new: int, against: str | None, csv_file: Path | None, plot: Path | None, naive: bool, quiet: bool,
-    model: Path | None,
+    contexts: str, new: int, against: str | None, csv_file: Path | None, plot: Path | None, cache_type: str, naive: bool,
+    quiet: bool, model: Path | None,
 ) -> None:  # fmt: skip
     """The loop end to end: prefill up to each frontier and decode from there, with the cache's bytes.
 
     Medians of several rounds; engines take turns. Compare within one run only. On Linux the device is the portable one.
+    `--cache-type` is ours: llama.cpp keeps halves, transformers floats.
     """
     from milestones.m7.engine import Engine
     from milestones.speed import chart, frontiers
@@ -48,7 +50,7 @@ def bench(
         engine = Engine(path, progress=progress, kernels="naive" if naive else "fast")
         chosen = frontiers.contexts_of(contexts, engine.model.config.context, new)
         capacity = chosen[-1] + new
-        runners: list[frontiers.Runner] = [frontiers.Ours(engine, capacity)]
+        runners: list[frontiers.Runner] = [frontiers.Ours(engine, capacity, DTYPES[cache_type])]
         missing = []
         for other in others(names, path, capacity):
             if isinstance(other, str):

@@ -60,9 +60,9 @@ class Runner(Protocol):
 class Ours:
     """Firstlight on its device."""
 
-    def __init__(self, engine: Engine, capacity: int):
+    def __init__(self, engine: Engine, capacity: int, cache_dtype: str = "float32"):
         self.name = "firstlight"
-        self._loop = Loop(engine.gpu, engine.model, capacity=capacity)
+        self._loop = Loop(engine.gpu, engine.model, capacity=capacity, cache_dtype=cache_dtype)
         self._weights = sum(info.nbytes for info in engine.file.tensors.values())
 
     def feed(self, ids: Sequence[int]) -> int:
