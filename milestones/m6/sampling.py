@@ -40,25 +40,25 @@ class Chosen(Tensor):
 
     def __init__(self, gpu: Gpu, most: int):
         super().__init__(gpu.empty((4,), UINT32).buffer, (4,), UINT32)
-        self._most = most
+        self._most, self._words = most, self.numpy()
 
     @property
     def id(self) -> int:
-        return int(self.numpy()[0])
+        return int(self._words[0])
 
     @property
     def own(self) -> float:
         """The id's probability in the model's own distribution, at temperature 1."""
-        return float(self.numpy().view(np.float32)[1])
+        return float(self._words[1:2].view(np.float32)[0])
 
     @property
     def nonfinite(self) -> int:
-        return int(self.numpy()[2])
+        return int(self._words[2])
 
     @property
     def told(self) -> bool:
         """Whether the kernel could tell. If not, only `nonfinite` is valid."""
-        return int(self.numpy()[3]) <= self._most
+        return int(self._words[3]) <= self._most
 
 
 class Replayed:
@@ -69,6 +69,7 @@ class Replayed:
 
     def __init__(self, gpu: Gpu):
         self._gpu, self.args = gpu, gpu.tensor(np.zeros(struct.calcsize(ARGS) // 4, np.uint32))
+        self._settings = memoryview(self.args.numpy()).cast("B")
         self._recorded: dict[Hashable, Recorded] = {}
         self._syncs = -1
 
@@ -80,6 +81,6 @@ class Replayed:
             if len(self._recorded) == KEPT:
                 self._recorded.clear()
             self._recorded[key] = self._gpu.record(queue)
-        self.args.numpy()[:] = np.frombuffer(settings, np.uint32)
+        self._settings[:] = settings
         self._recorded[key].replay()
         self._syncs = self._gpu.syncs
