@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import subprocess
 import sys
 import xml.dom.minidom
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 
 from conftest import examples
 from milestones.errors import UserError
-from milestones.speed import chart, flame, regressions
+from milestones.speed import chart, flame, others, regressions
 from milestones.speed.flame import Frame
 from milestones.speed.frontiers import Row, as_csv, contexts_of
 from milestones.speed.profile import Profile, cycle
@@ -202,6 +204,39 @@ def test_bench_measures_the_model_and_writes_its_files(tmp_path, model_path, cac
     held = [int(row[header.index("cache_bytes")]) for row in rows]
     assert held == [2 * 30 * 192 * size * rows for rows in (8, 16)] and files[1].read_text().startswith("<svg")
     assert b"of what the memory could give" in done.stdout
+
+
+class FakeLlama:
+    """llama-cpp-python 0.3.36's Llama, as far as bench needs it: no logits in `scores`, and rows of it for one batch only."""
+
+    def __init__(self, path, n_ctx, **_):
+        self.n_tokens, self.scores, self.ctx = 0, np.zeros((4, 8), np.float32), self
+
+    def n_vocab(self):
+        return 8
+
+    def eval(self, tokens):
+        self.n_tokens += len(tokens)
+        self.logits = np.eye(8, dtype=np.float32)[(tokens[-1] + 1) % 8]
+
+
+def test_the_logits_of_llama_cpp_are_those_of_its_last_token(monkeypatch):
+    """Past a batch of 512 tokens bench once ended in an IndexError, and before it every token was 0."""
+    get = lambda ctx, i: ctx.logits.ctypes.data_as(ctypes.POINTER(ctypes.c_float)) if i == -1 else None  # noqa: E731
+    monkeypatch.setitem(sys.modules, "llama_cpp", SimpleNamespace(Llama=FakeLlama, llama_get_logits_ith=get))
+    monkeypatch.setattr("milestones.speed.others.metadata.version", lambda name: "0")
+    llama = others.LlamaCpp(Path("x"), 16)
+    assert [llama.feed([1, 2, 3, 4, 5]), llama.feed([6])] == [6, 7]
+
+
+@pytest.mark.slow
+def test_transformers_goes_back_as_far_as_it_is_told(model_path):
+    """bench measures the same tokens again: after a rewind the same token follows, and the cache has grown no further."""
+    other = others.Transformers(model_path)
+    first = other.feed([504, 3575, 282])
+    after = [other.feed([first]) for _ in range(3) if other.rewind(3) is None]
+    other.rewind(4)
+    assert len(set(after)) == 1 and other._past.get_seq_length() == 4
 
 
 @pytest.mark.slow

@@ -53,7 +53,8 @@ class Transformers:
         return int(out.logits[0, -1].argmax())
 
     def rewind(self, length: int) -> None:
-        self._past.crop(length)
+        if more := self._past.get_seq_length() - length:
+            self._past.crop(-more)  # how many to forget: how many to keep is not taken any more (transformers 5)
 
     def sizes(self, length: int) -> tuple[int, int]:
         return 0, 0
