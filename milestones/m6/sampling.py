@@ -69,7 +69,7 @@ class Replayed:
 
     def __init__(self, gpu: Gpu):
         self._gpu, self.args = gpu, gpu.tensor(np.zeros(struct.calcsize(ARGS) // 4, np.uint32))
-        self._settings = memoryview(self.args.numpy()).cast("B")
+        self._settings = self.args.numpy().view(np.uint8)
         self._recorded: dict[Hashable, Recorded] = {}
         self._syncs = -1
 
@@ -81,6 +81,6 @@ class Replayed:
             if len(self._recorded) == KEPT:
                 self._recorded.clear()
             self._recorded[key] = self._gpu.record(queue)
-        self._settings[:] = settings
+        self._settings[:] = np.frombuffer(settings, np.uint8)
         self._recorded[key].replay()
         self._syncs = self._gpu.syncs
