@@ -83,7 +83,7 @@ namespace metal {
 /*__metal_simd_prefix_exclusive_sum*/ FL_LANES(prefix_exclusive_sum, fl_exclusive_sum)
 /*__metal_simd_prefix_inclusive_product*/ FL_LANES(prefix_inclusive_product, fl_inclusive_product)
 /*__metal_simd_prefix_exclusive_product*/ FL_LANES(prefix_exclusive_product, fl_exclusive_product)
-/*__metal_simd_xor*/ FL_LANES(xor, fl_xor)
+/*__metal_simd_xor*/ FL_LANES(xor, sub_group_non_uniform_reduce_xor)
 /*__metal_simd_xor*/ float __metal_simd_xor(float);  // named by MLX, called by nobody: what it would give is not known
 /*__metal_simd_broadcast*/ FL_LANES_N(broadcast, FL_BROADCAST)
 /*__metal_simd_shuffle*/ FL_LANES_N(shuffle, fl_from_lane)
