@@ -66,6 +66,13 @@ def test_pieces_that_meet_are_told_apart_by_their_last_byte_and_their_length(gpu
     assert_same(run(gpus(64), bytes_ + longer), expected(bytes_ + longer))
 
 
+@pytest.mark.parametrize("place", [4, 5, 6, 7, 8])
+def test_pieces_that_meet_are_told_apart_by_any_byte(gpus, place):
+    """Ten bytes of which one differs, behind the first word: where two pieces want one slot, it must be looked at."""
+    pieces = [b"0123456789"[:place] + bytes([b]) + b"0123456789"[place + 1 :] for b in range(256)]
+    assert_same(run(gpus(64), pieces), expected(pieces))
+
+
 def test_one_piece_many_times_is_one_piece(gpus):
     """Every thread goes for the same slot at once."""
     pieces = [b" "] * 2000 + [b"  "]

@@ -78,6 +78,7 @@ def test_a_choice_worked_by_hand(gpu):
 @example(seed=1, kind="Q8_0", n=32, twice=True, blocks=2, spread=1.0, span=2, width=64)  # a lane has two equal rows of a part
 @example(seed=2, kind="Q8_0", n=2200, twice=False, blocks=2, spread=1.0, span=1, width=256)
 @example(seed=3, kind="Q4_1", n=33, twice=True, blocks=18, spread=1.0, span=2, width=1024)
+@example(seed=4, kind="Q8_0", n=512, twice=False, blocks=1, spread=1.0, span=16, width=64)  # a part of as many as there may be
 def test_equals_argmax_of_norm_heads_logits_to_the_bit(gpus, seed, kind, n, twice, blocks, spread, span, width):
     """Where every logit has an equal one further on, the lower id counts, across lanes, tiles, parts and rounds of parts."""
     gpu, case = gpus(width), case_of(seed, kind, n, blocks, spread, twice)
@@ -104,6 +105,23 @@ def test_logits_that_are_no_numbers_are_counted(gpus, place):
     raw = weight(1, "Q8_0", 70, 32).reshape(70, 34).copy()
     raw[place, :2] = 0x00, 0x7E
     assert chosen(gpus(64), left(1, 32, "Q8_0"), raw.reshape(-1), "Q8_0", (70, 32)).nonfinite == 1
+
+
+def test_logits_that_are_no_numbers_are_all_counted(gpus):
+    """All of them are NaN, in 35 parts or in one and a half: each is counted once, whatever tile, lane or part it is in."""
+    raw = np.tile(np.uint8([0x00, 0x7E] + [1] * 32), 1100)
+    for span in (1, 16):
+        assert chosen(gpus(64), left(1, 32, "Q8_0"), raw, "Q8_0", (1100, 32), span).nonfinite == 1100
+
+
+def test_of_logits_below_zero_the_least_negative_counts(gpus):
+    """x of ones, rows of d = −1/4 and q from 36 down to 2: logits of −288 up to −16. Rows past n are no logits of 0."""
+    rows = [[0x00, 0xB4, *[q] * 32] for q in range(36, 1, -1)]
+    x, raw = np.float32([1.0] * 32 + [32.0] + [32.0]), np.array(rows, np.uint8).reshape(-1)
+    for span in (1, 2):
+        made = chosen(gpus(64), x, raw, "Q8_0", (35, 32), span)
+        assert made.id == 34 and not made.nonfinite
+        assert made.own == pytest.approx(1 / sum(np.exp(-8.0 * j) for j in range(35)), abs=1e-6)
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

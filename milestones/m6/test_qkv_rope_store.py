@@ -101,6 +101,8 @@ MADE = [
 @example(seed=0, made=("Q4_1", F32, "", 32), sizes=(64, 3, 1, 64), position=32, halves=False)
 @example(seed=0, made=("Q4_0", F16, "", 1024), sizes=(32, 4, 2, 16), position=37, halves=True)
 @example(seed=0, made=("Q8_0", F16, "scale", 64), sizes=(32, 4, 2, 16), position=1, halves=False)
+@example(seed=0, made=("Q8_0", F16, "scale", 64), sizes=(32, 16, 16, 62), position=2, halves=False)  # 62 = 2 · 31
+@example(seed=0, made=("Q8_0", F16, "scale", 64), sizes=(32, 16, 16, 66), position=2, halves=True)  # 66 = 2 · 33
 @example(seed=0, made=("Q4_0", F32, "bias", 64), sizes=(96, 2, 2, 32), position=3, halves=True)
 @example(seed=0, made=("Q4_1", F32, "norms", 256), sizes=(64, 2, 1, 128), position=31, halves=True)
 @example(seed=0, made=("Q8_0", F32, "bias norms scale", 64), sizes=(32, 2, 1, 96), position=9, halves=True)
@@ -157,9 +159,10 @@ ONES, LARGE = np.float32([1] * 32 + [32, 32]), np.array(([0xFF, 0x7B] + [1] * 32
 
 
 def test_what_is_too_large_for_a_half_becomes_the_largest_one(gpus):
-    """d = 65504 in every row: products of 2 million. 65504 is stored, not infinity."""
-    q, k, v = run(gpus(64), ONES, [LARGE] * 3, "Q8_0", (32, 1, 1, 32), 0, False, np.float16)
-    assert (k == 65504).all() and (v == 65504).all() and np.allclose(q, 32 * 65504, rtol=1e-4)
+    """d = ±65504 in every row: products of ±2 million. ±65504 is stored, not infinity."""
+    for sign, large in ((1, LARGE), (-1, np.where(np.arange(LARGE.size) % 34 == 1, LARGE | 0x80, LARGE))):
+        q, k, v = run(gpus(64), ONES, [large] * 3, "Q8_0", (32, 1, 1, 32), 0, False, np.float16)
+        assert (k == sign * 65504).all() and (v == sign * 65504).all() and np.allclose(q, sign * 32 * 65504, rtol=1e-4)
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

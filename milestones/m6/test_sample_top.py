@@ -32,6 +32,9 @@ SETTINGS: list[dict] = [
 ]
 
 
+ANOTHER_NAN = np.uint32(0x7FC00001).view(np.float32)  # the last bit of its payload is set
+
+
 @pytest.fixture(scope="module")
 def wide(whole_gpu):
     """A device at width 1024, the order of sums in which m3's softmax and this one are the same to the bit."""
@@ -169,7 +172,7 @@ def test_a_row_of_one_value_goes_m3s_way(wide):
 def test_a_logit_that_is_no_number_is_refused(gpus):
     """A damaged model must not look like text."""
     gpu = gpus(64)
-    for value in (np.nan, np.inf, -np.inf):
+    for value in (np.nan, np.inf, -np.inf, ANOTHER_NAN):
         logits = drawn(2000)
         logits[0, 1234] = value
         sampler = FastSampler(gpu, 2000, Settings(temperature=1.0, top_k=5))
