@@ -85,7 +85,7 @@ kernel void flash(device const float *q [[buffer(0)]],
     const uint sharing = args.heads / args.kv_heads, runs = (sharing + TOGETHER - 1) / TOGETHER;
     const uint piece = index / (args.kv_heads * runs), begin = piece * args.piece, seen = state[1] + 1;
     if (piece >= args.pieces || begin >= seen) return;
-    const uint rows = args.pieces == 1 ? seen : min(args.piece, seen - begin);
+    const uint rows = min(args.piece, seen - begin);
     const uint kv_head = index / runs % args.kv_heads, narrow = args.kv_heads * d;
     const uint own = index % runs * TOGETHER, from = min(own, sharing - TOGETHER);  // the last run begins among the one before
     const uint head = kv_head * sharing + from;
