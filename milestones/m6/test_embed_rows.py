@@ -48,9 +48,9 @@ def test_rows_worked_by_hand(gpu):
 @example(seed=0, kind="Q8_0", n=65, blocks=3, tokens=5, width=64)
 @example(seed=0, kind="Q4_0", n=65, blocks=3, tokens=5, width=32)
 def test_equals_what_gguf_makes_of_the_rows(gpus, seed, kind, n, blocks, tokens, width):
-    """Bit for bit: a scale times a number is exact, and one operation rounds."""
+    """Bit for bit: a scale times a number is exact, and one operation rounds. A tile's last row and a first are among them."""
     raw, shape = weight(seed, kind, n, 32 * blocks), (n, 32 * blocks)
-    ids = np.random.default_rng(seed).integers(0, n, tokens).tolist()
+    ids = [*np.random.default_rng(seed).integers(0, n, tokens).tolist(), 31 % n, 64 % n]
     y = run(gpus(width), raw, kind, shape, ids)
     assert_same(y, quants.dequantize(raw.reshape(n, -1), GGMLQuantizationType[kind])[ids])
     assert_same(y, embed_rows(torch.from_numpy(raw), kind, shape, ids).numpy())

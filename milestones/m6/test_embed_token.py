@@ -58,6 +58,8 @@ def check(got, raw, kind, shape, token, norm, nibbles):
 )
 @example(seed=0, kind="Q8_0", n=65, blocks=33, nibbles=True, width=64)
 @example(seed=0, kind="Q4_0", n=65, blocks=3, nibbles=True, width=32)
+@example(seed=31, kind="Q8_0", n=65, blocks=2, nibbles=False, width=64)  # the last row of a tile
+@example(seed=64, kind="Q8_0", n=65, blocks=2, nibbles=False, width=64)  # the first of the third
 def test_equals_what_gguf_makes_of_the_row(gpus, seed, kind, n, blocks, nibbles, width):
     """The row bit for bit: a scale times a number is exact, and one operation rounds. The rest within its rounding."""
     raw, norm, token = weight(seed, kind, n, 32 * blocks), vector(seed, 32 * blocks), seed % n

@@ -126,6 +126,7 @@ def test_pieces_that_a_longer_text_left_behind_do_not_count(gpus):
 @example(seed=0, position=3, kv_heads=1, group=1, d=96, piece=32, half=True, spread=1.0, width=32)
 @example(seed=1, position=40, kv_heads=1, group=2, d=128, piece=32, half=True, spread=1.0, width=64)
 @example(seed=2, position=40, kv_heads=1, group=1, d=96, piece=32, half=True, spread=1.0, width=64)  # a tail where pieces meet
+@example(seed=3, position=40, kv_heads=3, group=4, d=96, piece=32, half=False, spread=1.0, width=64)  # 36 blocks
 def test_equals_the_reference(gpus, seed, position, kv_heads, group, d, piece, half, spread, width):
     """Any number of rows and pieces, caches of floats and of halves (which become floats exactly), at any width."""
     q, k, v = inputs(seed, position, kv_heads * group, kv_heads, d, spread)
@@ -138,6 +139,11 @@ def test_equals_the_reference(gpus, seed, position, kv_heads, group, d, piece, h
 def test_any_number_of_heads_shares_a_cache_head(gpus, group):
     """More than a SIMD-group takes: runs that are full (6, 9), and a last one that begins among the one before (5, 7)."""
     check(gpus(64), *inputs(group, 70, 2 * group, 2, 32), 70, piece=64)
+
+
+def test_every_simdgroup_of_a_threadgroup_has_room_for_its_weights(gpus):
+    """33 SIMD-groups have work: all 32 of the widest threadgroup, each with the weights of two heads."""
+    check(gpus(1024), *inputs(8, 350, 6, 3, 32), 350)
 
 
 def test_scores_of_hundreds_neither_overflow_nor_vanish(gpus):

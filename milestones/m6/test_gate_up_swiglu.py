@@ -71,6 +71,8 @@ def check(got, *case):
 )
 @example(seed=0, kind="Q4_1", tiles=3, blocks=2, nibbles=True, width=64)
 @example(seed=0, kind="Q8_0", tiles=2, blocks=2, nibbles=True, width=1024)
+@example(seed=1, kind="Q8_0", tiles=33, blocks=1, nibbles=True, width=64)  # more tiles than a tile has rows
+@example(seed=2, kind="Q8_0", tiles=1, blocks=33, nibbles=False, width=64)  # more blocks than a block has values
 def test_equals_the_composition_of_norm_products_and_swiglu(gpus, seed, kind, tiles, blocks, nibbles, width):
     """Gate and up are different weights: whoever takes one for the other, or one tile for the next, is found out."""
     ffn, k = 32 * tiles, 32 * blocks

@@ -52,6 +52,7 @@ def test_a_product_worked_by_hand(gpu):
 )
 @example(seed=0, kind="Q8_0", n=65, blocks=33, spread=1.0, width=64)
 @example(seed=1, kind="Q4_1", n=33, blocks=2, spread=1.0, width=1024)
+@example(seed=2, kind="Q8_0", n=32, blocks=2, spread=1.0, width=64)  # a SIMD-group behind the last tile, which is full
 def test_equals_the_composition_of_norm_and_product(gpus, seed, kind, n, blocks, spread, width):
     """More blocks than lanes, so that the squares take more than one round; rows around a tile's 32."""
     x, raw = left(seed, 32 * blocks, kind, spread), weight(seed, kind, n, 32 * blocks)

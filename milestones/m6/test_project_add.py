@@ -66,6 +66,7 @@ def check(got, *case):
 )
 @example(seed=0, kind="Q4_1", tiles=3, blocks=2, nibbles=True, width=64)
 @example(seed=0, kind="Q4_0", tiles=3, blocks=2, nibbles=False, width=1024)
+@example(seed=1, kind="Q8_0", tiles=33, blocks=1, nibbles=True, width=64)  # more tiles than a tile has rows
 def test_equals_the_composition_of_product_and_sum(gpus, seed, kind, tiles, blocks, nibbles, width):
     """The stream and what is left, for each kind, for nibbles and for bytes."""
     n, k = 32 * tiles, 32 * blocks

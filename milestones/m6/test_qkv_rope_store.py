@@ -103,6 +103,7 @@ MADE = [
 @example(seed=0, made=("Q8_0", F16, "scale", 64), sizes=(32, 4, 2, 16), position=1, halves=False)
 @example(seed=0, made=("Q8_0", F16, "scale", 64), sizes=(32, 16, 16, 62), position=2, halves=False)  # 62 = 2 · 31
 @example(seed=0, made=("Q8_0", F16, "scale", 64), sizes=(32, 16, 16, 66), position=2, halves=True)  # 66 = 2 · 33
+@example(seed=0, made=("Q8_0", F16, "scale", 64), sizes=(1056, 1, 1, 32), position=2, halves=False)  # 33 blocks
 @example(seed=0, made=("Q4_0", F32, "bias", 64), sizes=(96, 2, 2, 32), position=3, halves=True)
 @example(seed=0, made=("Q4_1", F32, "norms", 256), sizes=(64, 2, 1, 128), position=31, halves=True)
 @example(seed=0, made=("Q8_0", F32, "bias norms scale", 64), sizes=(32, 2, 1, 96), position=9, halves=True)

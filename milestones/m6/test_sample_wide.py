@@ -194,6 +194,22 @@ def test_the_fast_sampler_chooses_as_m3s_does(wide, settings):
     assert len({choice.id for choice in found}) > 2
 
 
+@pytest.mark.parametrize("settings", [{}, {"min_p": 1e-38}], ids=["uncut", "min-p"])
+def test_what_is_below_the_smallest_normal_number_counts_as_0(wide, settings):
+    """The second probability is e^-87.3 by a sum that the third logit moves: float by float in the end, until it lies on both
+    sides of 2⁻¹²⁶, which itself is still a weight, as in m3."""
+    fast, plain = (kind(wide, 3, Settings(temperature=1.0, **settings)) for kind in (FastSampler, Sampler))
+    logits = np.float32([[0.0, -87.3, 0.0]])
+    low, high = (int(np.float32(value).view(np.uint32)) for value in (1.0, 10.0))  # as integers, positive floats are in order
+    while high - low > 1:
+        middle = (low + high) // 2
+        logits[0, 2] = -np.uint32(middle).view(np.float32)
+        assert fast.choose(wide.tensor(logits), [], 0) == plain.choose(wide.tensor(logits), [], 0)
+        weights = plain._drawn.weights.numpy()
+        assert_same(fast._sample_wide._wide.weights.numpy(), weights)
+        low, high = (low, middle) if weights[1] > 0 else (middle, high)
+
+
 def test_a_recording_is_replayed_with_the_settings_of_the_call(gpus):
     """The same tensor of logits at every step, as in a loop: its numbers and the settings are those of now. A call that nobody
     has waited for is waited for, since its settings are written over."""
