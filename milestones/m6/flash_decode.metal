@@ -24,8 +24,8 @@
 // is multiplied by exp(old largest - new largest) when it grows (Milakov & Gimelshein, 2018; FlashAttention). The keys lie
 // transposed, 32 rows together: so a lane has a row, its neighbours' keys lie beside its own, and no score is summed across lanes.
 // Then the 32 weights are laid down where all lanes can read them, and a lane sums its elements of the values.
-// Pieces (Flash-Decoding) are what many cores need when there is one token: 9 heads are 9 SIMD-groups, 4,096 rows in pieces
-// of 256 are 144. Prediction, portable device: a first version with a sum across lanes for each score took 91 ns a row and
+// Pieces (Flash-Decoding) are what many cores need when there is one token: three cache heads are three SIMD-groups, 4,096 rows in
+// pieces of 256 are 48. Prediction, portable device: a first version with a sum across lanes for each score took 91 ns a row and
 // head; without it 2 d multiply-adds at 16 a cycle are 8 cycles, some 4 ns with the rest. Measured: README.md.
 //
 // Heads that share a cache head read the same rows: TOGETHER of them in one SIMD-group load a row once, and there are that many
