@@ -115,6 +115,14 @@ def test_logits_that_are_no_numbers_are_all_counted(gpus):
         assert chosen(gpus(64), left(1, 32, "Q8_0"), raw, "Q8_0", (1100, 32), span).nonfinite == 1100
 
 
+def test_every_part_has_its_share_of_the_sum(gpus):
+    """1,100 equal rows, in 35 parts, five or three: the first is chosen, at one in 1,100."""
+    x, raw = np.float32([1.0] * 32 + [32.0] + [32.0]), np.tile(np.uint8([0x00, 0x3C] + [1] * 32), 1100)
+    for span in (1, 7, 16):
+        made = chosen(gpus(64), x, raw, "Q8_0", (1100, 32), span)
+        assert made.id == 0 and made.own == pytest.approx(1 / 1100, rel=1e-5)
+
+
 def test_of_logits_below_zero_the_least_negative_counts(gpus):
     """x of ones, rows of d = −1/4 and q from 36 down to 2: logits of −288 up to −16. Rows past n are no logits of 0."""
     rows = [[0x00, 0xB4, *[q] * 32] for q in range(36, 1, -1)]
