@@ -13,7 +13,7 @@ from milestones.course.spec_process import SpecProcess
 from tests.strength import trial
 from tests.strength.judge import Verdict, specs_of
 from tests.strength.mutate import Generic, mutants_of
-from tests.strength.survivors import FILES, Kept, all_mutants, equivalents, sample
+from tests.strength.survivors import FILES, Kept, all_mutants, equivalents, judged, sample
 
 HEAD = """// A comment with a + b and x[0]
 #include <metal_stdlib>
@@ -154,6 +154,14 @@ def test_every_listed_equivalent_is_a_mutant_and_has_a_reason():
     listed = equivalents()
     assert not set(listed) - {m.id for m in all_mutants()}, "listed, but no mutant any more"
     assert all(len(reason.split()) >= 5 for reason in listed.values())
+
+
+def test_what_is_judged_is_there_and_a_sample_is_taken_of_it_alone():
+    """A milestone of which only some files were judged names them; where a file is listed, all of its mutants were looked at."""
+    files = judged()
+    assert files <= {f"{path.parent.name}/{path.name}" for path in FILES}
+    assert {m.file for m in all_mutants() if m.id in equivalents()} <= files
+    assert {m.file for m in sample(10**6, 1)} == files
 
 
 def test_a_sample_is_the_same_for_the_same_seed():
