@@ -157,7 +157,7 @@ def test_every_listed_equivalent_is_a_mutant_and_has_a_reason():
 
 
 def test_what_is_judged_is_there_and_a_sample_is_taken_of_it_alone():
-    """A milestone of which only some files were judged names them; where a file is listed, all of its mutants were looked at."""
+    """Where only some of a milestone's files were judged, it names them; nothing is listed of the others."""
     files = judged()
     assert files <= {f"{path.parent.name}/{path.name}" for path in FILES}
     assert {m.file for m in all_mutants() if m.id in equivalents()} <= files
