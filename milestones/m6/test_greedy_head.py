@@ -79,7 +79,7 @@ def test_a_choice_worked_by_hand(gpu):
 @example(seed=2, kind="Q8_0", n=2200, twice=False, blocks=2, spread=1.0, span=1, width=256)
 @example(seed=3, kind="Q4_1", n=33, twice=True, blocks=18, spread=1.0, span=2, width=1024)
 @example(seed=4, kind="Q8_0", n=512, twice=False, blocks=1, spread=1.0, span=16, width=64)  # a part of as many as there may be
-@example(seed=5, kind="Q8_0", n=33, twice=False, blocks=33, spread=1.0, span=1, width=64)  # more blocks than a block has values
+@example(seed=5, kind="Q4_1", n=100, twice=False, blocks=33, spread=1.0, span=1, width=64)  # more than 32 blocks
 def test_equals_argmax_of_norm_heads_logits_to_the_bit(gpus, seed, kind, n, twice, blocks, spread, span, width):
     """Where every logit has an equal one further on, the lower id counts, across lanes, tiles, parts and rounds of parts."""
     gpu, case = gpus(width), case_of(seed, kind, n, blocks, spread, twice)
