@@ -150,10 +150,12 @@ def test_every_simdgroup_of_a_threadgroup_has_room_for_its_weights(gpus):
     check(gpus(1024), *inputs(8, 350, 6, 3, 32), 350)
 
 
-def test_scores_of_hundreds_neither_overflow_nor_vanish(gpus):
-    """The largest so far is subtracted before exp: scores of hundreds that rise from round to round."""
+@pytest.mark.parametrize("rising", [True, False])
+def test_scores_of_hundreds_neither_overflow_nor_vanish(gpus, rising):
+    """The largest so far is subtracted before exp: scores of hundreds that rise from round to round, or fall."""
     q, k, v = inputs(5, 90, 2, 1, 32)
     q *= 60
+    k, v = (k, v) if rising else (k[::-1].copy(), v[::-1].copy())
     value, error = expected(q, k, v, 90)
     got = run(gpus(64), q, k, v, 90, nibbles=True)
     assert_close(got[:64] / np.tile(scale(True).float().numpy(), 2), value.astype(np.float32), error)
