@@ -88,7 +88,7 @@ inline void make_and_store(device const float *x,
     const uint blocks = args.width / 32, position = state[1], halves = is_v ? 0 : args.halves;
     const float factor = norm_factor(x, args.width, args.eps, lane);
 
-    float totals[Normed ? TILES : 1], squares = 0.0f;
+    float totals[TILES], squares = 0.0f;
     for (uint t = 0; t < tiles; t++) {
         float total = factor * row_times<Kind>(weight + ulong(first / 32 + t) * blocks * Kind::uints(), x, blocks, lane);
         if (Biased && args.biased != 0) {
