@@ -129,7 +129,17 @@ def test_measured_again_slow_is_what_is_slow_both_times(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("no", "no JSON"), ("{}", "not what pytest"), ('{"benchmarks": []}', "no benchmark")]
+    ("text", "words"),
+    [
+        ("no", "no JSON"),
+        pytest.param("[" * 100_000, "no JSON", id="deep"),
+        ("{}", "not what pytest"),
+        ('{"benchmarks": []}', "no benchmark"),
+        (json.dumps(document(baseline=0.0, kernel=1.0)), "test_baseline is 0.0: a time is above 0"),
+        (json.dumps(document(baseline=1.0, kernel=float("nan"))), "test_kernel is nan"),
+        (json.dumps(document(baseline=1.0)).replace("1.0", '"1.0"'), "not what pytest"),
+        (json.dumps(document(baseline=1.0)).replace('"bench_x.py::test_baseline"', "[3]"), "not what pytest"),
+    ],
 )
 def test_a_file_that_is_no_run_is_one_line(tmp_path, text, words):
     path = tmp_path / "x.json"
@@ -138,6 +148,15 @@ def test_a_file_that_is_no_run_is_one_line(tmp_path, text, words):
         [sys.executable, "-m", "milestones.speed.regressions", str(path)], capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and words in done.stderr and "x.json" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--summary", "--plot"])
+def test_a_table_that_cannot_be_written_is_no_slow_kernel(tmp_path, option):
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(document(baseline=1.0, kernel=1.0)))
+    command = [sys.executable, "-m", "milestones.speed.regressions", str(path), option, str(tmp_path / "no" / "file")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "cannot be written" in done.stderr
 
 
 def test_a_cycle_is_found_whatever_stands_before_and_after():

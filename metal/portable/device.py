@@ -24,6 +24,7 @@ from .lowered import Buffer as BufferParameter
 from .recording import Recording
 
 MANY = 4  # kernels: a source with more is compiled function by function
+LIBRARY = 16  # kernels: of a source with more, only one instantiation of each template is checked before it is asked for
 
 DeviceInfo = namedtuple("DeviceInfo", "deviceName recommendedWorkingSetSize maxTransferRate hasUnifiedMemory")
 
@@ -79,8 +80,8 @@ class Device:
 class Kernel:
     """A compiled Metal source: one or more kernel functions.
 
-    A source with many kernels, a library of instantiations, is read whole, but of each template only one instantiation is
-    checked at once; every function is compiled on its own when it is asked for.
+    Of a source with many kernels every function is compiled on its own when it is asked for. One with very many, a library of
+    instantiations, is read whole, but of each template only one instantiation is checked at once.
     """
 
     def __init__(self, device: Device, source: str, version: int):
@@ -185,7 +186,7 @@ class Kernel:
 
             lowered = translate.lower(self._source, version=self._version)
             self._kernels, self._constants = lowered.kernels, lowered.constants
-            frontend.check(lowered.only(_one_of_each(lowered.kernels)) if self._many() else lowered)
+            frontend.check(lowered.only(_one_of_each(lowered.kernels)) if len(lowered.kernels) > LIBRARY else lowered)
             self._lowered, self._refuses = lowered, bool(lowered.refused)
         return self._lowered
 

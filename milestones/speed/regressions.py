@@ -35,12 +35,19 @@ OURS = "kernel"  # what the role of a kernel of ours begins with; of that alone 
 def ratios(document: dict[str, Any]) -> dict[str, float]:
     """name → least time ÷ that of its group's baseline, for every benchmark of a JSON document that has one.
 
-    Raises UserError if the document is none of pytest-benchmark's.
+    Raises UserError if the document is none of pytest-benchmark's, or has a time that none can be divided by.
     """
     try:
         found = [(b["fullname"], b["group"], b["stats"]["min"], b["extra_info"].get("role")) for b in document["benchmarks"]]
+        right = all(isinstance(name, str) and isinstance(group, str | None) for name, group, _, _ in found)
+        # of numbers alone: what compares with none raises TypeError
+        wrong = [(name, least) for name, _, least, _ in found if not sys.float_info.min <= least <= sys.float_info.max]
     except (KeyError, TypeError, AttributeError):
-        raise UserError("this is not what pytest --benchmark-json writes") from None
+        right, wrong = False, []
+    if not right:
+        raise UserError("this is not what pytest --benchmark-json writes")
+    if wrong:
+        raise UserError(f"the least time of {wrong[0][0]} is {wrong[0][1]}: a time is above 0")
     bases = {group: least for _, group, least, role in found if role == BASELINE}
     return {name: least / bases[group] for name, group, least, role in found if role != BASELINE and group in bases}
 
@@ -111,12 +118,20 @@ def _read(path: Path) -> tuple[dict[str, float], set[str]]:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as problem:
         raise UserError(f"{str(path)!r} cannot be read ({problem.strerror})") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise UserError(f"{str(path)!r} is no JSON file") from None
     try:
         return ratios(document), ours(document)
     except UserError as problem:
         raise UserError(f"{str(path)!r}: {problem}") from None
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as problem:
+        click.echo(f"regressions: {str(path)!r} cannot be written ({problem.strerror})", err=True)
+        sys.exit(2)
 
 
 @click.command(help=__doc__)
@@ -139,12 +154,12 @@ def main(now: Path, before: tuple[Path, ...], again: Path | None, table: Path | 
     text = summary(found)
     click.echo(text, nl=False)
     if table is not None:
-        table.write_text(text, encoding="utf-8")
+        _write(table, text)
     if plot is not None:
         runs = [*past, current]
         history = {name: [(n + 1.0, run[name]) for n, run in enumerate(runs) if name in run] for name in sorted(current)}
         shown = {name.rpartition("::")[2]: points for name, points in history.items()}
-        plot.write_text(chart.lines(shown, "run", "time ÷ baseline's"), encoding="utf-8")
+        _write(plot, chart.lines(shown, "run", "time ÷ baseline's"))
     slower = [change for change in found if change.slower and change.name in mine]
     for change in slower:
         words = f"{change.factor:.2f} times as long as before, beside its baseline; up to {1 + change.margin:.2f} is normal"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import metal
+from metal.portable.device import LIBRARY, MANY
 
 # name → (program, function, what x = [0, 1, 2, 3] becomes)
 KERNELS = {
@@ -216,6 +217,17 @@ def test_of_a_large_library_only_the_function_asked_for_is_compiled(device, monk
     wrong.function("f7")
     with pytest.raises(metal.error, match="yes"):
         wrong.function("f77")
+
+
+@pytest.mark.parametrize("number", [MANY, MANY + 1, LIBRARY])
+def test_an_error_in_any_instantiation_is_told_for_the_whole_file(device, number):
+    """Whether its functions are compiled together or each on its own."""
+    source = (
+        'template <int N> kernel void f(device float *x [[buffer(0)]]) { static_assert(N != 1, "not this one"); x[0] = N; }\n'
+    )
+    source += "\n".join(f'template [[host_name("f{n}")]] kernel void f<{n}>(device float *);' for n in range(number))
+    with pytest.raises(metal.error, match=r"program_source:1:\d+: error: .*not this one"):
+        device.kernel(source)
 
 
 def test_the_language_version_is_ours_to_choose(device):
