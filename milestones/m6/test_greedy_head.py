@@ -123,6 +123,13 @@ def test_every_part_has_its_share_of_the_sum(gpus):
         assert made.id == 0 and made.own == pytest.approx(1 / 1100, rel=1e-5)
 
 
+def test_the_last_part_may_have_the_largest(gpus):
+    """The last of 1,100 rows is the largest: its part is the third lane's second one."""
+    x, raw = np.float32([1.0] * 32 + [32.0] + [32.0]), np.tile(np.uint8([0x00, 0x3C] + [1] * 32), (1100, 1))
+    raw[-1, 2:] = 2
+    assert_same(run(gpus(64), x, raw.reshape(-1), "Q8_0", (1100, 32)), np.uint32([1099]))
+
+
 def test_of_logits_below_zero_the_least_negative_counts(gpus):
     """x of ones, rows of d = −1/4 and q from 36 down to 2: logits of −288 up to −16. Rows past n are no logits of 0."""
     rows = [[0x00, 0xB4, *[q] * 32] for q in range(36, 1, -1)]
