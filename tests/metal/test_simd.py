@@ -83,6 +83,30 @@ def test_sums_of_any_numbers_are_as_good_as_one_addition_a_lane(run, kind):
     assert (np.abs(some_before - np.cumsum(w, 1)) <= bound)[:, on].all()
 
 
+def test_vectors_in_both_arms_are_stored_where_each_arm_stores(run):
+    """A device's compiler joins stores that end both arms, and once took the first arm's place for every lane's."""
+    body = """
+    kernel void f(device const float *x [[buffer(0)]], device float *y [[buffer(1)]], uint i [[thread_position_in_grid]],
+                  uint lane [[thread_index_in_simdgroup]]) {
+        const float2 a = float2(x[i], x[i + 1024]);
+        if (lane < 7) {
+            const float2 r = simd_sum(a); y[28 * 1024 + i] = r.x; y[29 * 1024 + i] = r.y;
+        } else {
+            const float2 r = lane % 4 == 1 ? simd_min(a) : simd_max(a); y[30 * 1024 + i] = r.x; y[31 * 1024 + i] = r.y;
+        }
+    }
+    """
+    x, lane = np.random.default_rng(0).integers(-9, 10, (2, 32, 32)).astype(np.float32), np.arange(32)
+    got = run(body, 1024, x, np.full((32, 32, 32), np.nan, np.float32))[1]
+    first, ones, others = lane < 7, (lane >= 7) & (lane % 4 == 1), (lane >= 7) & (lane % 4 != 1)
+    expected = np.full((4, 32, 32), np.nan, np.float32)
+    for c in range(2):
+        expected[c][:, first] = x[c][:, first].sum(1, keepdims=True)
+        expected[2 + c][:, ones] = x[c][:, ones].min(1, keepdims=True)
+        expected[2 + c][:, others] = x[c][:, others].max(1, keepdims=True)
+    assert np.array_equal(got[28:], expected, equal_nan=True) and np.isnan(got[:28]).all()
+
+
 def test_a_vote_is_a_type_of_its_own(run):
     """all() asks for every lane, active or not: unlike simd_all, which asks the active ones."""
     body = """

@@ -48,39 +48,52 @@ template <typename T> inline T fl_lanes_fill_down(T x, T filling, uint n, uint m
 // branch, and its prefix sums 1,200. So floats and prefix sums are done here: where all lanes are active, in five steps (10 ns); else
 // lane after lane, for an inactive lane cannot pass on what it was handed. That is a loop on purpose: of an `if` with OpenCL's own
 // function in it the compiler makes a choice between two results, and computes both.
+// A vector's components go through together. With a loop for each, one after the other, a device's compiler was seen to store
+// what belongs to one arm of an `if` where the other arm stores (test_simd.py has such a kernel), and took twice as long.
+#define FL_MOVE(name, f, T)                                                                                            \
+    inline T name(T x, uint n) { return f(x, n); }                                                                     \
+    inline T##2 name(T##2 x, uint n) { return (T##2)(f(x.x, n), f(x.y, n)); }                                          \
+    inline T##3 name(T##3 x, uint n) { return (T##3)(f(x.x, n), f(x.y, n), f(x.z, n)); }                               \
+    inline T##4 name(T##4 x, uint n) { return (T##4)(f(x.x, n), f(x.y, n), f(x.z, n), f(x.w, n)); }
+#define FL_MOVES(T) FL_MOVE(fl_rotated, sub_group_rotate, T) FL_MOVE(fl_from, sub_group_non_uniform_broadcast, T)
+FL_MOVES(char) FL_MOVES(uchar) FL_MOVES(short) FL_MOVES(ushort) FL_MOVES(int) FL_MOVES(uint) FL_MOVES(half) FL_MOVES(float)
 #define FL_ALL 0xffffffffu
-#define FL_STEP(n, together) { const T y = sub_group_rotate(x, n); x = (T)(together); }
+#define FL_WHOLE(name, f, T)                                                                                           \
+    inline T name(T x) { return f(x); }                                                                                \
+    inline T##2 name(T##2 x) { return f(x); }                                                                          \
+    inline T##3 name(T##3 x) { return f(x); }                                                                          \
+    inline T##4 name(T##4 x) { return f(x); }
+#define FL_STEP(n, together) { const T y = fl_rotated(x, n); x = (T)(together); }
 #define FL_REDUCE(name, own_name, together)                                                                            \
     template <typename T> inline T fl_all_##name(T x) {                                                                \
         const T own = x;                                                                                               \
         const uint active = fl_active_lanes();                                                                         \
         FL_STEP(16, together) FL_STEP(8, together) FL_STEP(4, together) FL_STEP(2, together) FL_STEP(1, together)      \
-        x = sub_group_non_uniform_broadcast(active == FL_ALL ? x : own, ctz(active));                                  \
+        x = fl_from(active == FL_ALL ? x : own, ctz(active));                                                          \
         for (uint left = active == FL_ALL ? 0 : active & active - 1; left; left &= left - 1) {                         \
-            const T y = sub_group_non_uniform_broadcast(own, ctz(left));                                               \
+            const T y = fl_from(own, ctz(left));                                                                       \
             x = (T)(together);                                                                                         \
         }                                                                                                              \
         return x;                                                                                                      \
     }                                                                                                                  \
     template <typename T> inline T fl_##name(T x) { return sub_group_non_uniform_reduce_##own_name(x); }               \
-    inline float fl_##name(float x) { return fl_all_##name(x); }                                                       \
-    inline half fl_##name(half x) { return fl_all_##name(x); }
+    FL_WHOLE(fl_##name, fl_all_##name, float) FL_WHOLE(fl_##name, fl_all_##name, half)
 FL_REDUCE(sum, add, x + y)
 FL_REDUCE(product, mul, x * y)
 FL_REDUCE(min, min, y < x ? y : x)
 FL_REDUCE(max, max, y > x ? y : x)
-#define FL_PREFIX_STEP(n, together) { const T y = sub_group_rotate(x, 32 - n); x = lane >= n ? (T)(together) : x; }
+#define FL_PREFIX_STEP(n, together) { const T y = fl_rotated(x, 32 - n); x = lane >= n ? (T)(together) : x; }
 #define FL_PREFIX(name, none, together)                                                                                \
     template <typename T> inline T fl_prefix_##name(T x, bool exclusive) {                                             \
         const T own = x;                                                                                               \
         const uint lane = get_sub_group_local_id(), active = fl_active_lanes();                                        \
         FL_PREFIX_STEP(1, together) FL_PREFIX_STEP(2, together) FL_PREFIX_STEP(4, together)                            \
         FL_PREFIX_STEP(8, together) FL_PREFIX_STEP(16, together)                                                       \
-        const T before = sub_group_rotate(x, 31);                                                                      \
+        const T before = fl_rotated(x, 31);                                                                            \
         T found = !exclusive ? x : lane == 0 ? (T)(none) : before;                                                     \
         x = (T)(none);                                                                                                 \
         for (uint left = active == FL_ALL ? 0 : active; left; left &= left - 1) {                                      \
-            const T y = sub_group_non_uniform_broadcast(own, ctz(left)), so_far = x;                                   \
+            const T y = fl_from(own, ctz(left)), so_far = x;                                                           \
             x = (T)(together);                                                                                         \
             found = lane != (uint)ctz(left) ? found : exclusive ? so_far : x;                                          \
         }                                                                                                              \
@@ -100,6 +113,7 @@ FL_PREFIX(product, 1, x * y)
     inline T##2 name(T##2 x) { return (T##2)(f(x.x), f(x.y)); }                                                        \
     inline T##3 name(T##3 x) { return (T##3)(f(x.x), f(x.y), f(x.z)); }                                                \
     inline T##4 name(T##4 x) { return (T##4)(f(x.x), f(x.y), f(x.z), f(x.w)); }
+#define FL_REDUCED(name, f) FL_EACH_LANE_INT(FL_OF_X, name, f) FL_WHOLE(name, f, half) FL_WHOLE(name, f, float)
 #define FL_OF_X_N(name, f, T)                                                                                          \
     inline T name(T x, ushort n) { return f(x, n); }                                                                   \
     inline T##2 name(T##2 x, ushort n) { return (T##2)(f(x.x, n), f(x.y, n)); }                                        \
@@ -114,17 +128,17 @@ FL_PREFIX(product, 1, x * y)
 #define FL_OF_FILL(name, f, T) FL_OF_FILL_BY(32, name, f, T)
 #define FL_BROADCAST(x, n) sub_group_non_uniform_broadcast(x, (uint)(n))
 #define FL_BROADCAST_FIRST(x) sub_group_non_uniform_broadcast(x, fl_first_lane())
-/*simd_sum*/ FL_EACH_LANE(FL_OF_X, simd_sum, fl_sum)
-/*simd_product*/ FL_EACH_LANE(FL_OF_X, simd_product, fl_product)
-/*simd_min*/ FL_EACH_LANE(FL_OF_X, simd_min, fl_min)
-/*simd_max*/ FL_EACH_LANE(FL_OF_X, simd_max, fl_max)
+/*simd_sum*/ FL_REDUCED(simd_sum, fl_sum)
+/*simd_product*/ FL_REDUCED(simd_product, fl_product)
+/*simd_min*/ FL_REDUCED(simd_min, fl_min)
+/*simd_max*/ FL_REDUCED(simd_max, fl_max)
 /*simd_and*/ FL_EACH_LANE_INT(FL_OF_X, simd_and, sub_group_non_uniform_reduce_and)
 /*simd_or*/ FL_EACH_LANE_INT(FL_OF_X, simd_or, sub_group_non_uniform_reduce_or)
 /*simd_xor*/ FL_EACH_LANE_INT(FL_OF_X, simd_xor, sub_group_non_uniform_reduce_xor)
-/*simd_prefix_inclusive_sum*/ FL_EACH_LANE(FL_OF_X, simd_prefix_inclusive_sum, fl_inclusive_sum)
-/*simd_prefix_exclusive_sum*/ FL_EACH_LANE(FL_OF_X, simd_prefix_exclusive_sum, fl_exclusive_sum)
-/*simd_prefix_inclusive_product*/ FL_EACH_LANE(FL_OF_X, simd_prefix_inclusive_product, fl_inclusive_product)
-/*simd_prefix_exclusive_product*/ FL_EACH_LANE(FL_OF_X, simd_prefix_exclusive_product, fl_exclusive_product)
+/*simd_prefix_inclusive_sum*/ FL_EACH_LANE(FL_WHOLE, simd_prefix_inclusive_sum, fl_inclusive_sum)
+/*simd_prefix_exclusive_sum*/ FL_EACH_LANE(FL_WHOLE, simd_prefix_exclusive_sum, fl_exclusive_sum)
+/*simd_prefix_inclusive_product*/ FL_EACH_LANE(FL_WHOLE, simd_prefix_inclusive_product, fl_inclusive_product)
+/*simd_prefix_exclusive_product*/ FL_EACH_LANE(FL_WHOLE, simd_prefix_exclusive_product, fl_exclusive_product)
 /*simd_broadcast*/ FL_EACH_LANE(FL_OF_X_N, simd_broadcast, FL_BROADCAST)
 /*simd_broadcast_first*/ FL_EACH_LANE(FL_OF_X, simd_broadcast_first, FL_BROADCAST_FIRST)
 /*simd_shuffle*/ FL_EACH_LANE(FL_OF_X_N, simd_shuffle, fl_from_lane)
