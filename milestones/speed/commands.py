@@ -86,8 +86,10 @@ def bench(
 
 
 def _need_folder(*files: Path | None) -> None:
-    """Before anything is measured: a file that cannot be written for want of a folder is a UserError."""
+    """Before anything is measured: a file that cannot be written for want of a folder, or because it is one, is a UserError."""
     for file in files:
+        if file is not None and file.is_dir():
+            raise UserError(f"{str(file)!r} cannot be written: it is a folder")
         if file is not None and not file.absolute().parent.is_dir():
             raise UserError(f"{str(file)!r} cannot be written: there is no folder {str(file.absolute().parent)!r}")
 
