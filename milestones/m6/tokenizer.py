@@ -36,7 +36,7 @@ class FastTokenizer(Tokenizer):
         cut, distinct = self._kernels = self._kernels or (Pretokenize(self._gpu), Distinct(self._gpu))
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
         text, starts = cut.held(np.frombuffer(whole, np.uint8), lengths, digits=KINDS[kind])
-        offsets = np.append(np.flatnonzero(starts.numpy().view(np.bool_)), starts.size)
+        offsets = np.append(np.flatnonzero(starts.numpy() != 0), starts.size)
         same = distinct(text, self._gpu.tensor(offsets, np.uint32))
         self._gpu.sync()
         standing = same.numpy().astype(np.intp)
