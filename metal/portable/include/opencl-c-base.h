@@ -15,11 +15,8 @@ typedef enum memory_scope { memory_scope_work_item, memory_scope_work_group, mem
 typedef enum memory_order { memory_order_relaxed, memory_order_acquire, memory_order_release, memory_order_acq_rel, memory_order_seq_cst } memory_order;
 #define CLK_LOCAL_MEM_FENCE 1
 #define CLK_GLOBAL_MEM_FENCE 2
-#define FL_REDUCE(op) template <typename T> T sub_group_non_uniform_reduce_##op(T x);
-#define FL_SCAN(op) template <typename T> T sub_group_non_uniform_scan_inclusive_##op(T x); \
-    template <typename T> T sub_group_non_uniform_scan_exclusive_##op(T x);
-FL_REDUCE(add) FL_REDUCE(mul) FL_REDUCE(min) FL_REDUCE(max) FL_REDUCE(and) FL_REDUCE(or) FL_REDUCE(xor)
-FL_SCAN(add) FL_SCAN(mul)
+#define FL_OWN_REDUCE(op) template <typename T> T sub_group_non_uniform_reduce_##op(T x);
+FL_OWN_REDUCE(add) FL_OWN_REDUCE(mul) FL_OWN_REDUCE(min) FL_OWN_REDUCE(max) FL_OWN_REDUCE(and) FL_OWN_REDUCE(or) FL_OWN_REDUCE(xor)
 #define FL_SHUFFLE(name) template <typename T> T sub_group_##name(T x, uint lane);
 FL_SHUFFLE(shuffle) FL_SHUFFLE(shuffle_xor) FL_SHUFFLE(shuffle_up) FL_SHUFFLE(shuffle_down) FL_SHUFFLE(broadcast) FL_SHUFFLE(non_uniform_broadcast)
 template <typename T> T sub_group_broadcast_first(T x);
