@@ -99,6 +99,12 @@ def test_what_is_changed(text, kind, expected):
     assert said(f"    {text}", kind) == expected
 
 
+def test_a_member_function_that_changes_no_member_is_changed_like_any_other():
+    """Its body stands behind `const thread`, not behind a bracket."""
+    members = "struct Pair {\n    uint a;\n    uint sum(uint b) const thread { return a + b; }\n};\n"
+    assert [m.place for m in mutants_of("m9/k.metal", members)] == ["m9/k.metal:3:46 arithmetic: + → -"]
+
+
 def test_an_unknown_statement_is_refused_rather_than_left_out():
     with pytest.raises(ValueError, match="switch"):
         body("    switch (a) { case 0: break; }")

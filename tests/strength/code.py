@@ -94,9 +94,12 @@ def bodies(tokens: list[Token]) -> Iterator[Body]:
     """Every function that has a body, members of structs too."""
     cursor, i = Cursor(tokens), 0
     while i < len(tokens):
-        if tokens[i].text == "{" and tokens[i - 1].text == ")":
+        close = i - 1
+        while tokens[close].text in SPACES:  # a member's: uint mark(uint j) const thread { … }
+            close -= 1
+        if tokens[i].text == "{" and tokens[close].text == ")":
             end = cursor.match(i)
-            head = tokens[cursor.opening(i - 1) : i]
+            head = tokens[cursor.opening(close) : close]
             named = [k for k, t in enumerate(head) if t.kind == "attribute" and "buffer(" not in t.text]
             body = Body(i + 1, end, [head[k - 1].text for k in named if head[k - 2].text == "uint"])
             _Reader(tokens, body).read()
