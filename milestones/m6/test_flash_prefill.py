@@ -85,6 +85,7 @@ def test_equals_torch_functional(gpus, shape, dtype):
 )
 @example(seed=0, tokens=33, position=31, kv_heads=2, group=3, half=33, scale=10.0, width=32)
 @example(seed=0, tokens=1, position=0, kv_heads=1, group=1, half=1, scale=1.0, width=1024)
+@example(seed=0, tokens=33, position=0, kv_heads=1, group=34, half=1, scale=1.0, width=64)  # 34 threadgroups
 def test_equals_the_reference_for_any_shape_scale_and_width(gpus, seed, tokens, position, kv_heads, group, half, scale, width):
     """Blocks of tokens and of rows that are not whole; scores that grow by hundreds from one 32 rows to the next."""
     q, k, v = inputs(seed, tokens, position, kv_heads * group, kv_heads, 2 * half, scale)
@@ -92,14 +93,16 @@ def test_equals_the_reference_for_any_shape_scale_and_width(gpus, seed, tokens, 
     assert_close(run(gpus(width), q, k, v, position), y, expected(q, k, v, position)[1])
 
 
-def test_a_row_changes_nothing_before_itself(gpus):
-    """Causality within a chunk, bit for bit: rows after a query's own are stored already, and have no part in its answer."""
+@pytest.mark.parametrize("row", [20, 21], ids="row{}".format)
+def test_a_row_changes_nothing_before_itself(gpus, row):
+    """Causality within a chunk, bit for bit: rows after a query's own are stored already, and have no part in its answer, be
+    their number even or odd."""
     q, k, v = inputs(3, 40, 3, 4, 2, 24)
     before = run(gpus(64), q, k, v, 3)
-    k[20], v[20] = 1e4, -1e30
+    k[row], v[row] = 1e4, -1e30
     after = run(gpus(64), q, k, v, 3)
-    assert_same(after[:17], before[:17])
-    assert (after[17:] != before[17:]).any(axis=(1, 2)).all(), "whoever sees the row must see the change"
+    assert_same(after[: row - 3], before[: row - 3])
+    assert (after[row - 3 :] != before[row - 3 :]).any(axis=(1, 2)).all(), "whoever sees the row must see the change"
     k, v = inputs(3, 40, 3, 4, 2, 24)[1:]
     assert_close(before, *expected(q, k, v, 3))
 
