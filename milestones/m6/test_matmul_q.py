@@ -89,6 +89,8 @@ def test_equals_the_product_with_what_gguf_makes_of_the_bytes(gpus, kind, m, n, 
 )
 @example(seed=0, kind="Q4_1", m=5, n=33, blocks=3, scale=1.0, tokens=3, add=True, step=2, width=32)
 @example(seed=0, kind="Q8_0", m=4, n=70, blocks=2, scale=1.0, tokens=2, add=False, step=2, width=64)
+@example(seed=0, kind="Q8_0", m=5, n=64, blocks=1, scale=1.0, tokens=2, add=False, step=1, width=64)  # 2 whole tiles
+@example(seed=0, kind="Q8_0", m=1, n=63, blocks=1, scale=1.0, tokens=1, add=False, step=1, width=64)  # a tile of 31 rows
 def test_equals_the_reference_for_any_shape_scale_and_width(gpus, seed, kind, m, n, blocks, scale, tokens, add, step, width):
     """Rows around a tile's 32, odd numbers of tokens and of blocks, tokens in pieces, tiles of two weights in turn."""
     raw, x, shape = weight(seed, kind, n, 32 * blocks), block(seed, m, 32 * blocks, scale), (n, 32 * blocks)
