@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from conftest import examples
-from milestones.m6.pretokenize import Pretokenize
+from milestones.m6.pretokenize import Pretokenize, unicode_classes
 from reference.compare import assert_same
 from reference.diagnosis import watched
 from reference.mistakes.pretokenize import MISTAKES
@@ -28,7 +28,10 @@ SCRAPS = [
 ]
 BROKEN = [
     bytes.fromhex(h)
-    for h in ("ff", "c3", "a9", "e282", "f09f99", "c080", "eda080", "f5", "e08080", "f4908080", "e08181", "f0808181")
+    for h in (
+        *("ff", "c3", "a9", "e282", "f09f99", "c080", "c1a1", "eda080", "f5", "e08080", "f4908080", "e08181", "f0808181"),
+        "f8a08080",  # a letter, if three bits of the lead counted
+    )
 ]
 scraps = st.sampled_from([scrap.encode() for scrap in SCRAPS] + BROKEN)
 texts = st.lists(st.lists(scraps, min_size=1).map(b"".join), min_size=1, max_size=3)
@@ -58,6 +61,18 @@ def test_a_sentence_worked_by_hand(gpu):
     text = b"I'm   42 (ok)\n"
     assert pieces(text, run(gpu, [text], False)) == ["I", "'m", "  ", " 42", " (", "ok", ")", "\n"]
     assert pieces(text, run(gpu, [text], True)) == ["I", "'m", "   ", "4", "2", " (", "ok", ")", "\n"]
+
+
+def test_kinds_worked_by_hand(gpus):
+    """A letter that begins a text is 1 and 128, one of two bytes 1 and 5, a space 3; behind the text 128, and 0 for no one."""
+    gpu = gpus(64)
+    assert_same(run(gpu, ["aé ".encode()], False), np.uint8([1, 0, 0, 1]))
+    function = gpu.kernel("m6", "pretokenize", "character_kinds")
+    text, first = gpu.tensor(np.uint8([*"aé ".encode(), 0, 0, 0, 0])), gpu.tensor(np.uint8([1, 0, 0, 0, 1, 0, 0, 0]))
+    kinds, (pages, classes) = gpu.empty((8,), np.uint8), map(gpu.tensor, unicode_classes())
+    gpu.run(function, 2, text, first, pages, classes, kinds, gpu.constants("II", 1, 0))
+    gpu.sync()
+    assert_same(kinds.numpy(), np.uint8([129, 1, 5, 3, 128, 0, 0, 0]))
 
 
 @pytest.mark.parametrize("digits", [False, True], ids=["gpt-2", "smollm"])
@@ -96,14 +111,19 @@ def test_contractions_are_cut_where_they_stand_alone(gpus, digits):
 def test_spaces_go_with_what_follows_them(gpus, digits):
     """Of white space before a word all but the last is a piece; at the end, and before a digit cut out, all of it is."""
     words = [
-        f"a{space}{next_}" for space in (" ", "  ", "\n ", " \n", "\t", "\u3000", "\u2003 ") for next_ in ("b", "7", "!", "")
+        f"a{space}{next_}"
+        for space in (" ", "  ", "\n ", " \n", "\t", "\u3000", "\u2003 ", " \u00a0", "\u2003\u3000")
+        for next_ in ("b", "7", "!", "")
     ]
     check(gpus(64), [w.encode() for w in words], digits)
 
 
 def test_a_text_begins_anew_whatever_is_before_it(gpus):
-    """Texts of one dispatch, and parts between special tokens, know nothing of each other: not even halves of one character."""
-    halves = ["é".encode()[:1], "é".encode()[1:], b" ", b" ", b"x", b"'", b"s", b"1", b"2"]
+    """Texts of one dispatch, and parts between special tokens, know nothing of each other: not even parts of one character, or
+    of one contraction."""
+    halves = ["é".encode()[:1], "é".encode()[1:], b" ", b" ", b"x", b"'", b"s", b"1", b"2", b"x'r", b"e", b"'!", b"x"]
+    for letter in map(str.encode, "é中𠀀"):  # of two, three and four bytes
+        halves += [part for cut in range(1, len(letter)) for part in (b"a" + letter[:cut], letter[cut:])]
     check(gpus(64), halves, False)
     check(gpus(64), halves, True)
 
@@ -117,7 +137,8 @@ def every_character():
 
 @pytest.mark.parametrize("plane", [0, 1])
 def test_every_character_has_its_unicode_class(gpus, plane):
-    """Letters, numbers and white space as `regex` knows them, at both ends of every run of a class."""
+    """Letters, numbers and white space as `regex` knows them, at both ends of every run of a class and of the plane: among
+    letters, among numbers and among signs, for what is not of their kind looks alike between them."""
     first = plane << 16
     characters = [chr(c) for c in range(first, first + 0x10000) if not 0xD800 <= c < 0xE000]
     # of neighbours of one class one stands for all, at both ends of its run
@@ -125,8 +146,15 @@ def test_every_character_has_its_unicode_class(gpus, plane):
         [bool(regex.match(r"\p{L}", c)) + 2 * bool(regex.match(r"\p{N}", c)) + 4 * c.isspace() for c in characters]
     )
     edge = np.flatnonzero(np.diff(classes) != 0)
-    chosen = [characters[i] for i in sorted({*edge.tolist(), *(edge + 1).tolist()})]
-    check(gpus(256), ["a".join(chosen).encode()], False)
+    chosen = [characters[i] for i in sorted({0, *edge.tolist(), *(edge + 1).tolist(), len(characters) - 1})]
+    for between in "a1!":
+        check(gpus(256), [between.join(chosen).encode()], False)
+
+
+def test_every_ascii_character_has_its_class(gpus):
+    """A text that is ASCII alone is not looked up: among letters, numbers and signs each must be what `regex` says."""
+    for between in "a1!":
+        check(gpus(64), [between.join(map(chr, range(128))).encode()], False)
 
 
 @pytest.mark.slow
@@ -149,6 +177,9 @@ def test_bytes_that_are_no_character_are_signs(gpus, broken):
 @given(texts=texts, digits=st.booleans())
 @example(texts=[b" '", b"s"], digits=False)
 @example(texts=[b"'re're'r"], digits=True)
+@example(texts=["a\U00060000b".encode()], digits=False)  # nobody's character, a sign; U+20000 is a letter
+@example(texts=[b"a" * 125 + "é".encode()], digits=False)  # the last word of 32 is the only one that is not ASCII
+@example(texts=[b"a" * 127 + "Ā".encode()], digits=False)  # half of it in the next 32 words: the byte 80
 def test_any_mixture_is_cut_as_regex_cuts_it(gpus, texts, digits):
     """Scraps that matter, in any order, broken characters among them."""
     check(gpus(64), texts, digits)
