@@ -71,6 +71,7 @@ class Gpu:
         self.device = metal.Device() if device is None else device
         self._compiling, self._waiting = compiling or (lambda done: None), waiting or (lambda: None)
         self.width, self.poison = width, poison
+        self._programs: dict[str, Any] = {}  # by their text
         self._functions: dict[tuple[Any, str, int | None], Any] = {}
         self._files: dict[int, str] = {}  # of each kernel function, by its id()
         self._constants: dict[bytes, Any] = {}
@@ -97,8 +98,10 @@ class Gpu:
         key = (source.find(milestone, f"{file}.metal"), name or file, width)
         if key not in self._functions:
             self._compiling(len(self._functions))
-            compiled = self.device.kernel(source.read(milestone, file, width))
-            self._functions[key] = compiled.function(name or file)
+            text = source.read(milestone, file, width)
+            if text not in self._programs:  # a megabyte each on the portable device
+                self._programs[text] = self.device.kernel(text)
+            self._functions[key] = self._programs[text].function(name or file)
             self._files[id(self._functions[key])] = f"{milestone}/{file}"
         return self._functions[key]
 

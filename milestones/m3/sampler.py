@@ -76,18 +76,31 @@ class Choice:
         return cls(id, math.log(max(p, 2.0**-149)))
 
 
+class Kernels:
+    """m3's kernels, and the tensors that they leave for each other."""
+
+    def __init__(self, gpu: Gpu, n: int):
+        self.nonfinite, self.softmax, self.argmax = Nonfinite(gpu), Softmax(gpu), Argmax(gpu)
+        self.penalty, self.argsort, self.sample = RepeatPenalty(gpu), Argsort(gpu), Sample(gpu)
+        self.bad, self.winner = gpu.empty((1,), UINT32), gpu.empty((1,), UINT32)
+        self.own, self.penalised, self.p = (gpu.empty((1, n)) for _ in range(3))
+        self.order, self.scratch = (gpu.empty((1, n), UINT32) for _ in range(2))
+        self.seen = gpu.empty((1, n), np.uint8)
+        self.drawn = self.sample.room(n)
+
+
 class Sampler:
     """Chooses tokens from rows of `vocabulary` logits by one `Settings`."""
 
-    def __init__(self, gpu: Gpu, vocabulary: int, settings: Settings = GREEDY):
+    def __init__(self, gpu: Gpu, vocabulary: int, settings: Settings = GREEDY, *, later: bool = False):
+        """With `later`, the kernels are not made ready now but when they are first used."""
         self._gpu, self._n, self.settings = gpu, vocabulary, settings
-        self._nonfinite, self._softmax, self._argmax = Nonfinite(gpu), Softmax(gpu), Argmax(gpu)
-        self._penalty, self._argsort, self._sample = RepeatPenalty(gpu), Argsort(gpu), Sample(gpu)
-        self._bad, self._winner = gpu.empty((1,), UINT32), gpu.empty((1,), UINT32)
-        self._own, self._penalised, self._p = (gpu.empty((1, vocabulary)) for _ in range(3))
-        self._order, self._scratch = (gpu.empty((1, vocabulary), UINT32) for _ in range(2))
-        self._seen = gpu.empty((1, vocabulary), np.uint8)
-        self._drawn = self._sample.room(vocabulary)
+        self._held = None if later else Kernels(gpu, vocabulary)
+
+    @property
+    def _kernels(self) -> Kernels:
+        self._held = self._held or Kernels(self._gpu, self._n)
+        return self._held
 
     def choose(self, logits: Tensor, ids: Sequence[int], step: int) -> Choice:
         """The token after `ids` (prompt and generated ones: the penalty covers both). logits (1, vocabulary) float32.
@@ -95,14 +108,15 @@ class Sampler:
         `step` numbers the draws of one text: the same seed and step make the same draw. Waits for the device. Raises UserError
         if a logit is NaN or infinite: such a model is damaged, and what it says is no text.
         """
-        self._bad = self._nonfinite(logits, self._bad)
-        own = self._softmax(logits, self._own)
+        m3 = self._kernels
+        m3.nonfinite(logits, m3.bad)
+        own = m3.softmax(logits, m3.own)
         if self.settings.temperature == 0:
-            winner = self._argmax(self._penalise(logits, ids), self._winner)
+            winner = m3.argmax(self._penalise(logits, ids), m3.winner)
         else:
-            winner = self._draw(logits, ids, step, self._drawn).ids
+            winner = self._draw(logits, ids, step, m3.drawn).ids
         self._gpu.sync()
-        self._refuse(int(self._bad.numpy()[0]))
+        self._refuse(int(m3.bad.numpy()[0]))
         chosen = int(winner.numpy()[0])
         return Choice.of(chosen, float(own.numpy()[0, chosen]))
 
@@ -112,17 +126,18 @@ class Sampler:
         if self.settings.repeat_penalty == 1:
             return logits
         require(not len(ids) or (min(ids) >= 0 and max(ids) < self._n), f"Sampler: ids must lie in 0 to {self._n - 1}")
-        seen = self._seen.numpy()[0]
+        m3 = self._kernels
+        seen = m3.seen.numpy()[0]
         seen[:] = 0
         seen[np.asarray(ids, np.int64)] = 1
-        return self._penalty(logits, self._seen, self._penalised, penalty=self.settings.repeat_penalty)
+        return m3.penalty(logits, m3.seen, m3.penalised, penalty=self.settings.repeat_penalty)
 
     def _draw(self, logits: Tensor, ids: Sequence[int], step: int, room: Drawn) -> Drawn:
-        s, n = self.settings, self._n
+        s, n, m3 = self.settings, self._n, self._kernels
         logits = self._penalise(logits, ids)
-        p = self._softmax(logits, self._p, temperature=s.temperature).reshape(n)
-        order = self._argsort(logits, self._order, self._scratch).reshape(n) if s.cuts else None
-        return self._sample(p, order, top_k=s.top_k, top_p=s.top_p, min_p=s.min_p, seed=s.seed, step=step, out=room)
+        p = m3.softmax(logits, m3.p, temperature=s.temperature).reshape(n)
+        order = m3.argsort(logits, m3.order, m3.scratch).reshape(n) if s.cuts else None
+        return m3.sample(p, order, top_k=s.top_k, top_p=s.top_p, min_p=s.min_p, seed=s.seed, step=step, out=room)
 
     def _refuse(self, bad: int) -> None:
         if bad:
@@ -131,16 +146,16 @@ class Sampler:
 
     def stages(self, logits: Tensor, ids: Sequence[int]) -> Stages:
         """The distribution before and after each setting, for a person. The temperature must be above 0; waits."""
-        s, n = self.settings, self._n
+        s, n, m3 = self.settings, self._n, self._kernels
         require(s.temperature > 0, "Sampler: at temperature 0 there is no distribution to show, only the largest logit")
-        self._nonfinite(logits, self._bad)
-        own = self._softmax(logits, self._own)
-        final = self._draw(logits, ids, 0, self._drawn)
-        order = self._argsort(self._penalise_again(logits), self._order, self._scratch).reshape(n)
-        p = self._p.reshape(n)
-        weights = [self._sample(p, order, top_k=k, top_p=top_p) for k, top_p in ((0, 1.0), (s.top_k, 1.0), (s.top_k, s.top_p))]
+        m3.nonfinite(logits, m3.bad)
+        own = m3.softmax(logits, m3.own)
+        final = self._draw(logits, ids, 0, m3.drawn)
+        order = m3.argsort(self._penalise_again(logits), m3.order, m3.scratch).reshape(n)
+        p = m3.p.reshape(n)
+        weights = [m3.sample(p, order, top_k=k, top_p=top_p) for k, top_p in ((0, 1.0), (s.top_k, 1.0), (s.top_k, s.top_p))]
         self._gpu.sync()
-        self._refuse(int(self._bad.numpy()[0]))
+        self._refuse(int(m3.bad.numpy()[0]))
         rows = [np.float64(w.weights.numpy()) for w in (*weights, final)]
         tempered, k, top, kept = (row / row.sum() for row in rows)
         penalised = self._penalise_again(logits).numpy()[0]
@@ -148,15 +163,15 @@ class Sampler:
 
     def draws(self, number: int) -> np.ndarray:
         """So many draws, uint32 ids, of the numbers 0, 1, … from the row whose `stages` were computed last. Waits."""
-        s = self.settings
+        s, n, m3 = self.settings, self._n, self._kernels
         cuts = {"top_k": s.top_k, "top_p": s.top_p, "min_p": s.min_p, "seed": s.seed}
-        drawn = self._sample(self._p.reshape(self._n), self._order.reshape(self._n), **cuts, draws=number)  # type: ignore[arg-type]
+        drawn = m3.sample(m3.p.reshape(n), m3.order.reshape(n), **cuts, draws=number)  # type: ignore[arg-type]
         self._gpu.sync()
         return drawn.ids.numpy()
 
     def _penalise_again(self, logits: Tensor) -> Tensor:
         """What `_penalise` gave last, without computing it once more."""
-        return logits if self.settings.repeat_penalty == 1 else self._penalised
+        return logits if self.settings.repeat_penalty == 1 else self._kernels.penalised
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ step to step, the token's id and its position, lies in a small tensor that the k
 
 from __future__ import annotations
 
+import struct
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ from milestones.m6.prepared import nibbles, room
 from milestones.m6.project_add import ProjectAdd
 from milestones.m6.qkv_rope_store import Qkv, QkvRopeStore
 from milestones.m6.sampling import Chosen
+
+STATE = struct.Struct("<II")  # embed_token.metal: the token's id, its position
 
 
 class WeightSource(Protocol):
@@ -200,7 +203,7 @@ class FastModel:
         """One token through all blocks."""
         step = self._recorded(cache, position)
         self._gpu.sync()  # the state is read by the step before
-        self._state.numpy()[:] = token, position
+        STATE.pack_into(self._state.buffer, 0, token, position)  # not through NumPy: the device waits meanwhile
         step.replay()
 
     def _recorded(self, cache: KvCache, position: int) -> Recorded:

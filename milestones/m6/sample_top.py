@@ -47,14 +47,16 @@ class SampleTop:
 
         top_k from 1 to 512; above n it is n. Raises ValueError on a misfit.
         """
-        require(
-            len(logits.shape) == 2 and logits.shape[0] == 1, f"sample_top: logits must have shape (1, n), not {logits.shape}"
-        )
-        require(1 <= top_k <= MOST, f"sample_top: top_k must be from 1 to {MOST}, got {top_k}")
-        require_dtype("sample_top", FLOAT32, logits=logits)
-        n = logits.size
-        cuts: dict[str, Any] = {"top_p": top_p, "min_p": min_p, "temperature": temperature, "seed": seed, "step": step}
-        self._replayed(id(logits), settings_bytes("sample_top", n, min(top_k, n), **cuts), lambda: self._queue(logits))
+        asked = (id(logits), top_k, temperature, top_p, min_p, seed)
+        if not self._replayed.again(asked, step):
+            row = len(logits.shape) == 2 and logits.shape[0] == 1
+            require(row, f"sample_top: logits must have shape (1, n), not {logits.shape}")
+            require(1 <= top_k <= MOST, f"sample_top: top_k must be from 1 to {MOST}, got {top_k}")
+            require_dtype("sample_top", FLOAT32, logits=logits)
+            n = logits.size
+            cuts: dict[str, Any] = {"top_p": top_p, "min_p": min_p, "temperature": temperature, "seed": seed, "step": step}
+            settings = settings_bytes("sample_top", n, min(top_k, n), **cuts)
+            self._replayed(asked, id(logits), settings, lambda: self._queue(logits))
         return self._top
 
     def _queue(self, logits: Tensor) -> None:

@@ -51,15 +51,16 @@ class SampleWide:
         `top_k` 0, `top_p` 1 and `min_p` 0 cut nothing; top_k above n is n. Queues five kernels, six if top_k or top_p cuts.
         Raises ValueError on a misfit.
         """
-        n = self._n
-        require(logits.shape == (1, n), f"sample_wide: logits must have shape (1, {n}), not {logits.shape}")
-        require_dtype("sample_wide", FLOAT32, logits=logits)
-        require(top_k >= 0, f"sample_wide: top_k must be 0 (off) or above, got {top_k}")
-        k = min(top_k or n, n)
-        filtered = 2 if k < n or np.float32(top_p) < 1 else int(np.float32(min_p) > 0)
-        cuts: dict[str, Any] = {"top_p": top_p, "min_p": min_p, "temperature": temperature, "seed": seed, "step": step}
-        settings = settings_bytes("sample_wide", n, k, filtered=filtered, **cuts)
-        self._replayed((id(logits), filtered), settings, lambda: self._queue(logits, filtered))
+        asked, n = (id(logits), top_k, temperature, top_p, min_p, seed), self._n
+        if not self._replayed.again(asked, step):
+            require(logits.shape == (1, n), f"sample_wide: logits must have shape (1, {n}), not {logits.shape}")
+            require_dtype("sample_wide", FLOAT32, logits=logits)
+            require(top_k >= 0, f"sample_wide: top_k must be 0 (off) or above, got {top_k}")
+            k = min(top_k or n, n)
+            filtered = 2 if k < n or np.float32(top_p) < 1 else int(np.float32(min_p) > 0)
+            cuts: dict[str, Any] = {"top_p": top_p, "min_p": min_p, "temperature": temperature, "seed": seed, "step": step}
+            settings = settings_bytes("sample_wide", n, k, filtered=filtered, **cuts)
+            self._replayed(asked, (id(logits), filtered), settings, lambda: self._queue(logits, filtered))
         return self._wide
 
     def _queue(self, logits: Tensor, filtered: int) -> None:

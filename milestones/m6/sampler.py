@@ -18,7 +18,7 @@ class FastSampler(Sampler):
     `SampleWide`. Rows of which neither can tell (8,193 equal logits, say) go m3's way."""
 
     def __init__(self, gpu: Gpu, vocabulary: int, settings: Settings = GREEDY):
-        super().__init__(gpu, vocabulary, settings)
+        super().__init__(gpu, vocabulary, settings, later=True)  # only rows that are refused or sorted need m3's kernels
         greedy = settings.temperature == 0
         self._cuts: dict[str, Any] = {"top_k": 1 if greedy else settings.top_k, "temperature": settings.temperature or 1.0}
         if not greedy:
@@ -35,9 +35,9 @@ class FastSampler(Sampler):
             self._gpu.sync()
             self._refuse(logits.nonfinite)
             return Choice.of(logits.id, logits.own)
-        own = None if self.settings.repeat_penalty == 1 else self._softmax(logits, self._own)
-        penalised = self._penalise(logits, ids)
-        found: Chosen | None = None
+        own, penalised, found = None, logits, None
+        if self.settings.repeat_penalty != 1 or logits.shape != (1, self._n):
+            penalised, own = self._penalise(logits, ids), self._kernels.softmax(logits, self._kernels.own)
         if self._sample_top is not None:
             found = self._told(self._sample_top(penalised, step=step, **self._cuts))
         if found is None:

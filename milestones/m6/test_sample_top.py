@@ -181,6 +181,36 @@ def test_a_logit_that_is_no_number_is_refused(gpus):
         assert made_by(sampler).nonfinite == 1, "sample_top must see it itself"
 
 
+def test_what_is_asked_for_again_is_drawn_for_its_own_step(gpus):
+    """The settings are written once and only the step after that, unless something else was asked for in between: the draws of
+    steps one after the other are those of steps in turns. A step out of range is refused then, too."""
+    gpu = gpus(64)
+    op, row = SampleTop(gpu), gpu.tensor(drawn(300))
+
+    def one(step, top_p):
+        made = op(row, top_k=60, temperature=0.9, top_p=top_p, seed=3, step=step)
+        gpu.sync()
+        assert_same(made.numpy()[2:3], np.uint32([0]))
+        return made.id
+
+    steps = [*range(8), 2**32, 2**64 - 1]
+    after_another = {(step, top_p): one(step, top_p) for top_p in (0.9, 1.0) for step in steps}
+    by_turns = {(step, top_p): one(step, top_p) for step in steps for top_p in (0.9, 1.0)}
+    assert after_another == by_turns and len(set(by_turns.values())) > 4
+    for step in (2**64, -1):
+        with pytest.raises(ValueError, match="is not from 0 to 2⁶⁴"):
+            one(step, 1.0)
+
+
+def test_m3s_kernels_are_made_ready_only_for_rows_that_need_them(wide):
+    """A megabyte each: a row that is told here needs none of them, 9,000 equal logits do."""
+    sampler = FastSampler(wide, 9000, Settings(temperature=1.0, top_k=3, seed=1))
+    sampler.choose(wide.tensor(drawn(9000)), [], 0)
+    assert sampler._held is None
+    sampler.choose(wide.tensor(np.full((1, 9000), 2.0, np.float32)), [], 1)
+    assert sampler._held is not None
+
+
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_known_mistakes_show_on_these_inputs(mistake):
     """What a spec's inputs cannot tell apart, it cannot refuse."""

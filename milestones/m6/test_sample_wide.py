@@ -190,7 +190,7 @@ def test_the_fast_sampler_chooses_as_m3s_does(wide, settings):
         made = fast._sample_wide._wide
         assert made.told, "the choice must be sample_wide's own, not m3's"
         assert found[-1] == plain.choose(logits, [1, 5, 4999], step)
-        assert_same(made.weights.numpy(), plain._drawn.weights.numpy())
+        assert_same(made.weights.numpy(), plain._kernels.drawn.weights.numpy())
     assert len({choice.id for choice in found}) > 2
 
 
@@ -205,7 +205,7 @@ def test_what_is_below_the_smallest_normal_number_counts_as_0(wide, settings):
         middle = (low + high) // 2
         logits[0, 2] = -np.uint32(middle).view(np.float32)
         assert fast.choose(wide.tensor(logits), [], 0) == plain.choose(wide.tensor(logits), [], 0)
-        weights = plain._drawn.weights.numpy()
+        weights = plain._kernels.drawn.weights.numpy()
         assert_same(fast._sample_wide._wide.weights.numpy(), weights)
         low, high = (low, middle) if weights[1] > 0 else (middle, high)
 

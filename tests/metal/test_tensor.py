@@ -72,6 +72,13 @@ def test_kernels_are_compiled_once_at_the_gpus_width(gpu):
     assert function._info.width == 64
 
 
+def test_functions_of_a_file_share_its_program(gpu):
+    """A program is a megabyte of memory on the portable device, whatever is in it."""
+    maxima, sums = (gpu.kernel("m6", "sample_top", f"sample_top_{name}") for name in ("maxima", "sums"))
+    assert maxima is not sums and maxima._kernel is sums._kernel
+    assert gpu.kernel("m6", "sample_top", "sample_top_sums", width=64)._kernel is sums._kernel, "this Gpu's width counts"
+
+
 def test_runs_are_kept_until_they_are_waited_for(gpu):
     x, y = gpu.tensor(np.ones(1000, np.float32)), gpu.empty((1000,))
     for _ in range(3):
