@@ -202,15 +202,6 @@ def test_what_is_asked_for_again_is_drawn_for_its_own_step(gpus):
             one(step, 1.0)
 
 
-def test_m3s_kernels_are_made_ready_only_for_rows_that_need_them(wide):
-    """A megabyte each: a row that is told here needs none of them, 9,000 equal logits do."""
-    sampler = FastSampler(wide, 9000, Settings(temperature=1.0, top_k=3, seed=1))
-    sampler.choose(wide.tensor(drawn(9000)), [], 0)
-    assert sampler._held is None
-    sampler.choose(wide.tensor(np.full((1, 9000), 2.0, np.float32)), [], 1)
-    assert sampler._held is not None
-
-
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_known_mistakes_show_on_these_inputs(mistake):
     """What a spec's inputs cannot tell apart, it cannot refuse."""
