@@ -29,7 +29,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 _EARLY = Path(__file__).parent / "tests"
 
-pytest_plugins = ["tests.plugin.seam", "tests.plugin.report", "tests.plugin.results", "tests.plugin.speed"]
+pytest_plugins = [f"tests.plugin.{name}" for name in ("seam", "report", "results", "speed", "workers")]
 
 
 def examples(number: int, **others: Any) -> settings:
@@ -123,14 +123,6 @@ def model_path() -> Path:
     except UserError as problem:
         reason = "the default model is not in the cache and could not be fetched: firstlight fetch"
         pytest.skip(f"not run here: {reason} ({problem})")
-
-
-def pytest_xdist_auto_num_workers(config) -> int:
-    """Whole folders run in two processes; single files in this one, as do benchmarks."""
-    asked = [Path(argument) for argument in config.invocation_params.args if Path(argument).exists()]
-    alone = config.getoption("benchmark_only", False) or any(path.is_file() or path.name == "strength" for path in asked)
-    narrow = any("::" in str(argument) for argument in config.invocation_params.args)
-    return 0 if alone or narrow else 2
 
 
 def pytest_ignore_collect(collection_path, config) -> bool | None:
