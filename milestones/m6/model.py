@@ -35,6 +35,7 @@ from milestones.m6.qkv_rope_store import Qkv, QkvRopeStore
 from milestones.m6.sampling import Chosen
 
 STATE = struct.Struct("<II")  # embed_token.metal: the token's id, its position
+STEPS = 2  # recorded for a cache: a megabyte each on the portable device, and contexts mostly grow
 
 
 class WeightSource(Protocol):
@@ -213,6 +214,8 @@ class FastModel:
         if pieces not in held:
             tensors = [cache.tensors(layer) for layer in range(self.config.blocks)]
             parts = self._flash.room(self.config.heads, self.config.head_dim, pieces)
+            if len(held) == STEPS:
+                del held[next(iter(held))]
             held[pieces] = self._gpu.record(lambda: self._step(tensors, parts))
         return held[pieces]
 
