@@ -106,15 +106,13 @@ class Sampler:
         """The token after `ids` (prompt and generated ones: the penalty covers both). logits (1, vocabulary) float32.
 
         `step` numbers the draws of one text: the same seed and step make the same draw. Waits for the device. Raises UserError
-        if a logit is NaN or infinite: such a model is damaged, and what it says is no text.
+        if a logit is NaN or infinite, before the penalty or behind it: what such a model says is no text.
         """
-        m3 = self._kernels
-        m3.nonfinite(logits, m3.bad)
+        m3, penalised = self._kernels, self._penalise(logits, ids)
+        m3.nonfinite(penalised, m3.bad)
         own = m3.softmax(logits, m3.own)
-        if self.settings.temperature == 0:
-            winner = m3.argmax(self._penalise(logits, ids), m3.winner)
-        else:
-            winner = self._draw(logits, ids, step, m3.drawn).ids
+        greedy = self.settings.temperature == 0
+        winner = m3.argmax(penalised, m3.winner) if greedy else self._draw(penalised, step, m3.drawn).ids
         self._gpu.sync()
         self._refuse(int(m3.bad.numpy()[0]))
         chosen = int(winner.numpy()[0])
@@ -132,34 +130,35 @@ class Sampler:
         seen[np.asarray(ids, np.int64)] = 1
         return m3.penalty(logits, m3.seen, m3.penalised, penalty=self.settings.repeat_penalty)
 
-    def _draw(self, logits: Tensor, ids: Sequence[int], step: int, room: Drawn) -> Drawn:
+    def _draw(self, penalised: Tensor, step: int, room: Drawn) -> Drawn:
         s, n, m3 = self.settings, self._n, self._kernels
-        logits = self._penalise(logits, ids)
-        p = m3.softmax(logits, m3.p, temperature=s.temperature).reshape(n)
-        order = m3.argsort(logits, m3.order, m3.scratch).reshape(n) if s.cuts else None
+        p = m3.softmax(penalised, m3.p, temperature=s.temperature).reshape(n)
+        order = m3.argsort(penalised, m3.order, m3.scratch).reshape(n) if s.cuts else None
         return m3.sample(p, order, top_k=s.top_k, top_p=s.top_p, min_p=s.min_p, seed=s.seed, step=step, out=room)
 
     def _refuse(self, bad: int) -> None:
         if bad:
-            found = f"{bad} logits of {self._n} that are NaN or infinite"
-            raise UserError(f"the model produced {found}: the model file is damaged or unsupported")
+            plain = self.settings.repeat_penalty == 1
+            found = f"{bad} logits of {self._n} that are NaN or infinite{'' if plain else ' with the penalty'}"
+            cause = "" if plain else ", or the penalty is too far from 1"
+            raise UserError(f"the model produced {found}: the model file is damaged or unsupported{cause}")
 
     def stages(self, logits: Tensor, ids: Sequence[int]) -> Stages:
         """The distribution before and after each setting, for a person. The temperature must be above 0; waits."""
         s, n, m3 = self.settings, self._n, self._kernels
         require(s.temperature > 0, "Sampler: at temperature 0 there is no distribution to show, only the largest logit")
-        m3.nonfinite(logits, m3.bad)
+        penalised = self._penalise(logits, ids)
+        m3.nonfinite(penalised, m3.bad)
         own = m3.softmax(logits, m3.own)
-        final = self._draw(logits, ids, 0, m3.drawn)
-        order = m3.argsort(self._penalise_again(logits), m3.order, m3.scratch).reshape(n)
+        final = self._draw(penalised, 0, m3.drawn)
+        order = m3.argsort(penalised, m3.order, m3.scratch).reshape(n)
         p = m3.p.reshape(n)
         weights = [m3.sample(p, order, top_k=k, top_p=top_p) for k, top_p in ((0, 1.0), (s.top_k, 1.0), (s.top_k, s.top_p))]
         self._gpu.sync()
         self._refuse(int(m3.bad.numpy()[0]))
         rows = [np.float64(w.weights.numpy()) for w in (*weights, final)]
         tempered, k, top, kept = (row / row.sum() for row in rows)
-        penalised = self._penalise_again(logits).numpy()[0]
-        return Stages(order.numpy(), logits.numpy()[0], penalised, own.numpy()[0], tempered, k, top, kept)
+        return Stages(order.numpy(), logits.numpy()[0], penalised.numpy()[0], own.numpy()[0], tempered, k, top, kept)
 
     def draws(self, number: int) -> np.ndarray:
         """So many draws, uint32 ids, of the numbers 0, 1, … from the row whose `stages` were computed last. Waits."""
@@ -168,10 +167,6 @@ class Sampler:
         drawn = m3.sample(m3.p.reshape(n), m3.order.reshape(n), **cuts, draws=number)  # type: ignore[arg-type]
         self._gpu.sync()
         return drawn.ids.numpy()
-
-    def _penalise_again(self, logits: Tensor) -> Tensor:
-        """What `_penalise` gave last, without computing it once more."""
-        return logits if self.settings.repeat_penalty == 1 else self._kernels.penalised
 
 
 @dataclass(frozen=True)

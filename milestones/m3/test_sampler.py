@@ -72,6 +72,15 @@ def test_a_logit_that_is_no_number_is_refused_never_sampled(gpus, bad, temperatu
         choose(gpus(32), logits, temperature=temperature, top_p=0.9)
 
 
+@pytest.mark.parametrize("temperature", [0.0, 1.0], ids="T{}".format)
+def test_a_logit_that_the_penalty_makes_infinite_is_refused(gpus, temperature):
+    """It would win by far, and draws from NaN would be id 0."""
+    logits = LOGITS.copy()
+    logits[0, 2] = 3e38
+    with pytest.raises(UserError, match="1 logits of 6 that are NaN or infinite with the penalty"):
+        choose(gpus(32), logits, [2], temperature=temperature, repeat_penalty=0.5)
+
+
 @pytest.mark.parametrize(
     ("setting", "value", "message"),
     [

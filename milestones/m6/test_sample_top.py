@@ -181,6 +181,15 @@ def test_a_logit_that_is_no_number_is_refused(gpus):
         assert made_by(sampler).nonfinite == 1, "sample_top must see it itself"
 
 
+def test_a_logit_that_the_penalty_makes_infinite_is_refused(gpus):
+    """As m3's sampler does."""
+    logits, gpu = drawn(2000), gpus(64)
+    logits[0, 1234] = 3e38
+    sampler = FastSampler(gpu, 2000, Settings(temperature=1.0, top_k=5, repeat_penalty=0.5))
+    with pytest.raises(UserError, match="1 logits of 2000 that are NaN or infinite with the penalty"):
+        sampler.choose(gpu.tensor(logits), [1234], 0)
+
+
 def test_what_is_asked_for_again_is_drawn_for_its_own_step(gpus):
     """The settings are written once and only the step after that, unless something else was asked for in between: the draws of
     steps one after the other are those of steps in turns. A step out of range is refused then, too."""
