@@ -13,7 +13,7 @@ from milestones.m4.cache import KvCache
 from milestones.m6.model import FastModel
 from milestones.m6.sampler import FastSampler
 
-PREFILL_CHUNK = 64  # tokens; small enough that Ctrl-C and the progress bar stay prompt
+PREFILL_CHUNK = 128  # tokens; small enough that Ctrl-C and the progress bar stay prompt
 
 
 class Loop:

@@ -26,7 +26,7 @@ from reference.mistakes.loop import MISTAKES, choose
 
 TABLE = table()
 PROMPT = [5, 17, 36, 3, 3, 30, 8]
-LONG = [int(i) for i in np.random.default_rng(3).integers(1, VOCABULARY, 130)]  # two whole chunks of 64, and two more
+LONG = [int(i) for i in np.random.default_rng(3).integers(1, VOCABULARY, 258)]  # two whole chunks of 128, and two more
 
 
 class Toy:
@@ -34,7 +34,7 @@ class Toy:
 
     def __init__(self, gpu):
         self._gpu, self.logits = gpu, TABLE.copy()
-        self.config = LlamaConfig(1, 1, 1, 1, 1, 1, 1e4, 1e-5, context=200, vocabulary=VOCABULARY)
+        self.config = LlamaConfig(1, 1, 1, 1, 1, 1, 1e4, 1e-5, context=300, vocabulary=VOCABULARY)
         self.fed, self.sizes = [], []  # (position, id) of every token; tokens of each pass
         self.fails = False
 
@@ -120,17 +120,17 @@ def test_one_token_costs_no_decode_step(gpu):
 
 def test_a_long_prompt_is_fed_in_chunks_that_go_on_where_the_last_one_ended(gpu):
     """Chunks keep Ctrl-C and the progress bar prompt. Only after the last of them is a token chosen."""
-    check(gpu, LONG, 4, 200)
-    made, told = a_loop(gpu, 200), []
+    check(gpu, LONG, 4, 300)
+    made, told = a_loop(gpu, 300), []
     next(made.generate(LONG, 4, lambda done, total: told.append((done, total))))
-    assert max(made._model.sizes) <= 64 and sum(made._model.sizes) == 130
-    assert told[-1] == (130, 130) and [done for done, _ in told] == list(np.cumsum(made._model.sizes))
+    assert max(made._model.sizes) <= 128 and sum(made._model.sizes) == 258
+    assert told[-1] == (258, 258) and [done for done, _ in told] == list(np.cumsum(made._model.sizes))
 
 
-@pytest.mark.parametrize("n", [1, 63, 64, 65, 128])
+@pytest.mark.parametrize("n", [1, 127, 128, 129, 256])
 def test_a_prompt_beside_a_chunks_edge_is_fed_whole(gpu, n):
     """No token twice, none left out, and no empty chunk at the end."""
-    check(gpu, LONG[:n], 2, 200)
+    check(gpu, LONG[:n], 2, 300)
 
 
 def test_without_a_cache_everything_is_fed_again_and_the_text_is_the_same(gpu):
@@ -273,7 +273,7 @@ def test_any_run_equals_computing_everything_anew(gpus, prompt, limit, room, tem
 
 RUNS = [
     ((PROMPT, 8), {}),
-    ((LONG, 3, 200), {}),
+    ((LONG, 3, 300), {}),
     ((PROMPT, 50, 9), {}),
     ((PROMPT, 12), {"temperature": 3.0, "seed": 4}),
     ((PROMPT, 12), {"repeat_penalty": 4.0}),

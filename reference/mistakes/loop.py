@@ -33,7 +33,7 @@ def choose(logits: np.ndarray, seen: list[int], step: int, temperature: float, s
 class Loop:
     """The loop as one would write it, over a plain list of the rows in the cache. A mistake overrides one method."""
 
-    chunk = 64
+    chunk = 128
 
     def __init__(self, prompt, limit, capacity=64, *, temperature=0.0, seed=0, repeat_penalty=1.0):
         self.prompt, self.limit, self.capacity = list(prompt), limit, capacity
