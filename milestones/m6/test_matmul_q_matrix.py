@@ -80,6 +80,9 @@ def test_equals_the_product_with_what_gguf_makes_of_the_bytes(gpus, kind, m, n, 
     step=st.integers(1, 2),
     width=st.sampled_from(WIDTHS),
 )
+@example(seed=0, kind="Q4_0", m=23, n=23, blocks=1, scale=1.0, add=False, step=1, width=64)  # 7 tokens and rows in a piece
+@example(seed=0, kind="Q4_0", m=70, n=9, blocks=1, scale=1.0, add=True, step=1, width=64)  # several threadgroups add
+@example(seed=0, kind="Q4_0", m=1001, n=9, blocks=1, scale=1.0, add=False, step=1, width=1024)  # all 32 SIMD-groups work
 @example(seed=0, kind="Q4_1", m=16, n=40, blocks=3, scale=1.0, add=False, step=1, width=32)
 @example(seed=0, kind="Q4_1", m=13, n=33, blocks=3, scale=1.0, add=True, step=2, width=64)
 @example(seed=0, kind="Q8_0", m=70, n=100, blocks=2, scale=1.0, add=False, step=2, width=64)
