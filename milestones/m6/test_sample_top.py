@@ -81,11 +81,26 @@ def test_a_row_worked_by_hand(gpu):
     assert p == pytest.approx([0.4238, 0.4238], abs=1e-4)
 
 
+def test_the_last_bit_of_a_logit_counts(gpus):
+    """Of two that are next to each other the larger one comes first, be they above 0 or below."""
+    for value in (1.0, -1.0):
+        logits = np.float32([[value, np.nextafter(np.float32(value), np.float32(9))]])
+        assert_same(run(gpus(64), logits, 1), expected(logits, 1))
+
+
 @pytest.mark.parametrize("n", [31, 33, 1023, 1025, 5000])
 def test_the_largest_are_those_of_a_whole_sort(gpus, n):
     """Rows of one column, shorter than there are threads, and longer; more asked for than there are."""
     for size, k in ((n, 1), (n, 2), (n, 40), (n, 512), (1, 3)):
         assert_same(run(gpus(64), drawn(size), k), expected(drawn(size), k))
+
+
+@pytest.mark.parametrize("column", [31, 32, 1023])
+def test_one_that_stands_out_is_the_only_candidate(gpus, column):
+    """Whichever thread looks at it. All others are equal: were they candidates too, there would be no room for them."""
+    logits = np.zeros((1, 5000), np.float32)
+    logits[0, column] = 1
+    assert_same(run(gpus(64), logits, 1), expected(logits, 1))
 
 
 def test_zeros_of_both_signs_are_equal(gpus):
@@ -96,10 +111,11 @@ def test_zeros_of_both_signs_are_equal(gpus):
 
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 2.0])
 def test_probabilities_are_those_of_the_whole_row(gpus, temperature):
-    """Not renormalised over the k: top-p and min-p do not need it, and the draw takes its own sum."""
-    logits = drawn(3000)
-    p = chosen(gpus(256), logits, top_k=50, temperature=temperature)[2]
-    assert_probabilities(p, expected(logits, 50), logits, temperature)
+    """Not renormalised over the k: top-p and min-p do not need it, and the draw takes its own sum. The largest logit may
+    be 0, or far below it."""
+    for logits in (drawn(3000), drawn(3000) - drawn(3000).max(), drawn(3000) - 300):
+        p = chosen(gpus(256), logits, top_k=50, temperature=temperature)[2]
+        assert_probabilities(p, expected(logits, 50), logits, temperature)
 
 
 @examples(20)
@@ -126,6 +142,31 @@ def test_the_draw_is_the_references_for_any_settings(gpus, n, seed, top_k, top_p
     weights = keep(row, order.tolist(), len(order), top_p, min_p)
     wanted = draw(weights, uniform(seed, step))
     assert id_ == wanted, f"the cuts or the draw are not the reference's: {id_} is drawn, not {wanted}"
+
+
+def test_what_is_drawn_must_exceed(gpus):
+    """512 tokens of 1/512 each: this seed's u is 248/512, which the sum of the first 248 reaches and does not exceed."""
+    logits = np.zeros((1, 512), np.float32)
+    id_, order, _ = chosen(gpus(64), logits, top_k=512, temperature=1.0, seed=6592)
+    assert_same(order, expected(logits, 512))
+    assert id_ == 248, f"{id_} is drawn"
+
+
+def test_a_sum_that_is_what_top_p_asks_for_reaches_it(gpus):
+    """Of four quarters a top-p of 1/2 leaves two: u, 248/512, falls on the first of them, and would on the second of three."""
+    logits = np.zeros((1, 4), np.float32)
+    id_, order, _ = chosen(gpus(64), logits, top_k=4, temperature=1.0, top_p=0.5, seed=6592)
+    assert_same(order, expected(logits, 4))
+    assert id_ == 0, f"{id_} is drawn"
+
+
+def test_min_p_cuts_what_is_too_far_below_the_largest(gpus):
+    """Of 4/7, 2/7 and 1/7 the last two are 1/2 and 1/4 of the largest; u, 938/1024, falls on the last that is left."""
+    logits = np.log(np.float32([[4, 2, 1]]))
+    for min_p, last in ((0.0, 2), (0.2, 2), (0.3, 1), (0.6, 0)):
+        id_, order, _ = chosen(gpus(64), logits, top_k=3, temperature=1.0, min_p=min_p, seed=141040)
+        assert_same(order, expected(logits, 3))
+        assert id_ == last, f"{id_} is drawn with min-p of {min_p}"
 
 
 def made_by(sampler):
@@ -169,16 +210,33 @@ def test_a_row_of_one_value_goes_m3s_way(wide):
     assert made_by(fast).numpy()[3] == 5000, "candidates"
 
 
+def test_the_last_candidate_that_there_is_room_for_counts(gpus):
+    """2,048 columns reach the threshold, 0, among them 511 of 1: the second columns of the lanes that come last."""
+    columns = np.arange(2048)
+    logits = np.float32((columns > 1024 + 16) & (columns % 32 >= 16))[None]
+    assert_same(run(gpus(64), logits, 512), expected(logits, 512))
+
+
+def test_a_top_p_of_1_cuts_nothing(gpus):
+    """Not even tokens that add nothing to the sum, as e⁻¹⁸ = 1.52e-8 to 1: 511 of these come before the likeliest one, and
+    u = 1.07e-6 falls on the 71st of them."""
+    logits = np.full((1, 512), -18, np.float32)
+    logits[0, 511] = 0
+    id_, order, _ = chosen(gpus(64), logits, top_k=512, temperature=1.0, seed=195477)
+    assert_same(order, expected(logits, 512))
+    assert id_ == 70, f"{id_} is drawn"
+
+
 def test_a_logit_that_is_no_number_is_refused(gpus):
     """A damaged model must not look like text."""
     gpu = gpus(64)
     for value in (np.nan, np.inf, -np.inf, ANOTHER_NAN):
         logits = drawn(2000)
-        logits[0, 1234] = value
+        logits[0, [5, 210, 211, 1234]] = value  # 210 and 1234 are the same thread's
         sampler = FastSampler(gpu, 2000, Settings(temperature=1.0, top_k=5))
-        with pytest.raises(UserError, match="1 logits of 2000 that are NaN or infinite"):
+        with pytest.raises(UserError, match="4 logits of 2000 that are NaN or infinite"):
             sampler.choose(gpu.tensor(logits), [], 0)
-        assert made_by(sampler).nonfinite == 1, "sample_top must see it itself"
+        assert made_by(sampler).nonfinite == 4, "sample_top must see it itself"
 
 
 def test_a_logit_that_the_penalty_makes_infinite_is_refused(gpus):
@@ -188,6 +246,7 @@ def test_a_logit_that_the_penalty_makes_infinite_is_refused(gpus):
     sampler = FastSampler(gpu, 2000, Settings(temperature=1.0, top_k=5, repeat_penalty=0.5))
     with pytest.raises(UserError, match="1 logits of 2000 that are NaN or infinite with the penalty"):
         sampler.choose(gpu.tensor(logits), [1234], 0)
+    assert made_by(sampler).nonfinite == 1, "sample_top must see it itself"
 
 
 def test_what_is_asked_for_again_is_drawn_for_its_own_step(gpus):
