@@ -96,6 +96,22 @@ def test_a_row_worked_by_hand(gpu):
         assert_close(run(gpu, logits, **cuts), np.float32(elevenths) / 11, 1e-6, what=f"weights by {cuts}")
 
 
+def test_sums_that_are_powers_of_two(gpu):
+    """Four quarters, whose sums are exactly what top-p asks for, and leave a float's interval: 1/4, 1/2, 3/4, 1."""
+    for top_p, left in ((0.25, 1), (0.26, 2), (0.5, 2), (0.51, 3), (0.75, 3), (0.76, 4)):
+        quarters = np.float32([0.25] * left + [0.0] * (4 - left))
+        assert_same(run(gpu, np.zeros((1, 4), np.float32), top_p=top_p), quarters, what=f"weights by top-p of {top_p}")
+
+
+def test_top_k_alone_keeps_what_adds_nothing_to_the_sum(gpus):
+    """e⁻¹⁸ is 1.5e-8, less than half a unit of 1."""
+    logits = np.full((1, 512), -18, np.float32)
+    logits[0, 300] = 0
+    p = run(gpus(64), logits)
+    assert_close(p[None], *uncut(logits))
+    assert_same(run(gpus(64), logits, top_k=400), expected(p, logits, top_k=400))
+
+
 @pytest.mark.parametrize("n", [1, 31, 33, 1023, 1025, 5000])
 def test_top_k_keeps_exactly_k_and_ties_go_to_the_lower_id(gpus, n):
     """Any k, above 512 too: counted, not sorted."""
@@ -111,7 +127,7 @@ def test_top_k_keeps_exactly_k_and_ties_go_to_the_lower_id(gpus, n):
     n=st.sampled_from([1, 5, 300, 3000]),
     seed=st.integers(0, 99),
     spread=st.sampled_from([0.5, 2.0, 8.0, 1000.0]),
-    heat=st.sampled_from([0.7, 1.0, 2.0]),
+    heat=st.sampled_from([0.5, 0.7, 1.0, 2.0]),
     top_k=st.sampled_from([0, 1, 40, 600]),
     top_p=st.sampled_from([1.0, 0.9, 0.5, 1e-6, 0.999]),
     min_p=st.sampled_from([0.0, 0.1, 1.0]),
@@ -120,6 +136,7 @@ def test_top_k_keeps_exactly_k_and_ties_go_to_the_lower_id(gpus, n):
 )
 @example(n=3000, seed=0, spread=0.5, heat=1.0, top_k=0, top_p=0.9, min_p=0.0, step=5, width=1024)  # past the head
 @example(n=3000, seed=1, spread=2.0, heat=1.0, top_k=600, top_p=0.9, min_p=0.0, step=2, width=448)
+@example(n=300, seed=0, spread=2.0, heat=0.5, top_k=0, top_p=0.9, min_p=0.0, step=0, width=64)
 @example(n=3000, seed=2, spread=2.0, heat=2.0, top_k=0, top_p=1.0, min_p=0.0, step=7, width=32)
 def test_cuts_and_draw_are_the_references_for_any_settings(gpus, n, seed, spread, heat, top_k, top_p, min_p, step, width):
     """Cuts in their order, float32 sums, the draw over the kept ones in ascending id: from the kernel's own probabilities."""
@@ -168,6 +185,27 @@ def test_a_draw_adds_up_to_the_last_bit(gpus, seed):
         middle = (low + high) // 2
         logits[0, 100] = np.uint32(middle).view(np.float32)
         low, high = (low, middle) if drawn_right(gpus(64), logits, seed) - begin else (middle, high)
+
+
+def test_what_is_drawn_must_exceed(gpus):
+    """1,024 tokens of 1/1024 each: this seed's u is 496/1024, which the sum of the first 496 reaches and does not exceed.
+    Behind 16 of no weight these end where a strip of 256 columns does."""
+    for begin in (0, 16):
+        logits = np.full((1, 1024 + begin), -1000, np.float32)
+        logits[0, begin:] = 0
+        id_, weights = chosen(gpus(64), logits, seed=6592)
+        assert_same(weights, np.float32([0] * begin + [1 / 1024] * 1024))
+        assert id_ == begin + 496, f"{id_} is drawn"
+
+
+@pytest.mark.parametrize("column", [8191, 8192, 8447, 8448, 8999])
+def test_rows_of_more_than_32_strips(gpus, column):
+    """A lane looks at a second strip of 256 columns for the draw. None of the others is likely to be drawn: e⁻⁴⁰."""
+    logits = np.full((1, 9000), -40, np.float32)
+    logits[0, column] = 0
+    id_, weights = chosen(gpus(64), logits)
+    assert_close(weights[None], *uncut(logits))
+    assert id_ == column, f"{id_} is drawn"
 
 
 @pytest.mark.parametrize("depth", [70.0, 73.0, 80.0, 87.0])
@@ -221,7 +259,7 @@ def test_a_recording_is_replayed_with_the_settings_of_the_call(gpus):
         p = run(gpu, logits)
         assert_close(p[None], *uncut(logits))
         syncs = gpu.syncs
-        op(held, temperature=1.0, top_p=0.1)
+        op(held, temperature=1.0, top_p=0.1, min_p=0.5)
         made = op(held, temperature=1.0, top_p=top_p, seed=9, step=step)
         assert gpu.syncs > syncs, "the first call must be waited for"
         gpu.sync()
@@ -240,15 +278,23 @@ def test_a_row_of_which_the_sums_cannot_be_told_goes_m3s_way(wide):
     assert fast._sample_wide._wide.numpy()[3] == 1 and fast._held is not None, "it must say so"
 
 
+def test_more_stretches_than_there_is_room_for_are_told(gpus):
+    """The same row, and nothing is written past the 64."""
+    gpu = gpus(64)
+    made = SampleWide(gpu, 8193)(gpu.tensor(np.full((1, 8193), 2.0, np.float32)), temperature=1.0, top_p=0.9)
+    gpu.sync()
+    assert_same(made.numpy()[3:], np.uint32([1]))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_logit_that_is_no_number_is_refused(gpus, value):
     """A damaged model must not look like text."""
     logits, gpu = drawn(2000), gpus(64)
-    logits[0, 1234] = value
+    logits[0, [5, 210, 211, 1234]] = value
     sampler = FastSampler(gpu, 2000, Settings(temperature=1.0, top_p=0.9))
-    with pytest.raises(UserError, match="1 logits of 2000 that are NaN or infinite"):
+    with pytest.raises(UserError, match="4 logits of 2000 that are NaN or infinite"):
         sampler.choose(gpu.tensor(logits), [], 0)
-    assert sampler._sample_wide._wide.nonfinite == 1, "sample_wide must see it itself"
+    assert sampler._sample_wide._wide.nonfinite == 4, "sample_wide must see it itself"
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
