@@ -97,10 +97,13 @@ def test_a_row_worked_by_hand(gpu):
 
 
 def test_sums_that_are_powers_of_two(gpu):
-    """Four quarters, whose sums are exactly what top-p asks for, and leave a float's interval: 1/4, 1/2, 3/4, 1."""
+    """Four quarters, whose sums are exactly what top-p asks for, and leave a float's interval: 1/4, 1/2, 3/4, 1. All logits may
+    be below 0."""
     for top_p, left in ((0.25, 1), (0.26, 2), (0.5, 2), (0.51, 3), (0.75, 3), (0.76, 4)):
         quarters = np.float32([0.25] * left + [0.0] * (4 - left))
-        assert_same(run(gpu, np.zeros((1, 4), np.float32), top_p=top_p), quarters, what=f"weights by top-p of {top_p}")
+        for level in (0.0, -3.0):
+            logits = np.full((1, 4), level, np.float32)
+            assert_same(run(gpu, logits, top_p=top_p), quarters, what=f"weights by top-p of {top_p}")
 
 
 def test_top_k_alone_keeps_what_adds_nothing_to_the_sum(gpus):
