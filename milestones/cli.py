@@ -264,6 +264,7 @@ def check(files: tuple[Path, ...], std: str, folders: tuple[Path, ...], as_json:
     finding. The reader is the portable Metal device's, not Apple's compiler.
     """
     from metal.check import check_file
+    from metal.source import SOLUTION
     from metal.trial import run_file
 
     if checks is not None and not run:
@@ -271,7 +272,8 @@ def check(files: tuple[Path, ...], std: str, folders: tuple[Path, ...], as_json:
     wrong = kernels = 0
     for path in files:
         try:
-            findings, found = check_file(path, std=std, folders=folders)
+            shipped = SOLUTION / path.absolute().parent.name  # a workbook's headers are those of its milestone
+            findings, found = check_file(path, std=std, folders=[*folders, shipped])
             for finding in run_file(path, checks) if run and not findings else ():
                 write(f"{json.dumps(finding.json()) if as_json else finding}\n")
                 wrong += 1

@@ -85,3 +85,13 @@ def test_what_cannot_be_read_is_one_line(tmp_path, content, words):
     elif content is not None:
         path.write_bytes(content)
     refused(firstlight("check", str(path)), "x.metal", words)
+
+
+def test_a_workbooks_headers_are_those_of_its_milestone(tmp_path):
+    """A workbook has copies of the exercises' files alone; what they include is shipped."""
+    (tmp_path / "m6").mkdir()
+    text = (KERNELS[0].parent.parent / "m6" / "embed_rows.metal").read_text(encoding="utf-8")
+    assert '#include "../m5/packed.h"' in text
+    (tmp_path / "m6" / "embed_rows.metal").write_text(text, encoding="utf-8")
+    assert firstlight("check", "m6/embed_rows.metal", cwd=tmp_path).returncode == 0
+    assert firstlight("check", "embed_rows.metal", cwd=tmp_path / "m6").returncode == 0

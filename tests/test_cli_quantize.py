@@ -37,3 +37,16 @@ def test_what_cannot_be_is_one_line(floats, tmp_path):
     refused(firstlight("quantize", str(floats), "mine", "--type", "q4_0", cwd=tmp_path), "mine is there already", "--force")
     refused(firstlight("quantize", str(floats), "out", "--type", "q4_k", cwd=tmp_path), "'q4_k' is not one of")
     assert sorted(os.listdir(tmp_path)) == ["mine", "text"]
+
+
+def test_force_replaces_a_file_and_nothing_else(floats, tmp_path):
+    """No pipe and no device; of a link, what it points to."""
+    model, command = tmp_path / "model.gguf", ("--type", "q4_0", "--force")
+    model.write_text("an older one")
+    (tmp_path / "link.gguf").symlink_to("model.gguf")
+    os.mkfifo(tmp_path / "pipe")
+    refused(firstlight("quantize", str(floats), "pipe", *command, cwd=tmp_path), "pipe is no plain file")
+    refused(firstlight("quantize", str(floats), "-", *command, cwd=tmp_path), "not written to standard output")
+    assert sorted(os.listdir(tmp_path)) == ["link.gguf", "model.gguf", "pipe"] and (tmp_path / "pipe").is_fifo()
+    assert firstlight("quantize", str(floats), "link.gguf", *command, cwd=tmp_path).returncode == 0
+    assert (tmp_path / "link.gguf").is_symlink() and GgufModel(model).tensors["blk.0.ffn_up.weight"].type == "Q4_0"

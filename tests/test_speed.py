@@ -277,6 +277,7 @@ def test_wrong_calls_are_one_line(tmp_path):
     refused(firstlight("bench", "--against", "nobody"), "nobody")
     refused(firstlight("bench", "--csv", str(tmp_path / "no" / "x.csv")), "no folder")
     refused(firstlight("bench", "--plot", str(tmp_path)), "it is a folder")
+    refused(firstlight("bench", "--csv", "x", "--plot", "x"), "--csv and --plot name one file")
     refused(firstlight("profile", "x", "--svg", str(tmp_path / "no" / "x.svg")), "no folder")
 
 

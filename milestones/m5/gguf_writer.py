@@ -87,10 +87,14 @@ def whole_file(path: Path, *, force: bool) -> Iterator[IO[bytes]]:
     taken = f"{quoted(path)} is there already: give another name, or --force to replace it"
     if path.is_dir():
         raise UserError(f"{quoted(path)} is a folder: give the name of a file to write")
+    if str(path) == "-":
+        raise UserError("a model is not written to standard output: give the name of a file to write")
+    if path.exists() and not path.is_file():
+        raise UserError(f"{quoted(path)} is no plain file: give the name of a file to write")
     if not force and os.path.lexists(path):
         raise UserError(taken)
-    try:
-        with files.whole_file(path, replace=force) as file:
+    try:  # what a link points to is replaced, not the link
+        with files.whole_file(path.resolve() if force else path, replace=force) as file:
             yield file
     except FileExistsError:
         raise UserError(taken) from None

@@ -39,7 +39,7 @@ class Cost:
     predicted: int  # tokens
     window: int
     perplexity: float
-    error: float  # one standard error of the perplexity, the predictions taken for independent
+    error: float | None  # one standard error of the perplexity, the predictions taken for independent; None of one alone
     bits: float  # of the file, per weight
     other_perplexity: float | None = None
     kl: float | None = None
@@ -138,7 +138,7 @@ def summary(rows: Sequence[np.ndarray], window: int, bits: float) -> Cost:
     mine, theirs, kl, same = np.concatenate(rows, axis=1)
     n = mine.size
     perplexity = float(np.exp(mine.mean()))
-    error = perplexity * float(mine.std(ddof=1)) / n**0.5 if n > 1 else float("nan")
+    error = perplexity * float(mine.std(ddof=1)) / n**0.5 if n > 1 else None
     if np.isnan(kl[0]):
         return Cost(n, window, perplexity, error, bits)
     return Cost(n, window, perplexity, error, bits, float(np.exp(theirs.mean())), float(kl.mean()), float(same.mean()))
@@ -146,7 +146,9 @@ def summary(rows: Sequence[np.ndarray], window: int, bits: float) -> Cost:
 
 def lines(cost: Cost) -> str:
     """The figures for a person."""
-    text = f"perplexity {cost.perplexity:.3f} ± {cost.error:.3f}, {cost.predicted:,} tokens in windows of {cost.window}; "
+    error = "" if cost.error is None else f" ± {cost.error:.3f}"
+    tokens = f"{cost.predicted:,} token{'' if cost.predicted == 1 else 's'}"
+    text = f"perplexity {cost.perplexity:.3f}{error}, {tokens} in windows of {cost.window}; "
     text += f"{cost.bits:.2f} bits a weight\n"
     if cost.kl is None or cost.agreement is None:
         return text

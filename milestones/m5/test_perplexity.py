@@ -42,6 +42,13 @@ def test_two_predictions_worked_by_hand():
     assert cost.error == pytest.approx(4 * np.std([math.log(2), math.log(8)], ddof=1) / 2**0.5)
 
 
+def test_one_prediction_has_no_error_to_tell():
+    """Nor is it NaN, which is no JSON."""
+    cost = summary([compare(np.log([[1 / 2, 1 / 2]]), np.array([0]))], 3, 4.5)
+    assert json.loads(json.dumps(asdict(cost), allow_nan=False))["error"] is None
+    assert lines(cost).startswith("perplexity 2.000, 1 token in")
+
+
 def test_log_softmax_survives_large_logits():
     logits = np.float32([[1000, 999, -1000], [0, 0, 0]])
     np.testing.assert_allclose(log_softmax(logits), torch.log_softmax(torch.from_numpy(logits).double(), -1), atol=1e-12)

@@ -33,7 +33,7 @@ def test_rows_worked_by_hand(gpu):
     """Row 1 of two: half the nibble, less 1, so −0.5 and 6.5; row 0 is zeros."""
     raw = np.array([0] * 20 + [0x00, 0x38, 0x00, 0xBC] + [0xF1] * 16, np.uint8)
     y = run(gpu, raw, "Q4_1", (2, 32), [1, 0, 1])
-    assert y[:, [0, 15, 16, 31]].tolist() == [[-0.5, -0.5, 6.5, 6.5], [0, 0, 0, 0], [-0.5, -0.5, 6.5, 6.5]]
+    assert_same(y[:, [0, 15, 16, 31]], np.float32([[-0.5, -0.5, 6.5, 6.5], [0, 0, 0, 0], [-0.5, -0.5, 6.5, 6.5]]))
 
 
 @examples(12)

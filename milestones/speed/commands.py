@@ -44,6 +44,8 @@ def bench(
     if unknown:
         raise UserError(f"--against knows {' and '.join(OTHERS)}, not {unknown[0]!r}")
     _need_folder(csv_file, plot)
+    if csv_file is not None and csv_file == plot:
+        raise UserError(f"--csv and --plot name one file, {str(plot)!r}: give two")
     path = model_path(model, quiet)
 
     with Progress(quiet) as progress:
