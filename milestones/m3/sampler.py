@@ -112,7 +112,7 @@ class Sampler:
         m3.nonfinite(penalised, m3.bad)
         own = m3.softmax(logits, m3.own)
         greedy = self.settings.temperature == 0
-        winner = m3.argmax(penalised, m3.winner) if greedy else self._draw(penalised, step, m3.drawn).ids
+        winner = m3.argmax(penalised, m3.winner) if greedy else self._draw(penalised, step).ids
         self._gpu.sync()
         self._refuse(int(m3.bad.numpy()[0]))
         chosen = int(winner.numpy()[0])
@@ -130,11 +130,11 @@ class Sampler:
         seen[np.asarray(ids, np.int64)] = 1
         return m3.penalty(logits, m3.seen, m3.penalised, penalty=self.settings.repeat_penalty)
 
-    def _draw(self, penalised: Tensor, step: int, room: Drawn) -> Drawn:
+    def _draw(self, penalised: Tensor, step: int) -> Drawn:
         s, n, m3 = self.settings, self._n, self._kernels
         p = m3.softmax(penalised, m3.p, temperature=s.temperature).reshape(n)
         order = m3.argsort(penalised, m3.order, m3.scratch).reshape(n) if s.cuts else None
-        return m3.sample(p, order, top_k=s.top_k, top_p=s.top_p, min_p=s.min_p, seed=s.seed, step=step, out=room)
+        return m3.sample(p, order, top_k=s.top_k, top_p=s.top_p, min_p=s.min_p, seed=s.seed, step=step, out=m3.drawn)
 
     def _refuse(self, bad: int) -> None:
         if bad:
@@ -150,7 +150,7 @@ class Sampler:
         penalised = self._penalise(logits, ids)
         m3.nonfinite(penalised, m3.bad)
         own = m3.softmax(logits, m3.own)
-        final = self._draw(penalised, 0, m3.drawn)
+        final = self._draw(penalised, 0)
         order = m3.argsort(penalised, m3.order, m3.scratch).reshape(n)
         p = m3.p.reshape(n)
         weights = [m3.sample(p, order, top_k=k, top_p=top_p) for k, top_p in ((0, 1.0), (s.top_k, 1.0), (s.top_k, s.top_p))]

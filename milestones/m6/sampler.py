@@ -36,7 +36,7 @@ class FastSampler(Sampler):
             self._refuse(logits.nonfinite)
             return Choice.of(logits.id, logits.own)
         own, penalised, found = None, logits, None
-        if self.settings.repeat_penalty != 1 or logits.shape != (1, self._n):
+        if self.settings.repeat_penalty != 1 or logits.shape != (1, self._n):  # another shape is refused there, in words
             penalised, own = self._penalise(logits, ids), self._kernels.softmax(logits, self._kernels.own)
         if self._sample_top is not None:
             found = self._told(self._sample_top(penalised, step=step, **self._cuts))

@@ -32,11 +32,11 @@ class Files(LoadFileScheduling):
     def remove_node(self, node) -> str | None:
         """Hand out again what the process has not done; returns the test in which it ended, None if it had done all."""
         held = self.assigned_work.pop(node)
-        left = [(file, test) for file, tests in held.items() for test, done in tests.items() if not done]
-        if not left:
+        left = ((tests, test) for tests in held.values() for test, done in tests.items() if not done)
+        tests, ended = next(left, ({}, None))
+        if ended is None:
             return None
-        file, ended = left[0]
-        held[file][ended] = True
+        tests[ended] = True
         self.workqueue.update({file: tests for file, tests in held.items() if not all(tests.values())})
         self._again()
         return ended
