@@ -14,7 +14,7 @@ from milestones.course import commands, teacher
 from milestones.diagrams.command import diagrams
 from milestones.endings import end
 from milestones.errors import UserError
-from milestones.options import CACHE_TYPE, DTYPES, MODEL, QUIET, SPECIAL, model_path, sampling, settings_of
+from milestones.options import ACTIVATION_TYPE, CACHE_TYPE, DTYPES, MODEL, QUIET, SPECIAL, model_path, sampling, settings_of
 from milestones.speed import commands as speed
 from milestones.terminal import Progress, check_interrupt, errors_are_seen, read_stdin, read_text, tables, write
 
@@ -32,6 +32,7 @@ def cli() -> None:
 @sampling(temperature=0.0)
 @click.option("--no-cache", "cached", flag_value=False, default=True, help="Recompute every key and value at every step.")
 @CACHE_TYPE
+@ACTIVATION_TYPE
 @click.option("--naive", is_flag=True, help="Run on the plain kernels of m2 and m4 and on floats, not on m6's.")
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each token, then one with the figures.")
 @click.option("--workbook", is_flag=True, help="Run on your own kernels, wherever their spec has passed.")
@@ -39,8 +40,8 @@ def cli() -> None:
 @SPECIAL
 @MODEL
 def generate(
-    prompt: str, max_tokens: int, stop: tuple[str, ...], cached: bool, cache_type: str, naive: bool, as_json: bool,
-    workbook: bool, quiet: bool, special: bool, model: Path | None, **sampling: Any,
+    prompt: str, max_tokens: int, stop: tuple[str, ...], cached: bool, cache_type: str, activation_type: str, naive: bool,
+    as_json: bool, workbook: bool, quiet: bool, special: bool, model: Path | None, **sampling: Any,
 ) -> None:  # fmt: skip
     """Continue PROMPT; `-` reads it from standard input (less one newline at its end).
 
@@ -63,7 +64,8 @@ def generate(
     with Progress(quiet) as progress:
         gpu = TimedGpu.telling(progress) if workbook else None
         plain = naive or not cached or (workbook and not reward.fast(mine))  # uncached, m2's take a whole prompt at once
-        engine = Engine(path, gpu=gpu, progress=progress, kernels="naive" if plain else "fast")
+        kernels, read = "naive" if plain else "fast", DTYPES[activation_type]
+        engine = Engine(path, gpu=gpu, progress=progress, kernels=kernels, activations=read)
         options: dict[str, Any] = {"stop": stop, "settings": settings, "cached": cached, "special": special}
         options["cache_dtype"] = DTYPES[cache_type]
         for token in engine.generate(prompt, max_tokens=max_tokens, **options):
@@ -219,9 +221,12 @@ def sample(prompt: str, top: int, special: bool, model: Path | None, **sampling:
 @click.option("--max-tokens", type=click.IntRange(min=1), default=1024, show_default=True, help="At most so many in an answer.")
 @sampling(temperature=0.2)
 @CACHE_TYPE
+@ACTIVATION_TYPE
 @QUIET
 @MODEL
-def chat(system: str | None, max_tokens: int, cache_type: str, quiet: bool, model: Path | None, **sampling: Any) -> None:
+def chat(
+    system: str | None, max_tokens: int, cache_type: str, activation_type: str, quiet: bool, model: Path | None, **sampling: Any
+) -> None:
     """Talk with the model, turn by turn (m7). /reset, /save FILE, /quit; Ctrl-C ends an answer."""
     from milestones.m7.chat import Chat
     from milestones.m7.engine import Engine
@@ -230,7 +235,8 @@ def chat(system: str | None, max_tokens: int, cache_type: str, quiet: bool, mode
     settings = settings_of(**sampling)
     path = model_path(model, quiet)
     with Progress(quiet) as progress:
-        conversation = Chat(Engine(path, progress=progress), settings=settings, system=system, cache_dtype=DTYPES[cache_type])
+        engine = Engine(path, progress=progress, activations=DTYPES[activation_type])
+        conversation = Chat(engine, settings=settings, system=system, cache_dtype=DTYPES[cache_type])
     talk(conversation, max_tokens, quiet)
 
 

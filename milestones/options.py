@@ -21,6 +21,13 @@ SPECIAL = click.option("--no-special", "special", flag_value=False, default=True
 CACHE_TYPE = click.option(
     "--cache-type", type=click.Choice(["f32", "f16"]), default="f32", show_default=True, help="How keys and values are kept."
 )
+ACTIVATION_TYPE = click.option(
+    "--activation-type",
+    type=click.Choice(["f32", "f16"]),
+    default="f32",
+    show_default=True,
+    help="What the fast kernels' products of a prompt read.",
+)
 DTYPES = {"f32": "float32", "f16": "float16"}
 QUIET = click.option("--quiet", is_flag=True, help="No progress bars, no figures.")
 

@@ -72,6 +72,7 @@ def test_a_repetition_penalty_changes_a_text_that_repeats_itself(model_path):
         ("--seed", str(2**64), "seed must be from 0"),
         ("--max-tokens", "-5", "max-tokens"),
         ("--cache-type", "f64", "f64"),
+        ("--activation-type", "f64", "f64"),
     ],
 )
 @pytest.mark.parametrize("command", one_in(2, ["generate", "chat"]))
@@ -96,8 +97,9 @@ def test_a_prompt_comes_from_standard_input_with_a_dash(model_path):
 
 
 @pytest.mark.slow
-def test_halves_in_the_cache_say_the_same(model_path):
-    assert text(*STORY) == text(*STORY, "--cache-type", "f16")
+def test_halves_in_the_cache_and_between_kernels_say_the_same(model_path):
+    assert text(*STORY) == text(*STORY, "--cache-type", "f16", "--activation-type", "f16")
+    refused(firstlight(*STORY, "--activation-type", "f16", "--no-cache"), "activations of 16 bits are the fast kernels' alone")
 
 
 def test_sample_shows_what_each_setting_cuts(model_path):

@@ -214,8 +214,8 @@ def test_rows_as_csv_name_the_machine():
 @pytest.mark.parametrize(("cache_type", "size"), [("f32", 4), ("f16", 2)])
 def test_bench_measures_the_model_and_writes_its_files(tmp_path, model_path, cache_type, size):
     files = (tmp_path / "b.csv", tmp_path / "b.svg")
-    options = ("--contexts", "8,16", "--new", "2", "--cache-type", cache_type, "--csv", str(files[0]), "--plot", str(files[1]))
-    done = firstlight("bench", *options)
+    options = ("--contexts", "8,16", "--new", "2", "--csv", str(files[0]), "--plot", str(files[1]))
+    done = firstlight("bench", *options, "--cache-type", cache_type, "--activation-type", cache_type)
     assert done.returncode == 0, done.stderr
     header, *rows = (
         line.split(",") for line in files[0].read_text().splitlines() if line.startswith(("firstlight,", "engine,"))

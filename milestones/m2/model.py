@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from metal.tensor import Gpu, Tensor, require
+from metal.tensor import FLOAT32, Gpu, Tensor, require
 from milestones.m1.config import LlamaConfig
 from milestones.m1.get_rows import GetRows
 from milestones.m2.add import Add
@@ -63,10 +63,10 @@ class Scratch:
         self._gpu = gpu
         self._held: dict[str, Tensor] = {}
 
-    def __call__(self, name: str, *shape: int) -> Tensor:
+    def __call__(self, name: str, *shape: int, dtype: np.dtype = FLOAT32) -> Tensor:
         held = self._held.get(name)
-        if held is None or held.shape != shape:
-            held = self._held[name] = self._gpu.empty(shape)
+        if held is None or held.shape != shape or held.dtype != dtype:
+            held = self._held[name] = self._gpu.empty(shape, dtype)
         return held
 
 

@@ -5,10 +5,10 @@
 //   buffer 0  q        float [tokens, heads, d]      read
 //   buffer 1  cache_k  T [tiles, kv_heads, d, 32]    read, rows 0 … p + tokens - 1 only: row s is number s % 32 of tile s / 32
 //   buffer 2  cache_v  T [capacity, kv_heads, d]     read, the same rows
-//   buffer 3  y        float [tokens, heads, d]      written, every element; must not overlap the others
+//   buffer 3  y        Y [tokens, heads, d]          written, every element; must not overlap the others
 //   buffer 4  args     Args                          read
 //
-//   flash_prefill (T = float), flash_prefill_f16 (T = half)
+//   flash_prefill (T = float), flash_prefill_f16 (T = half); Y = float; with _to_f16 behind the name Y = half, at most 65504 in size
 //
 // Idea: 32 tokens share each key and value. A lane owns a token: its query, its largest score so far, its sum of weights and its weighted
 // sum of values are the lane's own, so nothing is summed across lanes, where m4's kernel needs a simd_sum for every score. An element of
@@ -56,11 +56,14 @@ inline float2 weighted(thread const float *w, device const T *v, uint n, ulong s
     return float2(a, b);
 }
 
-template <typename T, uint D>
+inline void keep(device float *at, float value) { *at = value; }
+inline void keep(device half *at, float value) { *at = half(clamp(value, -65504.0f, 65504.0f)); }
+
+template <typename T, typename Y, uint D>
 inline void attend(device const float *q,
                    device const T *keys,
                    device const T *values,
-                   device float *y,
+                   device Y *y,
                    uint own,   // rows that lane's token sees
                    uint seen,  // rows that one of the tokens sees
                    bool filled,
@@ -97,14 +100,14 @@ inline void attend(device const float *q,
         }
     }
     if (filled)
-        for (uint e = 0; e < d; e++) y[e] = sums[e] / total;
+        for (uint e = 0; e < d; e++) keep(y + e, sums[e] / total);
 }
 
-template <typename T>
+template <typename T, typename Y>
 kernel void flash(device const float *q [[buffer(0)]],
                   device const T *cache_k [[buffer(1)]],
                   device const T *cache_v [[buffer(2)]],
-                  device float *y [[buffer(3)]],
+                  device Y *y [[buffer(3)]],
                   constant Args &args [[buffer(4)]],
                   uint group [[threadgroup_position_in_grid]],
                   uint simdgroups [[simdgroups_per_threadgroup]],
@@ -117,11 +120,14 @@ kernel void flash(device const float *q [[buffer(0)]],
     const ulong at = (ulong(mine) * args.heads + head) * args.d;
     const uint key = head / (args.heads / args.kv_heads) * args.d, own = args.position + mine + 1, seen = args.position + last;
     const bool filled = token < args.tokens;
-    if (args.d <= 64) attend<T, 64>(q + at, cache_k + key * 32, cache_v + key, y + at, own, seen, filled, args);
-    else attend<T, 128>(q + at, cache_k + key * 32, cache_v + key, y + at, own, seen, filled, args);
+    if (args.d <= 64) attend<T, Y, 64>(q + at, cache_k + key * 32, cache_v + key, y + at, own, seen, filled, args);
+    else attend<T, Y, 128>(q + at, cache_k + key * 32, cache_v + key, y + at, own, seen, filled, args);
 }
 
-template [[host_name("flash_prefill")]] kernel void flash<float>(device const float *, device const float *, device const float *,
-                                                                 device float *, constant Args &, uint, uint, uint, uint);
-template [[host_name("flash_prefill_f16")]] kernel void flash<half>(device const float *, device const half *, device const half *,
-                                                                    device float *, constant Args &, uint, uint, uint, uint);
+#define FLASH(name, T, Y)                                                                                            \
+    template [[host_name(name)]] kernel void flash<T, Y>(device const float *, device const T *, device const T *,   \
+                                                         device Y *, constant Args &, uint, uint, uint, uint);
+FLASH("flash_prefill", float, float)
+FLASH("flash_prefill_f16", half, float)
+FLASH("flash_prefill_to_f16", float, half)
+FLASH("flash_prefill_f16_to_f16", half, half)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from metal.tensor import FLOAT32, Gpu, Tensor, require, require_dtype
-from milestones.m4.kv_store import SUFFIX, require_cache_dtype
+from milestones.m4.kv_store import FLOAT16, SUFFIX, require_cache_dtype
 from milestones.m6.tuning import tuned
 
 LARGEST_HEAD = 128
@@ -16,10 +16,11 @@ class FlashPrefill:
         self._gpu = gpu
 
     def __call__(self, q: Tensor, cache_k: Tensor, cache_v: Tensor, out: Tensor, *, position: int) -> None:
-        """q (tokens, heads, d) float32, cache_k and cache_v (capacity, kv_heads, d) → out (tokens, heads, d) float32.
+        """q (tokens, heads, d) float32, cache_k and cache_v (capacity, kv_heads, d) → out (tokens, heads, d).
 
-        Both caches are float32 or both float16. Query t stands at position + t and sees cache rows 0 … position + t. d is even
-        and at most 128. Queues one kernel. Raises ValueError on a misfit.
+        Both caches are float32 or both float16; out is float32 or float16, which gets the nearest half, ±65504 at most. Query t
+        stands at position + t and sees cache rows 0 … position + t. d is even and at most 128. Queues one kernel. Raises
+        ValueError on a misfit.
         """
         require(len(q.shape) == 3, f"flash_prefill: q must have three dimensions (tokens, heads, d), it has shape {q.shape}")
         (tokens, heads, d), (capacity, kv_heads, width) = q.shape, cache_k.shape
@@ -39,10 +40,11 @@ class FlashPrefill:
             f"flash_prefill: {tokens} queries at position {position} look past a cache of {capacity} rows",
         )
         require(out.shape == q.shape, f"flash_prefill: out has shape {out.shape}, q has {q.shape}")
-        require_dtype("flash_prefill", FLOAT32, q=q, out=out)
+        require_dtype("flash_prefill", FLOAT32, q=q)
+        require(out.dtype in SUFFIX, f"flash_prefill: out must be float32 or float16, got {out.dtype}")
         require_cache_dtype("flash_prefill", cache_k, cache_v)
         require(out.buffer is not q.buffer, "flash_prefill: out must not be q: it is written while that is read")
         args = self._gpu.constants("IIIIfI", tokens, heads, kv_heads, d, d**-0.5, position)
-        name = f"flash_prefill{SUFFIX[cache_k.dtype]}"
+        name = f"flash_prefill{SUFFIX[cache_k.dtype]}{'_to_f16' if out.dtype == FLOAT16 else ''}"
         function = tuned(self._gpu, "flash_prefill", name)
         self._gpu.run(function, -(-tokens // 32) * heads * 32, q, cache_k, cache_v, out, args)

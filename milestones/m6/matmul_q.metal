@@ -1,11 +1,11 @@
 // Product of a block of tokens with a packed weight: y[i, j] = sum_l x[i, l] * weight[j, l], that is y = x · weightᵀ, or y += that
 //
-//   buffer 0  x       float [m, k]                             read
+//   buffer 0  x       X [m, k]                                 read
 //   buffer 1  weight  uint [tiles, k / 32, Kind::uints]        read, packed (packed.h): tile t of it is number first + t * step
 //   buffer 2  y       float [m, n]                             written, every element; with args.add read before; must not be x
 //   buffer 3  args    Args                                     read
 //
-//   matmul_q4_0, matmul_q4_1, matmul_q8_0: one for each kind of weight
+//   matmul_q4_0, matmul_q4_1, matmul_q8_0: one for each kind of weight, X = float; matmul_q4_0_f16, …: X = half
 //
 // Idea: a lane owns a row of the weight, as in matvec_q. It makes 64 of the row's values into floats, once, keeps them to itself, and then
 // meets all its tokens with them, two at a time: their x is the same for all lanes, so an element is loaded once for 32 products, and a
@@ -69,8 +69,8 @@ inline void values_of(PackedQ8_0, device const uint *block, thread float *w, uin
 inline void give(device float *at, float sum, bool keep, uint lane) { at[lane] = keep ? at[lane] + sum : sum; }
 
 // Tokens from … end - 1 with one tile of the weight. Whole: all its 32 rows are there, so that no lane is masked.
-template <typename Kind, bool Whole>
-inline void tile_times(device const float *x,
+template <typename Kind, typename X, bool Whole>
+inline void tile_times(device const X *x,
                        device const uint *rows,
                        device float *y,  // of the tile's first row
                        uint from,
@@ -86,12 +86,12 @@ inline void tile_times(device const float *x,
         const bool keep = b != 0 || args.add != 0;  // what y holds already counts
         for (uint i = from; i < end; i += 2) {
             const uint other = min(i + 1, end - 1);  // past the last token: the last again, its sum not stored
-            device const float *p = x + ulong(i) * k + b * 32, *q = x + ulong(other) * k + b * 32;
+            device const X *p = x + ulong(i) * k + b * 32, *q = x + ulong(other) * k + b * 32;
             float s = 0.0f, t = 0.0f;
             for (uint l = 0; l < values; l += 16, p += 16, q += 16)
                 for (uint e = 0; e < 16; e++) {
-                    s += w[l + e] * p[e];
-                    t += w[l + e] * q[e];
+                    s += w[l + e] * float(p[e]);
+                    t += w[l + e] * float(q[e]);
                 }
             if (Whole || lane < left) {
                 give(y + ulong(i) * n, s, keep, lane);
@@ -101,8 +101,8 @@ inline void tile_times(device const float *x,
     }
 }
 
-template <typename Kind>
-kernel void matmul_q(device const float *x [[buffer(0)]],
+template <typename Kind, typename X>
+kernel void matmul_q(device const X *x [[buffer(0)]],
                      device const uint *weight [[buffer(1)]],
                      device float *y [[buffer(2)]],
                      constant Args &args [[buffer(3)]],
@@ -116,13 +116,16 @@ kernel void matmul_q(device const float *x [[buffer(0)]],
     const uint end = min(from + args.tokens, args.m), left = args.n - tile * 32;
     device const uint *rows = weight + ulong(args.first + tile * args.step) * args.blocks * Kind::uints();
     device float *out = y + tile * 32;
-    if (left >= 32) tile_times<Kind, true>(x, rows, out, from, end, args, left, lane);
-    else tile_times<Kind, false>(x, rows, out, from, end, args, left, lane);
+    if (left >= 32) tile_times<Kind, X, true>(x, rows, out, from, end, args, left, lane);
+    else tile_times<Kind, X, false>(x, rows, out, from, end, args, left, lane);
 }
 
-#define MATMUL(name, Kind)                                                                                                 \
-    template [[host_name(name)]] kernel void matmul_q<Kind>(device const float *, device const uint *, device float *,     \
-                                                            constant Args &, uint, uint, uint, uint);
-MATMUL("matmul_q4_0", PackedQ4_0)
-MATMUL("matmul_q4_1", PackedQ4_1)
-MATMUL("matmul_q8_0", PackedQ8_0)
+#define MATMUL(name, Kind, X)                                                                                             \
+    template [[host_name(name)]] kernel void matmul_q<Kind, X>(device const X *, device const uint *, device float *,     \
+                                                               constant Args &, uint, uint, uint, uint);
+MATMUL("matmul_q4_0", PackedQ4_0, float)
+MATMUL("matmul_q4_1", PackedQ4_1, float)
+MATMUL("matmul_q8_0", PackedQ8_0, float)
+MATMUL("matmul_q4_0_f16", PackedQ4_0, half)
+MATMUL("matmul_q4_1_f16", PackedQ4_1, half)
+MATMUL("matmul_q8_0_f16", PackedQ8_0, half)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from metal.tensor import FLOAT32, Gpu, Tensor, require, require_dtype
+from milestones.m4.kv_store import SUFFIX
 from milestones.m5.matvec_q import KINDS
 from milestones.m5.repack import Packed
 from milestones.m6.tuning import tuned, tuning
@@ -18,7 +19,8 @@ def checked(op: str, gpu: Gpu, x: Tensor, weight: Packed, out: Tensor | None, ad
     require(out is not None or not add, f"{op}: there is no out to add to")
     out = gpu.empty((x.shape[0], n)) if out is None else out
     require(out.shape == (x.shape[0], n), f"{op}: out has shape {out.shape}, the product has {(x.shape[0], n)}")
-    require_dtype(op, FLOAT32, x=x, out=out)
+    require(x.dtype in SUFFIX, f"{op}: x must be float32 or float16, got {x.dtype}")
+    require_dtype(op, FLOAT32, out=out)
     require(out.buffer is not x.buffer, f"{op}: out must not be x: it is written while that is read")
     return out
 
@@ -32,7 +34,8 @@ class MatmulQ:
     def __call__(
         self, x: Tensor, weight: Packed, out: Tensor | None = None, *, add: bool = False, tokens: int | None = None
     ) -> Tensor:
-        """x (m, k) float32, weight (n, k) packed → out (m, n) float32; with `add` the product is added to what out holds.
+        """x (m, k) float32 or float16, weight (n, k) packed → out (m, n) float32; with `add` the product is added to what out
+        holds.
 
         `tokens` of x are one SIMD-group's work; the device's tuning unless said. Queues one kernel. Raises ValueError
         on a misfit.
@@ -41,7 +44,7 @@ class MatmulQ:
         out = checked("matmul_q", self._gpu, x, weight, out, add)
         tokens = tuning(self._gpu).tokens if tokens is None else tokens
         require(tokens > 0, f"matmul_q: a SIMD-group must have at least one token, got {tokens}")
-        function = tuned(self._gpu, "matmul_q", f"matmul_{weight.kind.lower()}")
+        function = tuned(self._gpu, "matmul_q", f"matmul_{weight.kind.lower()}{SUFFIX[x.dtype]}")
         args = self._gpu.constants("IIIIIII", x.shape[0], n, k // 32, weight.first, weight.step, tokens, int(add))
         self._gpu.run(function, -(-x.shape[0] // tokens) * weight.tiles * 32, x, weight.data, out, args)
         return out

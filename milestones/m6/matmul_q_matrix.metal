@@ -1,11 +1,11 @@
 // matmul_q on a GPU's matrix unit: y[i, j] = sum_l x[i, l] * weight[j, l], that is y = x · weightᵀ, or y += that
 //
-//   buffer 0  x       float [m, k]                             read
+//   buffer 0  x       X [m, k]                                 read
 //   buffer 1  weight  uint [tiles, k / 32, Kind::uints]        read, packed (packed.h): tile t of it is number first + t * step
 //   buffer 2  y       float [m, n]                             written, every element; with args.add read before; must not be x
 //   buffer 3  args    Args                                     read
 //
-//   matmul_q_matrix_q4_0, matmul_q_matrix_q4_1, matmul_q_matrix_q8_0: one for each kind of weight
+//   matmul_q_matrix_q4_0, matmul_q_matrix_q4_1, matmul_q_matrix_q8_0: one for each kind of weight, X = float; …_q4_0_f16, …: X = half
 //
 // Idea: an Apple GPU multiplies 8 x 8 matrices that a SIMD-group holds together, in one instruction where lanes would need some hundred.
 // A threadgroup takes one tile of the weight, 32 rows, and 32 tokens for each of its SIMD-groups. A block of the tile, 32 values of
@@ -65,12 +65,13 @@ inline void unpack(PackedQ8_0, device const uint *block, uint w, threadgroup flo
 }
 
 // 8 values of 8 tokens, of which only `there` are there. own: 64 floats of the SIMD-group.
-inline void load_some(thread simdgroup_float8x8 &piece, device const float *x, uint k, uint there, threadgroup float *own, uint lane) {
+template <typename X>
+inline void load_some(thread simdgroup_matrix<X, 8, 8> &piece, device const X *x, uint k, uint there, threadgroup X *own, uint lane) {
     if (there >= 8) {
         simdgroup_load(piece, x, k);
         return;
     }
-    for (uint e = lane; e < 64; e += 32) own[e] = e / 8 < there ? x[ulong(e / 8) * k + e % 8] : 0.0f;
+    for (uint e = lane; e < 64; e += 32) own[e] = e / 8 < there ? x[ulong(e / 8) * k + e % 8] : X(0.0f);
     simdgroup_barrier(mem_flags::mem_threadgroup);
     simdgroup_load(piece, own);
     simdgroup_barrier(mem_flags::mem_threadgroup);
@@ -88,8 +89,8 @@ inline void give_some(simdgroup_float8x8 piece, device float *y, uint n, uint to
     simdgroup_barrier(mem_flags::mem_threadgroup);
 }
 
-template <typename Kind>
-kernel void matmul_q_matrix(device const float *x [[buffer(0)]],
+template <typename Kind, typename X>
+kernel void matmul_q_matrix(device const X *x [[buffer(0)]],
                             device const uint *weight [[buffer(1)]],
                             device float *y [[buffer(2)]],
                             constant Args &args [[buffer(3)]],
@@ -122,8 +123,8 @@ kernel void matmul_q_matrix(device const float *x [[buffer(0)]],
 #pragma unroll
                 for (uint i = 0; i < PIECES; i++) {
                     if (8 * i >= tokens) break;
-                    simdgroup_float8x8 piece;
-                    load_some(piece, x + ulong(from + 8 * i) * k + b * 32 + 8 * l, k, tokens - 8 * i, own, lane);
+                    simdgroup_matrix<X, 8, 8> piece;
+                    load_some(piece, x + ulong(from + 8 * i) * k + b * 32 + 8 * l, k, tokens - 8 * i, (threadgroup X *)own, lane);
 #pragma unroll
                     for (uint j = 0; j < PIECES; j++) simdgroup_multiply_accumulate(sums[i][j], piece, values[j], sums[i][j]);
                 }
@@ -139,9 +140,12 @@ kernel void matmul_q_matrix(device const float *x [[buffer(0)]],
     }
 }
 
-#define MATMUL(name, Kind)                                                                                                    \
-    template [[host_name(name)]] kernel void matmul_q_matrix<Kind>(device const float *, device const uint *, device float *, \
-                                                                   constant Args &, uint, uint, uint, uint, uint);
-MATMUL("matmul_q_matrix_q4_0", PackedQ4_0)
-MATMUL("matmul_q_matrix_q4_1", PackedQ4_1)
-MATMUL("matmul_q_matrix_q8_0", PackedQ8_0)
+#define MATMUL(name, Kind, X)                                                                                                \
+    template [[host_name(name)]] kernel void matmul_q_matrix<Kind, X>(device const X *, device const uint *, device float *, \
+                                                                      constant Args &, uint, uint, uint, uint, uint);
+MATMUL("matmul_q_matrix_q4_0", PackedQ4_0, float)
+MATMUL("matmul_q_matrix_q4_1", PackedQ4_1, float)
+MATMUL("matmul_q_matrix_q8_0", PackedQ8_0, float)
+MATMUL("matmul_q_matrix_q4_0_f16", PackedQ4_0, half)
+MATMUL("matmul_q_matrix_q4_1_f16", PackedQ4_1, half)
+MATMUL("matmul_q_matrix_q8_0_f16", PackedQ8_0, half)

@@ -92,7 +92,14 @@ _TOGETHER = (("attn_q", "attn_k", "attn_v"), ("attn_output",), ("ffn_gate", "ffn
 class FastModel:
     """A Llama-type model on the device. `kv_rows` counts the key/value rows computed so far, over all layers."""
 
-    def __init__(self, gpu: Gpu, weights: WeightSource, progress: Callable[[int, int], None] | None = None):
+    def __init__(
+        self,
+        gpu: Gpu,
+        weights: WeightSource,
+        progress: Callable[[int, int], None] | None = None,
+        *,
+        activations: str = "float32",
+    ):
         self._gpu, self.config, self.kv_rows = gpu, weights.config, 0
         c, self._weights, self._repack = weights.config, weights, Repack(gpu)
         self.blocks: list[Block] = []
@@ -114,7 +121,7 @@ class FastModel:
         turns, none = Rope(gpu).table(c.rope_base, c.head_dim, c.rope_factors), gpu.tensor(np.zeros(c.head_dim // 2, np.uint64))
         unrotated = [layer in c.unrotated for layer in range(c.blocks)]  # by 0 turns and times 1, nothing is changed
         self._turns = [(none, 1.0) if plain else (turns, c.rope_scale) for plain in unrotated]
-        self._prefill = Prefill(gpu, self, self._turns)
+        self._prefill = Prefill(gpu, self, self._turns, np.dtype(activations))
         self._state = gpu.tensor(np.zeros(2, np.uint32))
         self._x, self._q = gpu.empty((c.width,)), gpu.empty((c.heads, c.head_dim))
         sizes = {"prepared": c.width, "mixed": c.heads * c.head_dim, "hidden": c.ffn}

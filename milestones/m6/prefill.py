@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from metal.tensor import Gpu, Tensor
+from metal.tensor import FLOAT32, Gpu, Tensor
 from milestones.m1.get_rows import GetRows
 from milestones.m2.model import Scratch
 from milestones.m2.rms_norm import RmsNorm
 from milestones.m2.swiglu import SwiGlu
 from milestones.m4.cache import KvCache
+from milestones.m4.kv_store import FLOAT16
 from milestones.m5.matvec_q import MatvecQ
 from milestones.m5.repack import Packed
 from milestones.m6.embed_rows import EmbedRows
 from milestones.m6.flash_prefill import FlashPrefill
 from milestones.m6.matmul_q import MatmulQ
 from milestones.m6.matmul_q_matrix import MatmulQMatrix
+from milestones.m6.norm_half import NormHalf
 from milestones.m6.rope_store import RopeStore
 from milestones.m6.tuning import tuning
 
@@ -33,11 +35,17 @@ MOST = 512  # tokens at once: more would not read the weights more cheaply, only
 
 
 class Prefill:
-    """Feeds chunks of tokens to a FastModel, whose weights it shares."""
+    """Feeds chunks of tokens to a FastModel, whose weights it shares.
 
-    def __init__(self, gpu: Gpu, model: FastModel, turns: Sequence[tuple[Tensor, float]]):
+    `activations`, float32 or float16, is what products read: norms' rows and attention's mixture, whose size is bounded. The
+    hidden layer's is not, and the residual stream adds up: both stay float32.
+    """
+
+    def __init__(self, gpu: Gpu, model: FastModel, turns: Sequence[tuple[Tensor, float]], activations: np.dtype = FLOAT32):
         self._gpu, self._model, self._turns, self._scratch = gpu, model, turns, Scratch(gpu)
         self._embed, self._norm, self._rope_store = EmbedRows(gpu), RmsNorm(gpu), RopeStore(gpu)
+        self._kept = activations
+        self._norm_rows = NormHalf(gpu) if activations == FLOAT16 else self._norm
         self._matmul = MatmulQMatrix(gpu) if tuning(gpu).matrices else MatmulQ(gpu)
         self._swiglu, self._matvec, self._get_rows = SwiGlu(gpu), MatvecQ(gpu), GetRows(gpu)
         self._attention = FlashPrefill(gpu)
@@ -63,14 +71,15 @@ class Prefill:
     def _block(self, w: Block, turns: tuple[Tensor, float], x: Tensor, cache: tuple[Tensor, Tensor], start: int) -> None:
         c, s, tokens = self._model.config, self._scratch, x.shape[0]
         wide, narrow = c.heads * c.head_dim, c.kv_heads * c.head_dim
-        h = self._norm(x, w.attn_norm, s("h", tokens, c.width), eps=c.eps)
+        h = self._norm_rows(x, w.attn_norm, s("h", tokens, c.width, dtype=self._kept), eps=c.eps)
         all_three = Packed(w.qkv.data, w.qkv.kind, (wide + 2 * narrow, c.width))
         qkv = self._matmul(h, all_three, s("qkv", tokens, wide + 2 * narrow))
-        q, mixed = (s(name, tokens, c.heads, c.head_dim) for name in ("q", "mixed"))
+        q = s("q", tokens, c.heads, c.head_dim)
+        mixed = s("mixed", tokens, c.heads, c.head_dim, dtype=self._kept)
         self._turn(w, turns, qkv, q, cache, start)
         self._attention(q, *cache, mixed, position=start)
         self._matmul(mixed.reshape(tokens, wide), w.output, x, add=True)
-        h = self._norm(x, w.ffn_norm, h, eps=c.eps)
+        h = self._norm_rows(x, w.ffn_norm, h, eps=c.eps)
         gate, up = (self._matmul(h, half, s(n, tokens, c.ffn)) for n, half in (("gate", w.gate), ("up", w.up)))
         self._matmul(self._swiglu(gate, up, gate), w.down, x, add=True)
 

@@ -22,24 +22,26 @@ from tests.packed import tiled, with_room
 
 
 @watched("flash_prefill")
-def run(gpu, q, k, v, position, capacity=None):
-    """The cache has the dtype of k. Its rows after the last query's are poison; so must be what is after the answer."""
+def run(gpu, q, k, v, position, capacity=None, kept=np.float32):
+    """The cache has the dtype of k, its rows after the last query's are poison; so must be what is after the answer, which is
+    `kept` as floats or halves."""
     seen, capacity = position + len(q), capacity or position + len(q) + 5
     room = gpu.empty((-(-capacity // 32) * 32, *k.shape[1:]), k.dtype)  # keys come 32 rows together
     keys = tiled(k[:seen]).reshape(-1)
     room.numpy().reshape(-1)[: keys.size] = keys
     caches = [Tensor(room.buffer, (capacity, *k.shape[1:]), k.dtype), gpu.empty((capacity, *v.shape[1:]), v.dtype)]
     caches[1].numpy()[:seen] = v[:seen]
-    y, check = with_room(gpu, q.shape)
+    y, check = with_room(gpu, q.shape, kept)
     FlashPrefill(gpu)(gpu.tensor(q), *caches, y, position=position)
     gpu.sync()
     check()
     return y.numpy()
 
 
-def expected(q, k, v, position):
+def expected(q, k, v, position, kept=np.float32):
     """m4's bound of attention over a cache, and for each 32 rows a factor on the sums, exp of at most −128 and a product:
-    (3 + 2.5 · x + 2) ε, where all the x together are what the largest score grows by: at most the spread of the scores.
+    (3 + 2.5 · x + 2) ε, where all the x together are what the largest score grows by: at most the spread of the scores. An
+    answer that is kept as a half is off by 2⁻¹¹ of itself more, or by 2⁻²⁵ where it is tiny.
     """
     y, allowed = bounded(q, k.astype(np.float32), v.astype(np.float32), position)
     d, group = q.shape[2], q.shape[1] // k.shape[1]
@@ -47,7 +49,10 @@ def expected(q, k, v, position):
     scores = np.einsum("thd,shd->ths", q.astype(np.float64), keys) / d**0.5
     steps = 5 * (len(k) // 32 + 1) + 2.5 * np.clip(np.ptp(scores, axis=2), 0, 128)
     size = np.abs(np.repeat(v.astype(np.float64), group, axis=1)).max(axis=0)
-    return y, allowed + (2 * steps * EPSILON[np.dtype(np.float32)])[..., None] * size
+    allowed = allowed + (2 * steps * EPSILON[np.dtype(np.float32)])[..., None] * size
+    return (
+        (y, allowed) if kept == np.float32 else (y.clip(-65504, 65504), allowed + 2.0**-11 * (np.abs(y) + allowed) + 2.0**-25)
+    )
 
 
 def test_one_query_worked_by_hand(gpu):
@@ -61,7 +66,8 @@ SHAPES = [(33, 0, 9, 3, 64), (5, 31, 4, 4, 30), (64, 7, 2, 1, 32), (2, 70, 2, 1,
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
-def test_equals_torch_functional(gpus, shape, dtype):
+@pytest.mark.parametrize("kept", [np.float32, np.float16])
+def test_equals_torch_functional(gpus, shape, dtype, kept):
     """An oracle nobody here wrote: torch's scaled_dot_product_attention, in float64, with the mask written out."""
     tokens, position = shape[:2]
     q, k, v = inputs(7, *shape)
@@ -69,7 +75,8 @@ def test_equals_torch_functional(gpus, shape, dtype):
     seen = torch.arange(position + tokens)[None] <= position + torch.arange(tokens)[:, None]
     heads_first = [torch.from_numpy(a).double().transpose(0, 1)[None] for a in (q, k, v)]
     y = torch.nn.functional.scaled_dot_product_attention(*heads_first, attn_mask=seen, enable_gqa=True)
-    assert_close(run(gpus(64), q, k, v, position), y[0].transpose(0, 1).float().numpy(), expected(q, k, v, position)[1])
+    got = run(gpus(64), q, k, v, position, kept=kept).astype(np.float32)
+    assert_close(got, y[0].transpose(0, 1).float().numpy(), expected(q, k, v, position, kept)[1])
 
 
 @examples(16)
@@ -91,6 +98,12 @@ def test_equals_the_reference_for_any_shape_scale_and_width(gpus, seed, tokens, 
     q, k, v = inputs(seed, tokens, position, kv_heads * group, kv_heads, 2 * half, scale)
     y = flash_prefill(*(torch.from_numpy(a).double() for a in (q, k, v)), position).float().numpy()
     assert_close(run(gpus(width), q, k, v, position), y, expected(q, k, v, position)[1])
+
+
+def test_what_is_too_large_for_a_half_becomes_the_largest_one(gpus):
+    """Values of ±2 million: ±65504 is stored, not infinity."""
+    q, v = np.ones((1, 1, 2), np.float32), np.float32([[[2e6, -2e6]]])
+    assert_same(run(gpus(64), q, np.ones_like(v), v, 0, kept=np.float16), np.float16([[[65504, -65504]]]))
 
 
 @pytest.mark.parametrize("row", [20, 21], ids="row{}".format)
@@ -129,11 +142,13 @@ def test_the_reference_in_float32_is_well_inside_the_bound(shape):
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_known_mistakes_are_well_outside_the_bound(mistake):
     """A bound that lets a usual mistake pass would prove nothing: each is more than 8 times too far off, somewhere."""
+    cases = [(*inputs(sum(shape), *shape), shape[1], np.float32) for shape in SMALL]
+    cases.append((*inputs(1, 1, 0, 1, 1, 8), 0, np.float16))
+    cases[-1][2][:] *= 1e6
     found = []
-    for shape in SMALL:
-        q, k, v = inputs(sum(shape), *shape)
-        exact, allowed = expected(q, k, v, shape[1])
-        found.append((np.abs(MISTAKES[mistake](q, k, v, shape[1]) - exact) / allowed).max())
+    for q, k, v, position, kept in cases:
+        exact, allowed = expected(q, k, v, position, kept)
+        found.append((np.abs(MISTAKES[mistake](q, k, v, position, kept=kept) - exact) / allowed).max())
     assert max(found) > 8
 
 

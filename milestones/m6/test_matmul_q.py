@@ -82,18 +82,24 @@ def test_equals_the_product_with_what_gguf_makes_of_the_bytes(gpus, kind, m, n, 
     n=st.integers(1, 100),
     blocks=st.integers(1, 6),
     scale=st.sampled_from([1e-15, 1.0, 1e20]),
+    halves=st.booleans(),
     tokens=st.integers(1, 5),
     add=st.booleans(),
     step=st.integers(1, 2),
     width=st.sampled_from(WIDTHS),
 )
-@example(seed=0, kind="Q4_1", m=5, n=33, blocks=3, scale=1.0, tokens=3, add=True, step=2, width=32)
-@example(seed=0, kind="Q8_0", m=4, n=70, blocks=2, scale=1.0, tokens=2, add=False, step=2, width=64)
-@example(seed=0, kind="Q8_0", m=5, n=64, blocks=1, scale=1.0, tokens=2, add=False, step=1, width=64)  # 2 whole tiles
-@example(seed=0, kind="Q8_0", m=1, n=63, blocks=1, scale=1.0, tokens=1, add=False, step=1, width=64)  # a tile of 31 rows
-def test_equals_the_reference_for_any_shape_scale_and_width(gpus, seed, kind, m, n, blocks, scale, tokens, add, step, width):
-    """Rows around a tile's 32, odd numbers of tokens and of blocks, tokens in pieces, tiles of two weights in turn."""
+@example(seed=0, kind="Q4_1", m=5, n=33, blocks=3, scale=1.0, halves=True, tokens=3, add=True, step=2, width=32)
+@example(seed=0, kind="Q8_0", m=4, n=70, blocks=2, scale=1.0, halves=False, tokens=2, add=False, step=2, width=64)
+# 2 whole tiles; a tile of 31 rows
+@example(seed=0, kind="Q8_0", m=5, n=64, blocks=1, scale=1.0, halves=False, tokens=2, add=False, step=1, width=64)
+@example(seed=0, kind="Q8_0", m=1, n=63, blocks=1, scale=1.0, halves=False, tokens=1, add=False, step=1, width=64)
+def test_equals_the_reference_for_any_shape_scale_and_width(
+    gpus, seed, kind, m, n, blocks, scale, halves, tokens, add, step, width
+):
+    """Rows around a tile's 32, odd numbers of tokens and of blocks, tokens in pieces, tiles of two weights in turn; x of
+    floats, or of halves, each of which is a float, exactly, so that the bound is the same."""
     raw, x, shape = weight(seed, kind, n, 32 * blocks), block(seed, m, 32 * blocks, scale), (n, 32 * blocks)
+    x = block(seed, m, 32 * blocks).astype(np.float16) if halves else x
     y = block(seed + 5, m, n, scale) if add else None
     case = (x, raw, kind, shape, y, tokens, step)
     assert_close(run(gpus(width), *case), *expected(*case))

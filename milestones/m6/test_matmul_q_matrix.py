@@ -76,20 +76,25 @@ def test_equals_the_product_with_what_gguf_makes_of_the_bytes(gpus, kind, m, n, 
     n=st.integers(1, 100),
     blocks=st.integers(1, 4),
     scale=st.sampled_from([1e-15, 1.0, 1e20]),
+    halves=st.booleans(),
     add=st.booleans(),
     step=st.integers(1, 2),
     width=st.sampled_from(WIDTHS),
 )
-@example(seed=0, kind="Q4_0", m=23, n=23, blocks=1, scale=1.0, add=False, step=1, width=64)  # 7 tokens and rows in a piece
-@example(seed=0, kind="Q4_0", m=70, n=9, blocks=1, scale=1.0, add=True, step=1, width=64)  # several threadgroups add
-@example(seed=0, kind="Q4_0", m=1001, n=9, blocks=1, scale=1.0, add=False, step=1, width=1024)  # all 32 SIMD-groups work
-@example(seed=0, kind="Q4_1", m=16, n=40, blocks=3, scale=1.0, add=False, step=1, width=32)
-@example(seed=0, kind="Q4_1", m=13, n=33, blocks=3, scale=1.0, add=True, step=2, width=64)
-@example(seed=0, kind="Q8_0", m=70, n=100, blocks=2, scale=1.0, add=False, step=2, width=64)
-@example(seed=0, kind="Q4_0", m=40, n=100, blocks=1, scale=1.0, add=False, step=1, width=1024)
-def test_equals_the_reference_for_any_shape_scale_and_width(gpus, seed, kind, m, n, blocks, scale, add, step, width):
-    """Tokens and rows around pieces of 8 and tiles of 32, more tiles than threadgroups, tiles of two weights in turn."""
+# 7 tokens and rows in a piece, of floats and of halves; several threadgroups add; all 32 SIMD-groups work
+@example(seed=0, kind="Q4_0", m=23, n=23, blocks=1, scale=1.0, halves=False, add=False, step=1, width=64)
+@example(seed=0, kind="Q4_0", m=23, n=23, blocks=2, scale=1.0, halves=True, add=False, step=1, width=64)
+@example(seed=0, kind="Q4_0", m=70, n=9, blocks=1, scale=1.0, halves=False, add=True, step=1, width=64)
+@example(seed=0, kind="Q4_0", m=1001, n=9, blocks=1, scale=1.0, halves=False, add=False, step=1, width=1024)
+@example(seed=0, kind="Q4_1", m=16, n=40, blocks=3, scale=1.0, halves=False, add=False, step=1, width=32)
+@example(seed=0, kind="Q4_1", m=13, n=33, blocks=3, scale=1.0, halves=False, add=True, step=2, width=64)
+@example(seed=0, kind="Q8_0", m=70, n=100, blocks=2, scale=1.0, halves=False, add=False, step=2, width=64)
+@example(seed=0, kind="Q4_0", m=40, n=100, blocks=1, scale=1.0, halves=False, add=False, step=1, width=1024)
+def test_equals_the_reference_for_any_shape_scale_and_width(gpus, seed, kind, m, n, blocks, scale, halves, add, step, width):
+    """Tokens and rows around pieces of 8 and tiles of 32, more tiles than threadgroups, tiles of two weights in turn; x of
+    floats, or of halves, each of which is a float, exactly, so that the bound is the same."""
     raw, x, shape = weight(seed, kind, n, 32 * blocks), block(seed, m, 32 * blocks, scale), (n, 32 * blocks)
+    x = block(seed, m, 32 * blocks).astype(np.float16) if halves else x
     case = (x, raw, kind, shape, block(seed + 5, m, n, scale) if add else None, step)
     assert_close(run(gpus(width), *case), *expected(*case))
 

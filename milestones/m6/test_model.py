@@ -139,6 +139,27 @@ def test_a_prompt_through_the_matrix_unit_is_that_of_the_naive_model(monkeypatch
     assert "matmul_q_matrix" in used and "matmul_q" not in used
 
 
+@pytest.mark.parametrize("matrices", [False, True], ids=["lanes", "matrices"])
+def test_a_prompt_s_products_read_halves_where_asked(monkeypatch, matrices):
+    """Norms' rows and attention's mixture as halves, through either kernel of products: near the floats' logits, and not
+    those. What is kept as a half is off by 2⁻¹¹; an f16 cache is given the same room. Single tokens go on as ever.
+    """
+    monkeypatch.setattr(tuning, "PORTABLE", dataclasses.replace(tuning.PORTABLE, matrices=matrices))
+    gpu = spec_gpu(checks="off")
+    source = Source(gpu, CONFIG, "Q4_1")
+    exact = fed(gpu, FastModel(gpu, source), cache_of(gpu, CONFIG), IDS, [len(IDS)])
+    model = FastModel(gpu, source, activations="float16")
+    used, kernel = set(), gpu.kernel
+    monkeypatch.setattr(gpu, "kernel", lambda *names, **options: used.update(names) or kernel(*names, **options))
+    found = fed(gpu, model, cache_of(gpu, CONFIG), IDS, [len(IDS)])
+    assert_close(found, exact, 0.02)
+    assert (found != exact).any(), "halves must make a difference"
+    product = "matmul_q_matrix_q4_1" if matrices else "matmul_q4_1"
+    assert {"norm_half", "flash_prefill_to_f16", f"{product}_f16", product} <= used  # the way down reads floats
+    single = fed(gpu, model, cache_of(gpu, CONFIG), IDS, [1] * len(IDS))
+    assert_same(single, fed(gpu, FastModel(gpu, source), cache_of(gpu, CONFIG), IDS, [1] * len(IDS)))
+
+
 def test_a_replayed_step_is_the_same_to_the_bit_as_its_dispatches_one_by_one(monkeypatch):
     """The recording changes when kernels run, not what they compute."""
     gpu = spec_gpu(checks="off")

@@ -69,15 +69,20 @@ class Engine:
         gpu: Gpu | None = None,
         progress: Progress | None = None,
         kernels: str = "fast",
+        activations: str = "float32",
         file: ModelFile | None = None,
         tokenizer: FastTokenizer | None = None,
     ):
         """`kernels` is "fast" (m6's, on packed weights, where they can run the model) or "naive" (m2's, m4's, on floats).
 
+        `activations`: what a prompt's products read, "float32" or "float16" (of fast kernels alone; see m6's Prefill).
+
         `file` and `tokenizer` are the model's, where they are there already: opening and making them takes a while.
         """
         if kernels not in ("fast", "naive"):
             raise UserError(f"kernels must be fast or naive, got {kernels!r}")
+        if activations not in ("float32", "float16"):
+            raise UserError(f"activations must be float32 or float16, got {activations!r}")
         self.path = Path(path) if path is not None else default_model()
         self._progress = progress or (lambda what, done, total: None)
         self.gpu = gpu or Gpu(
@@ -87,9 +92,14 @@ class Engine:
         self.tokenizer = tokenizer or FastTokenizer(self.gpu, self.file.vocabulary())
         weights = Weights(self.gpu, self.file)
         weights.check()
-        self.kernels = "naive" if kernels == "naive" or unsupported(weights) else "fast"
-        model = FastModel if self.kernels == "fast" else Model
-        self.model: Forward = model(self.gpu, weights, lambda done, total: self._progress("loading", done, total))
+        why = "the plain ones are to run" if kernels == "naive" else unsupported(weights)
+        self.kernels = "naive" if why else "fast"
+        if why and activations != "float32":
+            raise UserError(f"activations of 16 bits are the fast kernels' alone, and {why}: leave them at 32 bits")
+        loaded = lambda done, total: self._progress("loading", done, total)  # noqa: E731
+        self.model: Forward = (
+            Model(self.gpu, weights, loaded) if why else FastModel(self.gpu, weights, loaded, activations=activations)
+        )
         self.file.release()  # the weights are on the device
         self.figures = Figures()
 

@@ -60,6 +60,17 @@ def test_what_cannot_be_is_refused_in_words(engine):
         next(engine.generate("word " * 9000))
 
 
+def test_activations_of_16_bits_are_the_fast_kernels_alone(engine):
+    """Refused in words before a weight is read; where they run, a prompt's likeliest token is the same."""
+    with pytest.raises(UserError, match="activations must be float32 or float16, got 'int8'"):
+        Engine(engine.path, activations="int8")
+    with pytest.raises(UserError, match="activations of 16 bits are the fast kernels' alone, and the plain ones are to run"):
+        Engine(engine.path, kernels="naive", activations="float16")
+    halves = Engine(engine.path, gpu=engine.gpu, activations="float16", file=engine.file, tokenizer=engine.tokenizer)
+    exact, near = (next(e.generate("The capital of France is", max_tokens=1)) for e in (engine, halves))
+    assert exact.text == near.text == " Paris" and 0 < abs(exact.logprob - near.logprob) < 0.02
+
+
 def test_figures_are_told_only_where_there_are_any():
     assert Figures(5, 1, 0.1, 0.0, 0, "end-of-text").line() == "5 prompt tokens, 1 new (end-of-text); prefill 50.0 tok/s"
     assert Figures(5, 3, 0.1, 0.1, 0, "limit").line() == "5 prompt tokens, 3 new (limit); prefill 50.0 tok/s, decode 20.0 tok/s"

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from milestones.errors import UserError
-from milestones.options import CACHE_TYPE, DTYPES, MODEL, QUIET, model_path, sampling, settings_of
+from milestones.options import ACTIVATION_TYPE, CACHE_TYPE, DTYPES, MODEL, QUIET, model_path, sampling, settings_of
 from milestones.terminal import Progress, check_interrupt, read_stdin, tables, write
 
 NAIVE = click.option("--naive", is_flag=True, help="Run on m2's and m4's kernels, which the fast ones are proved against.")
@@ -23,17 +23,18 @@ NAIVE = click.option("--naive", is_flag=True, help="Run on m2's and m4's kernels
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Write the rows there.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Write a picture there (SVG).")
 @CACHE_TYPE
+@ACTIVATION_TYPE
 @NAIVE
 @QUIET
 @MODEL
 def bench(
-    contexts: str, new: int, against: str | None, csv_file: Path | None, plot: Path | None, cache_type: str, naive: bool,
-    quiet: bool, model: Path | None,
+    contexts: str, new: int, against: str | None, csv_file: Path | None, plot: Path | None, cache_type: str,
+    activation_type: str, naive: bool, quiet: bool, model: Path | None,
 ) -> None:  # fmt: skip
     """The loop end to end: prefill up to each frontier and decode from there, with the cache's bytes.
 
     Medians of several rounds; engines take turns. Compare within one run only. On Linux the device is the portable one.
-    `--cache-type` is ours: llama.cpp keeps halves, transformers floats.
+    `--cache-type` and `--activation-type` are ours: llama.cpp keeps halves, transformers floats.
     """
     from milestones.m7.engine import Engine
     from milestones.speed import chart, frontiers
@@ -49,7 +50,8 @@ def bench(
     path = model_path(model, quiet)
 
     with Progress(quiet) as progress:
-        engine = Engine(path, progress=progress, kernels="naive" if naive else "fast")
+        kernels, kept = "naive" if naive else "fast", DTYPES[activation_type]
+        engine = Engine(path, progress=progress, kernels=kernels, activations=kept)
         chosen = frontiers.contexts_of(contexts, engine.model.config.context, new)
         capacity = chosen[-1] + new
         runners: list[frontiers.Runner] = [frontiers.Ours(engine, capacity, DTYPES[cache_type])]

@@ -1,4 +1,7 @@
-"""Wrong attentions of a block of tokens: those over a cache, and what goes wrong where rows come 32 at a time. In float64."""
+"""Wrong attentions of a block of tokens: those over a cache, and what goes wrong where rows come 32 at a time. In float64.
+
+Arguments as its spec's `run`.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,10 @@ from functools import partial
 
 import numpy as np
 
-from reference.mistakes.decode_attention import MISTAKES as OVER_A_CACHE
-from reference.mistakes.decode_attention import RIGHT
+from reference.mistakes import decode_attention
 
 
-def _in_pieces(q, k, v, position, capacity=None, *, shrink_sums=True, shrink_total=True, last_only=False):
+def _in_pieces(q, k, v, position, *, shrink_sums=True, shrink_total=True, last_only=False):
     """Online softmax with one of its steps left out."""
     tokens, heads, d = q.shape
     out, group = np.zeros(q.shape), heads // k.shape[1]
@@ -31,12 +33,28 @@ def _in_pieces(q, k, v, position, capacity=None, *, shrink_sums=True, shrink_tot
     return out
 
 
-MISTAKES: dict[str, Callable] = {
-    **OVER_A_CACHE,
+def _kept(way: Callable, largest: float = 65504.0) -> Callable:
+    """What is kept of an attention, as the spec's `run` asks: floats, or halves of at most `largest`."""
+
+    def result(q, k, v, position, capacity=None, kept=np.float32):
+        with np.errstate(over="ignore"):
+            y = way(q, k, v, position)
+            return y if kept == np.float32 else np.clip(y, -largest, largest).astype(kept)
+
+    return result
+
+
+_WAYS: dict[str, Callable] = {
+    **decode_attention.MISTAKES,
     "sums of values that are not shrunk when a larger score comes": partial(_in_pieces, shrink_sums=False),
     "a sum of weights that is not shrunk when a larger score comes": partial(_in_pieces, shrink_total=False),
     "sums that are not shrunk at all when a larger score comes": partial(_in_pieces, shrink_sums=False, shrink_total=False),
     "attention over the last 32 rows alone": partial(_in_pieces, last_only=True),
+}
+RIGHT = _kept(decode_attention.RIGHT)
+MISTAKES: dict[str, Callable] = {
+    **{sentence: _kept(way) for sentence, way in _WAYS.items()},
+    "infinity, not the largest half, where an answer is too large for one": _kept(decode_attention.RIGHT, np.inf),
 }
 
 __all__ = ["MISTAKES", "RIGHT"]

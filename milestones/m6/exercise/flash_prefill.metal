@@ -5,10 +5,10 @@
 //   buffer 0  q        float [tokens, heads, d]      read
 //   buffer 1  cache_k  T [tiles, kv_heads, d, 32]    read, rows 0 … p + tokens - 1 only: row s is number s % 32 of tile s / 32
 //   buffer 2  cache_v  T [capacity, kv_heads, d]     read, the same rows
-//   buffer 3  y        float [tokens, heads, d]      to be written, every element; must not overlap the others
+//   buffer 3  y        Y [tokens, heads, d]          to be written, every element; must not overlap the others
 //   buffer 4  args     Args                          read
 //
-//   flash_prefill (T = float), flash_prefill_f16 (T = half)
+//   flash_prefill (T = float), flash_prefill_f16 (T = half); Y = float; with _to_f16 behind the name Y = half, at most 65504 in size
 //
 // A lane owns a token: its query, its largest score so far, its sum of weights and its weighted sum of values are the lane's own.
 //
@@ -28,11 +28,11 @@ struct Args {
     uint position;
 };
 
-template <typename T>
+template <typename T, typename Y>
 kernel void flash(device const float *q [[buffer(0)]],
                   device const T *cache_k [[buffer(1)]],
                   device const T *cache_v [[buffer(2)]],
-                  device float *y [[buffer(3)]],
+                  device Y *y [[buffer(3)]],
                   constant Args &args [[buffer(4)]],
                   uint group [[threadgroup_position_in_grid]],
                   uint simdgroups [[simdgroups_per_threadgroup]],
@@ -41,7 +41,10 @@ kernel void flash(device const float *q [[buffer(0)]],
     // Your task: lane's token of this SIMD-group's 32, with one head: write its attention over the rows that it sees.
 }
 
-template [[host_name("flash_prefill")]] kernel void flash<float>(device const float *, device const float *, device const float *,
-                                                                 device float *, constant Args &, uint, uint, uint, uint);
-template [[host_name("flash_prefill_f16")]] kernel void flash<half>(device const float *, device const half *, device const half *,
-                                                                    device float *, constant Args &, uint, uint, uint, uint);
+#define FLASH(name, T, Y)                                                                                            \
+    template [[host_name(name)]] kernel void flash<T, Y>(device const float *, device const T *, device const T *,   \
+                                                         device Y *, constant Args &, uint, uint, uint, uint);
+FLASH("flash_prefill", float, float)
+FLASH("flash_prefill_f16", half, float)
+FLASH("flash_prefill_to_f16", float, half)
+FLASH("flash_prefill_f16_to_f16", half, half)

@@ -1,11 +1,11 @@
 // matmul_q on a GPU's matrix unit: y[i, j] = sum_l x[i, l] * weight[j, l], that is y = x · weightᵀ, or y += that
 //
-//   buffer 0  x       float [m, k]                             read
+//   buffer 0  x       X [m, k]                                 read
 //   buffer 1  weight  uint [tiles, k / 32, Kind::uints]        read, packed (packed.h): tile t of it is number first + t * step
 //   buffer 2  y       float [m, n]                             to be written, every element; with args.add read first; never x
 //   buffer 3  args    Args                                     read
 //
-//   matmul_q_matrix_q4_0, matmul_q_matrix_q4_1, matmul_q_matrix_q8_0: one for each kind of weight
+//   matmul_q_matrix_q4_0, matmul_q_matrix_q4_1, matmul_q_matrix_q8_0: one for each kind of weight, X = float; …_q4_0_f16, …: X = half
 //
 // The matrix functions know no bounds: what does not fill a piece of 8 x 8 must not be loaded or stored by them where it lies.
 // Threadgroups stride over (32 tokens a SIMD-group, tile), tiles first, so that neighbours share x. Dispatch
@@ -26,8 +26,8 @@ struct Args {
     uint add;
 };
 
-template <typename Kind>
-kernel void matmul_q_matrix(device const float *x [[buffer(0)]],
+template <typename Kind, typename X>
+kernel void matmul_q_matrix(device const X *x [[buffer(0)]],
                             device const uint *weight [[buffer(1)]],
                             device float *y [[buffer(2)]],
                             constant Args &args [[buffer(3)]],
@@ -40,9 +40,12 @@ kernel void matmul_q_matrix(device const float *x [[buffer(0)]],
     // simdgroup_multiply_accumulate on pieces of 8 x 8.
 }
 
-#define MATMUL(name, Kind)                                                                                                    \
-    template [[host_name(name)]] kernel void matmul_q_matrix<Kind>(device const float *, device const uint *, device float *, \
-                                                                   constant Args &, uint, uint, uint, uint, uint);
-MATMUL("matmul_q_matrix_q4_0", PackedQ4_0)
-MATMUL("matmul_q_matrix_q4_1", PackedQ4_1)
-MATMUL("matmul_q_matrix_q8_0", PackedQ8_0)
+#define MATMUL(name, Kind, X)                                                                                                \
+    template [[host_name(name)]] kernel void matmul_q_matrix<Kind, X>(device const X *, device const uint *, device float *, \
+                                                                      constant Args &, uint, uint, uint, uint, uint);
+MATMUL("matmul_q_matrix_q4_0", PackedQ4_0, float)
+MATMUL("matmul_q_matrix_q4_1", PackedQ4_1, float)
+MATMUL("matmul_q_matrix_q8_0", PackedQ8_0, float)
+MATMUL("matmul_q_matrix_q4_0_f16", PackedQ4_0, half)
+MATMUL("matmul_q_matrix_q4_1_f16", PackedQ4_1, half)
+MATMUL("matmul_q_matrix_q8_0_f16", PackedQ8_0, half)
