@@ -14,18 +14,26 @@ from tests.plugin.speed import Run
 SHAPES = {"gate": (512, FFN, WIDTH), "down": (512, WIDTH, FFN), "gate of 64": (64, FFN, WIDTH)}
 
 
-@pytest.mark.parametrize("role", ["baseline", "Q4_1", "Q8_0", "pytorch"])
+@pytest.mark.parametrize("role", ["baseline", "Q4_1", "Q4_1 f16", "Q8_0", "pytorch"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_matmul_q(ladder, bench_gpu, shape, role):
-    (m, n, k), kind = SHAPES[shape], role if role.startswith("Q") else "Q4_1"
+    (m, n, k), kind = SHAPES[shape], role[:4] if role.startswith("Q") else "Q4_1"
     gpu, (raw, floats) = bench_gpu, drawn(kind, n, k)
-    x = np.random.default_rng(1).standard_normal((m, k), np.float32)
-    on_device, weight, plain, out = gpu.tensor(x), packed(gpu, kind, n, k), gpu.tensor(floats.numpy()), gpu.empty((m, n))
+    halves = np.random.default_rng(1).standard_normal((m, k), np.float32).astype(np.float16)
+    x = halves.astype(np.float32)
+    there, on_device, weight, plain, out = (
+        gpu.tensor(halves),
+        gpu.tensor(x),
+        packed(gpu, kind, n, k),
+        gpu.tensor(floats.numpy()),
+        gpu.empty((m, n)),
+    )
     matmul_q, matmul, x_there = MatmulQ(gpu), Matmul(gpu), torch.from_numpy(x)
     moved = x.nbytes + out.nbytes
     runs = {
         "baseline": Run(lambda: matmul(on_device, plain, out), [out], plain.nbytes + moved),
         kind: Run(lambda: matmul_q(on_device, weight, out), [out], raw.nbytes + moved),
+        f"{kind} f16": Run(lambda: matmul_q(there, weight, out), [out], raw.nbytes + moved - halves.nbytes),
     }
     figures = {"nbytes": plain.nbytes + moved, "flops": 2 * m * n * k, "rounds": 7}
     ladder(role, f"matmul_q {shape}", runs, lambda: x_there @ floats.T, **figures)
