@@ -38,7 +38,7 @@ def expected(x, weight, eps=1e-5):
 
 
 def check(gpu, x, weight, eps=1e-5):
-    assert_close(run(gpu, x, weight, eps).astype(np.float32), *expected(x, weight, eps))
+    assert_close(run(gpu, x, weight, eps), *expected(x, weight, eps))
 
 
 def test_a_row_worked_by_hand(gpu):
@@ -50,7 +50,7 @@ def test_a_row_worked_by_hand(gpu):
 def test_the_nearest_half_is_stored(gpus):
     """Between 1 and 1 + 2⁻¹⁰, the next half, by a quarter of the way more or less than the middle; the same below 0."""
     near = np.float32([1 + 2**-11 + 2**-12, 1 + 2**-11 - 2**-12])
-    row = np.float32([[1, 1, -1, -1]])
+    row = np.float32([[3, 3, -3, -3]])  # of which the norm makes 1 and −1
     stored = run(gpus(64), row, np.concatenate([near, near]), eps=0.0)
     assert_same(stored, np.float16([[1 + 2**-10, 1, -1 - 2**-10, -1]]))
 
@@ -67,7 +67,7 @@ def test_equals_torch_functional(gpus, count, n):
     x, weight = rows(n, (count, n))
     y = torch.nn.functional.rms_norm(torch.from_numpy(x), (n,), torch.from_numpy(weight), eps=1e-5).numpy()
     bound = expected(x, weight)[1] + test_rms_norm.expected(x, weight)[1]  # both sides round
-    assert_close(run(gpus(256), x, weight).astype(np.float32), y, bound)
+    assert_close(run(gpus(256), x, weight), y, bound)
 
 
 @examples(20)
