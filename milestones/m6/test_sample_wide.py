@@ -211,6 +211,27 @@ def test_rows_of_more_than_32_strips(gpus, column):
     assert id_ == column, f"{id_} is drawn"
 
 
+@pytest.mark.parametrize(("n", "column"), [(65, 32), (65, 63), (65, 64), (1024, 1000)])
+def test_the_likeliest_token_may_be_in_any_column(gpus, n, column):
+    """The SIMD-groups share the columns, and those of the head: none may lie between two shares."""
+    logits = np.full((1, n), -3, np.float32)
+    logits[0, column] = 0
+    for width in (32, 64):
+        p = run(gpus(width), logits)
+        assert_close(p[None], *uncut(logits))
+        for cut in ({"top_p": 1e-6}, {"min_p": 0.5}, {"top_k": 1}):
+            assert_same(run(gpus(width), logits, **cut), expected(p, logits, **cut), what=f"weights by {cut}")
+
+
+def test_a_strip_of_weights_far_above_the_sum_before_it(gpus):
+    """The sum is just below 2⁻¹², and each of the next strip's 256 weights sixteen times that: in units of the sum more than 32
+    bits hold."""
+    logits = np.full((1, 512), -1000, np.float32)
+    logits[0, 0], logits[0, 256:] = np.log(0.0624), 0
+    for seed in range(3):
+        assert drawn_right(gpus(64), logits, seed) >= 256
+
+
 @pytest.mark.parametrize("depth", [70.0, 73.0, 80.0, 87.0])
 def test_many_very_unlikely_tokens_before_the_likeliest_one_are_not_drawn(gpus, depth):
     """Their sum is as small as 2⁻¹²⁵, and its unit's inverse no float any more: the likeliest token added nothing to it."""
@@ -281,10 +302,11 @@ def test_a_row_of_which_the_sums_cannot_be_told_goes_m3s_way(wide):
     assert fast._sample_wide._wide.numpy()[3] == 1 and fast._held is not None, "it must say so"
 
 
-def test_more_stretches_than_there_is_room_for_are_told(gpus):
-    """The same row, and nothing is written past the 64."""
+@pytest.mark.parametrize("top_p", [0.9, 1 - 2**-24])
+def test_more_stretches_than_there_is_room_for_are_told(gpus, top_p):
+    """The same row, and nothing past the 64 is written; or read, where they do not reach what is wanted."""
     gpu = gpus(64)
-    made = SampleWide(gpu, 8193)(gpu.tensor(np.full((1, 8193), 2.0, np.float32)), temperature=1.0, top_p=0.9)
+    made = SampleWide(gpu, 8193)(gpu.tensor(np.full((1, 8193), 2.0, np.float32)), temperature=1.0, top_p=top_p)
     gpu.sync()
     assert_same(made.numpy()[3:], np.uint32([1]))
 
