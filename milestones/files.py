@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import tempfile
@@ -15,8 +16,11 @@ from typing import IO
 def whole_file(path: Path, *, replace: bool = True) -> Iterator[IO[bytes]]:
     """A file to write to, which gets its name when all is written; where anything goes wrong, Ctrl-C too, nothing stays behind.
 
-    Raises OSError if it cannot be written; FileExistsError if one of that name came to be meanwhile and not `replace`.
+    Raises OSError if it cannot be written, or what has that name is no plain file but a pipe, say; FileExistsError if one of
+    that name came to be meanwhile and not `replace`.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "it is no plain file")
     temporary = None
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".part", delete=False) as file:

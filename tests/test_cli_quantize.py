@@ -45,7 +45,7 @@ def test_force_replaces_a_file_and_nothing_else(floats, tmp_path):
     model.write_text("an older one")
     (tmp_path / "link.gguf").symlink_to("model.gguf")
     os.mkfifo(tmp_path / "pipe")
-    refused(firstlight("quantize", str(floats), "pipe", *command, cwd=tmp_path), "pipe is no plain file")
+    refused(firstlight("quantize", str(floats), "pipe", *command, cwd=tmp_path), "pipe cannot be written: it is no plain file")
     refused(firstlight("quantize", str(floats), "-", *command, cwd=tmp_path), "not written to standard output")
     assert sorted(os.listdir(tmp_path)) == ["link.gguf", "model.gguf", "pipe"] and (tmp_path / "pipe").is_fifo()
     assert firstlight("quantize", str(floats), "link.gguf", *command, cwd=tmp_path).returncode == 0

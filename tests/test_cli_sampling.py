@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 
 import numpy as np
@@ -134,4 +135,6 @@ def test_checkpoints_hold_every_layers_output(model_path, tmp_path):
         assert seen["logits"].shape == (1, 49152) and seen["logits"].argmax() == 7042
     refused(firstlight("logits", "x", "--checkpoints", str(tmp_path / "seen.txt")), "seen.txt")
     refused(firstlight("logits", "x", "--checkpoints", str(tmp_path / "no" / "seen.npz")), "cannot be written")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["seen.npz"]
+    os.mkfifo(tmp_path / "pipe.npz")
+    refused(firstlight("logits", "x", "--checkpoints", str(tmp_path / "pipe.npz")), "cannot be written (it is no plain file)")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["pipe.npz", "seen.npz"]

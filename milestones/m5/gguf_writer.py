@@ -89,8 +89,6 @@ def whole_file(path: Path, *, force: bool) -> Iterator[IO[bytes]]:
         raise UserError(f"{quoted(path)} is a folder: give the name of a file to write")
     if str(path) == "-":
         raise UserError("a model is not written to standard output: give the name of a file to write")
-    if path.exists() and not path.is_file():
-        raise UserError(f"{quoted(path)} is no plain file: give the name of a file to write")
     if not force and os.path.lexists(path):
         raise UserError(taken)
     try:  # what a link points to is replaced, not the link
