@@ -8,8 +8,8 @@ from functools import partial
 import numpy as np
 import torch
 
-from reference.mistakes.flash_prefill import MISTAKES as OF_A_CHUNK
-from reference.mistakes.flash_prefill import RIGHT as ATTENTION
+from reference.mistakes.decode_attention import RIGHT as ATTENTION
+from reference.mistakes.flash_prefill import WAYS as OF_A_CHUNK
 from reference.prepare import leave
 
 

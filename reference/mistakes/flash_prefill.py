@@ -44,7 +44,8 @@ def _kept(way: Callable, largest: float = 65504.0) -> Callable:
     return result
 
 
-_WAYS: dict[str, Callable] = {
+# whatever an answer is kept as
+WAYS: dict[str, Callable] = {
     **decode_attention.MISTAKES,
     "sums of values that are not shrunk when a larger score comes": partial(_in_pieces, shrink_sums=False),
     "a sum of weights that is not shrunk when a larger score comes": partial(_in_pieces, shrink_total=False),
@@ -53,7 +54,7 @@ _WAYS: dict[str, Callable] = {
 }
 RIGHT = _kept(decode_attention.RIGHT)
 MISTAKES: dict[str, Callable] = {
-    **{sentence: _kept(way) for sentence, way in _WAYS.items()},
+    **{sentence: _kept(way) for sentence, way in WAYS.items()},
     "infinity, not the largest half, where an answer is too large for one": _kept(decode_attention.RIGHT, np.inf),
 }
 
