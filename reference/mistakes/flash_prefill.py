@@ -57,5 +57,3 @@ MISTAKES: dict[str, Callable] = {
     **{sentence: _kept(way) for sentence, way in WAYS.items()},
     "infinity, not the largest half, where an answer is too large for one": _kept(decode_attention.RIGHT, np.inf),
 }
-
-__all__ = ["MISTAKES", "RIGHT"]
