@@ -23,6 +23,8 @@
 #include <metal_stdlib>
 using namespace metal;
 
+#include "halves.h"
+
 struct Args {
     uint tokens;
     uint heads;
@@ -55,9 +57,6 @@ inline float2 weighted(thread const float *w, device const T *v, uint n, ulong s
     }
     return float2(a, b);
 }
-
-inline void keep(device float *at, float value) { *at = value; }
-inline void keep(device half *at, float value) { *at = half(clamp(value, -65504.0f, 65504.0f)); }
 
 template <typename T, typename Y, uint D>
 inline void attend(device const float *q,

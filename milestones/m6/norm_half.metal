@@ -21,6 +21,8 @@
 #include <metal_stdlib>
 using namespace metal;
 
+#include "halves.h"
+
 struct Args {
     uint rows;
     uint n;
@@ -43,5 +45,5 @@ kernel void norm_half(device const float *x [[buffer(0)]],
     float squares = 0.0f;
     for (uint i = lane; i < args.n; i += 32) squares += in[i] * in[i];
     const float scale = rsqrt(simd_sum(squares) / float(args.n) + args.eps);
-    for (uint i = lane; i < args.n; i += 32) out[i] = half(clamp(in[i] * scale * weight[i], -65504.0f, 65504.0f));
+    for (uint i = lane; i < args.n; i += 32) keep(out + i, in[i] * scale * weight[i]);
 }

@@ -31,6 +31,7 @@
 using namespace metal;
 
 #include "../m5/packed.h"
+#include "halves.h"
 #include "prepared.h"
 
 struct Args {
@@ -46,9 +47,6 @@ struct Args {
 
 constant float RADIANS = 1.4629180792671596e-9f;  // 2π / 2^32
 constexpr constant uint TILES = 4;                // 4 * 32 = 128, the largest d with norms
-
-inline void keep(device float *at, float value) { *at = value; }
-inline void keep(device half *at, float value) { *at = half(clamp(value, -65504.0f, 65504.0f)); }
 
 // A lane's row in its head. Its tile's first is the same for all lanes, and so is whether heads end at tiles: few divisions, then.
 inline uint in_head(uint first, uint d, uint lane) {

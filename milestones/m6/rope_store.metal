@@ -23,6 +23,8 @@
 #include <metal_stdlib>
 using namespace metal;
 
+#include "halves.h"
+
 struct Args {
     uint tokens;
     uint wide;    // heads * d
@@ -37,9 +39,6 @@ struct Args {
 };
 
 constant float RADIANS = 1.4629180792671596e-9f;  // 2π / 2^32
-
-inline void keep(device float *at, float value) { *at = value; }
-inline void keep(device half *at, float value) { *at = half(clamp(value, -65504.0f, 65504.0f)); }
 
 template <typename T>
 kernel void turn_and_store(device const float *qkv [[buffer(0)]],

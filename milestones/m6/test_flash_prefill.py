@@ -107,6 +107,13 @@ def test_what_is_too_large_for_a_half_becomes_the_largest_one(gpus):
     assert_same(run(gpus(64), q, np.ones_like(v), v, 0, kept=np.float16), np.float16([[[65504, -65504]]]))
 
 
+def test_what_is_no_number_stays_none(gpus):
+    """A NaN among the values that a token sees is its answer, kept as a half too: a damaged model must not look sound."""
+    q, v = np.ones((1, 1, 2), np.float32), np.float32([[[1, np.nan]]])
+    for kept in (np.float32, np.float16):
+        assert np.isnan(run(gpus(64), q, np.ones_like(v), v, 0, kept=kept)).tolist() == [[[False, True]]]
+
+
 @pytest.mark.parametrize("row", [20, 21], ids="row{}".format)
 def test_a_row_changes_nothing_before_itself(gpus, row):
     """Causality within a chunk, bit for bit: rows after a query's own are stored already, and have no part in its answer, be

@@ -61,6 +61,13 @@ def test_what_is_too_large_for_a_half_becomes_the_largest_one(gpus):
     assert_same(stored, np.float16([[65504, -65504, 1]]))
 
 
+def test_what_is_no_number_stays_none(gpus):
+    """A NaN of the row spoils all of it, one of the weight its column: a damaged model must not look like a sound one."""
+    row = np.float32([[1, 1, 1], [1, np.nan, 1]])
+    stored = run(gpus(64), row, np.float32([1, 1, np.nan]), eps=0.0)
+    assert np.isnan(stored).tolist() == [[False, False, True], [True] * 3], f"got {stored}"
+
+
 @pytest.mark.parametrize(("count", "n"), [(33, 576), (1, 31), (5, 1009)], ids=str)
 def test_equals_torch_functional(gpus, count, n):
     """An oracle nobody here wrote: torch.nn.functional.rms_norm, at the default model's width and beside a SIMD-group's."""

@@ -121,6 +121,13 @@ def test_what_is_too_large_for_a_half_becomes_the_largest_one(gpus):
     assert k.tolist() == v.tolist() == [[[65504, -65504]]] and np.allclose(q, [2e6, -2e6])
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_what_is_no_number_stays_none(gpus, dtype):
+    """NaNs of keys and values are stored as such, as halves too: a damaged model must not look like a sound one."""
+    q, k, v = run(gpus(64), np.float32([[1, 1, np.nan, 1, 1, np.nan]]), 1, 1, 2, 0, False, dtype)
+    assert np.isnan(k).any() and np.isnan(v).tolist() == [[[False, True]]] and not np.isnan(q).any()
+
+
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_known_mistakes_are_well_outside_the_bound(mistake):
     """A bound that lets a usual mistake pass would prove nothing: each is more than 8 times too far off, somewhere."""

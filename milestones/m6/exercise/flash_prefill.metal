@@ -19,6 +19,8 @@
 #include <metal_stdlib>
 using namespace metal;
 
+#include "halves.h"
+
 struct Args {
     uint tokens;
     uint heads;

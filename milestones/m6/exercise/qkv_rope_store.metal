@@ -28,6 +28,7 @@
 using namespace metal;
 
 #include "../m5/packed.h"
+#include "halves.h"
 #include "prepared.h"
 
 struct Args {

@@ -23,6 +23,8 @@
 #include <metal_stdlib>
 using namespace metal;
 
+#include "halves.h"
+
 struct Args {
     uint tokens;
     uint wide;    // heads * d
