@@ -128,6 +128,13 @@ def test_what_is_no_number_stays_none(gpus, dtype):
     assert np.isnan(k).any() and np.isnan(v).tolist() == [[[False, True]]] and not np.isnan(q).any()
 
 
+def test_infinity_is_too_large_for_a_half_and_a_nan_of_any_bits_is_none(gpus):
+    """v is moved as it is: −∞ becomes the largest half, and 7F800001, infinity's bits and one more, a NaN."""
+    v = np.uint32([0xFF800000, 0x7F800001]).view(np.float32)
+    stored = run(gpus(64), np.concatenate([np.ones(4, np.float32), v])[None], 1, 1, 2, 0, False, np.float16)[2]
+    assert stored[0, 0, 0] == -65504 and np.isnan(stored[0, 0, 1])
+
+
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_known_mistakes_are_well_outside_the_bound(mistake):
     """A bound that lets a usual mistake pass would prove nothing: each is more than 8 times too far off, somewhere."""
