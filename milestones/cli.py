@@ -64,6 +64,11 @@ def generate(
     with Progress(quiet) as progress:
         gpu = TimedGpu.telling(progress) if workbook else None
         plain = naive or not cached or (workbook and not reward.fast(mine))  # uncached, m2's take a whole prompt at once
+        if plain and activation_type != "f32":
+            why = "--naive" if naive else "--workbook without a proved kernel of m6" if cached else "--no-cache"
+            raise UserError(
+                f"--activation-type f16 is the fast kernels' alone, {why} runs the plain ones: leave out one of them"
+            )
         kernels, read = "naive" if plain else "fast", DTYPES[activation_type]
         engine = Engine(path, gpu=gpu, progress=progress, kernels=kernels, activations=read)
         options: dict[str, Any] = {"stop": stop, "settings": settings, "cached": cached, "special": special}

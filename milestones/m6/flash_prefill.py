@@ -18,15 +18,17 @@ class FlashPrefill:
     def __call__(self, q: Tensor, cache_k: Tensor, cache_v: Tensor, out: Tensor, *, position: int) -> None:
         """q (tokens, heads, d) float32, cache_k and cache_v (capacity, kv_heads, d) → out (tokens, heads, d).
 
-        Both caches are float32 or both float16; out is float32 or float16, which gets the nearest half, ±65504 at most. Query t
-        stands at position + t and sees cache rows 0 … position + t. d is even and at most 128. Queues one kernel. Raises
-        ValueError on a misfit.
+        Both caches are float32 or both float16; out is float32 or float16, which gets the nearest half, infinite beyond ±65504.
+        Query t stands at position + t and sees cache rows 0 … position + t. d is even and at most 128. Queues one kernel.
+        Raises ValueError on a misfit.
         """
         require(len(q.shape) == 3, f"flash_prefill: q must have three dimensions (tokens, heads, d), it has shape {q.shape}")
+        require(len(cache_k.shape) == 3, f"flash_prefill: cache_k must have three dimensions, it has shape {cache_k.shape}")
         (tokens, heads, d), (capacity, kv_heads, width) = q.shape, cache_k.shape
         same = cache_v.shape == cache_k.shape
         require(same, f"flash_prefill: cache_k has shape {cache_k.shape}, cache_v has {cache_v.shape}")
         require(min(q.shape) > 0, f"flash_prefill: there is nothing in q {q.shape}")
+        require(min(cache_k.shape) > 0, f"flash_prefill: there is nothing in cache_k {cache_k.shape}")
         require(width == d, f"flash_prefill: heads of the cache have {width} elements, those of q have {d}")
         require(
             d <= LARGEST_HEAD and d % 2 == 0, f"flash_prefill: heads must have an even number of elements up to 128, not {d}"
@@ -43,7 +45,10 @@ class FlashPrefill:
         require_dtype("flash_prefill", FLOAT32, q=q)
         require(out.dtype in SUFFIX, f"flash_prefill: out must be float32 or float16, got {out.dtype}")
         require_cache_dtype("flash_prefill", cache_k, cache_v)
-        require(out.buffer is not q.buffer, "flash_prefill: out must not be q: it is written while that is read")
+        held = q.buffer, cache_k.buffer, cache_v.buffer
+        require(
+            all(out.buffer is not one for one in held), "flash_prefill: out must not be q or a cache: they are read meanwhile"
+        )
         args = self._gpu.constants("IIIIfI", tokens, heads, kv_heads, d, d**-0.5, position)
         name = f"flash_prefill{SUFFIX[cache_k.dtype]}{'_to_f16' if out.dtype == FLOAT16 else ''}"
         function = tuned(self._gpu, "flash_prefill", name)

@@ -1,4 +1,4 @@
-// A result goes to where it is kept, as a float or as a half: the nearest one, at most 65504 in size. A NaN stays one, so that a damaged
+// A key or value goes to its cache, as a float or as a half: the nearest one, at most 65504 in size. A NaN stays one, so that a damaged
 // model does not look like a sound one. By its bits, for fast math knows neither NaN nor infinity.
 #ifndef FIRSTLIGHT_HALVES_H
 #define FIRSTLIGHT_HALVES_H

@@ -21,7 +21,10 @@ def checked(op: str, gpu: Gpu, x: Tensor, weight: Packed, out: Tensor | None, ad
     require(out.shape == (x.shape[0], n), f"{op}: out has shape {out.shape}, the product has {(x.shape[0], n)}")
     require(x.dtype in SUFFIX, f"{op}: x must be float32 or float16, got {x.dtype}")
     require_dtype(op, FLOAT32, out=out)
-    require(out.buffer is not x.buffer, f"{op}: out must not be x: it is written while that is read")
+    held = x.buffer, weight.data.buffer
+    require(
+        all(out.buffer is not one for one in held), f"{op}: out must not be x or the weight: it is written while they are read"
+    )
     return out
 
 
@@ -43,7 +46,8 @@ class MatmulQ:
         n, k = weight.shape
         out = checked("matmul_q", self._gpu, x, weight, out, add)
         tokens = tuning(self._gpu).tokens if tokens is None else tokens
-        require(tokens > 0, f"matmul_q: a SIMD-group must have at least one token, got {tokens}")
+        right = isinstance(tokens, int) and 0 < tokens < 1 << 32
+        require(right, f"matmul_q: a SIMD-group must have at least one token, a whole number of 32 bits, got {tokens}")
         function = tuned(self._gpu, "matmul_q", f"matmul_{weight.kind.lower()}{SUFFIX[x.dtype]}")
         args = self._gpu.constants("IIIIIII", x.shape[0], n, k // 32, weight.first, weight.step, tokens, int(add))
         self._gpu.run(function, -(-x.shape[0] // tokens) * weight.tiles * 32, x, weight.data, out, args)

@@ -21,8 +21,9 @@ class MatmulQMatrix:
 
         Queues one kernel. Raises ValueError on a misfit.
         """
-        (n, k), m = weight.shape, x.shape[0]
+        (n, k) = weight.shape
         out = checked("matmul_q_matrix", self._gpu, x, weight, out, add)
+        m = x.shape[0]
         args = self._gpu.constants("IIIIII", m, n, k // 32, weight.first, weight.step, int(add))
         function = tuned(self._gpu, "matmul_q_matrix", f"matmul_q_matrix_{weight.kind.lower()}{SUFFIX[x.dtype]}")
         self._gpu.run(function, -(-m // 32) * weight.tiles * 32, x, weight.data, out, args)

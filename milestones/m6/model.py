@@ -17,6 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from metal.tensor import UINT32, Gpu, Recorded, Tensor, require
+from milestones.errors import UserError
 from milestones.m1.config import LlamaConfig
 from milestones.m2.model import QK_NORMS, Attend, require_ids
 from milestones.m2.rope import Rope
@@ -35,6 +36,7 @@ from milestones.m6.qkv_rope_store import Qkv, QkvRopeStore
 from milestones.m6.sampling import Chosen
 
 STATE = struct.Struct("<II")  # embed_token.metal: the token's id, its position
+LARGEST_HALF = 65504.0
 STEPS = 2  # recorded for a cache: a megabyte each on the portable device, and contexts mostly grow
 
 
@@ -100,6 +102,7 @@ class FastModel:
         *,
         activations: str = "float32",
     ):
+        require(activations in ("float32", "float16"), f"activations must be float32 or float16, got {activations!r}")
         self._gpu, self.config, self.kv_rows = gpu, weights.config, 0
         c, self._weights, self._repack = weights.config, weights, Repack(gpu)
         self.blocks: list[Block] = []
@@ -111,6 +114,8 @@ class FastModel:
             gpu.sync()  # the file's bytes of this block are no longer needed
             if progress:
                 progress(done, c.blocks)
+        if activations == "float16":
+            self._norms_fit_halves()
         self.norm = weights.tensor("output_norm.weight")
         self.table = self._packed("token_embd.weight")
         self.head = self.table if c.tied else self._packed("output.weight")
@@ -128,6 +133,18 @@ class FastModel:
         self._room = {name: room(gpu, n) for name, n in sizes.items()}
         self._out, self._chosen = gpu.empty((1, c.vocabulary)), Chosen(gpu, 0)
         self._steps: weakref.WeakKeyDictionary[KvCache, dict[int, Recorded]] = weakref.WeakKeyDictionary()
+
+    def _norms_fit_halves(self) -> None:
+        """A norm's row is at most √n times its largest weight. Raises UserError where that is no half."""
+        self._gpu.sync()
+        for layer, block in enumerate(self.blocks):
+            for name, norm in (("attn_norm", block.attn_norm), ("ffn_norm", block.ffn_norm)):
+                most = float(np.abs(norm.numpy()).max()) * self.config.width**0.5
+                if not most <= LARGEST_HALF:  # nor a NaN
+                    raise UserError(
+                        f"float16 activations hold 65504 at most, and blk.{layer}.{name}.weight makes rows of up to {most:g}: "
+                        "leave --activation-type at f32"
+                    )
 
     def _packed(self, name: str) -> Packed:
         made = self._repack(*self._weights.raw(name))

@@ -1,5 +1,5 @@
-// RMSNorm of each row, stored as halves: y[r, i] = x[r, i] / sqrt(mean_j x[r, j]^2 + eps) * weight[i], rounded to the nearest half,
-// at most 65504 in size
+// RMSNorm of each row, stored as halves: y[r, i] = x[r, i] / sqrt(mean_j x[r, j]^2 + eps) * weight[i], as the nearest half; what is
+// larger than 65504 is infinite
 //
 //   buffer 0  x       float [rows, n]   read
 //   buffer 1  weight  float [n]         read
@@ -8,8 +8,8 @@
 //
 // Idea: a product reads each row of x once for every tile of 32 rows of its weight, 30 times for the default model's queries, keys and
 // values, 48 for gate and up each. Halves are half of those bytes. What may be a half is decided by its size: a norm's row is at most
-// sqrt(n) times its largest weight, whatever the model computed before, so it stays far below 65504; and it is off by 2^-11 of itself,
-// an eighth of what an 8-bit weight is off by. The hidden layer, whose size nothing bounds, and the residual stream, to which every block
+// sqrt(n) times its largest weight, whatever the model computed before, which the host looks at when it loads them; and it is off by
+// 2^-11 of itself, an eighth of what an 8-bit weight is off by. The hidden layer, whose size nothing bounds, and the residual stream, to which every block
 // adds, stay floats; so do all sums.
 // Prediction, portable device: nothing to gain, for a chunk's x lies in a core's cache anyway and halves must be made into floats for
 // every product. On a GPU the bytes are shared by all its cores. Measured on the portable device: README.md, "Halves between kernels".
@@ -20,8 +20,6 @@
 //   pytest milestones/m6/test_norm_half.py
 #include <metal_stdlib>
 using namespace metal;
-
-#include "halves.h"
 
 struct Args {
     uint rows;
@@ -45,5 +43,5 @@ kernel void norm_half(device const float *x [[buffer(0)]],
     float squares = 0.0f;
     for (uint i = lane; i < args.n; i += 32) squares += in[i] * in[i];
     const float scale = rsqrt(simd_sum(squares) / float(args.n) + args.eps);
-    for (uint i = lane; i < args.n; i += 32) keep(out + i, in[i] * scale * weight[i]);
+    for (uint i = lane; i < args.n; i += 32) out[i] = half(in[i] * scale * weight[i]);
 }

@@ -89,6 +89,7 @@ def test_equals_the_product_with_what_gguf_makes_of_the_bytes(gpus, kind, m, n, 
     width=st.sampled_from(WIDTHS),
 )
 @example(seed=0, kind="Q4_1", m=5, n=33, blocks=3, scale=1.0, halves=True, tokens=3, add=True, step=2, width=32)
+@example(seed=0, kind="Q4_0", m=4, n=64, blocks=1, scale=1e-15, halves=True, tokens=2, add=False, step=1, width=64)  # subnormal
 @example(seed=0, kind="Q8_0", m=4, n=70, blocks=2, scale=1.0, halves=False, tokens=2, add=False, step=2, width=64)
 # 2 whole tiles; a tile of 31 rows
 @example(seed=0, kind="Q8_0", m=5, n=64, blocks=1, scale=1.0, halves=False, tokens=2, add=False, step=1, width=64)
@@ -99,7 +100,7 @@ def test_equals_the_reference_for_any_shape_scale_and_width(
     """Rows around a tile's 32, odd numbers of tokens and of blocks, tokens in pieces, tiles of two weights in turn; x of
     floats, or of halves, each of which is a float, exactly, so that the bound is the same."""
     raw, x, shape = weight(seed, kind, n, 32 * blocks), block(seed, m, 32 * blocks, scale), (n, 32 * blocks)
-    x = block(seed, m, 32 * blocks).astype(np.float16) if halves else x
+    x = block(seed, m, 32 * blocks, {1e-15: 1e-5, 1.0: 1.0, 1e20: 100.0}[scale]).astype(np.float16) if halves else x
     y = block(seed + 5, m, n, scale) if add else None
     case = (x, raw, kind, shape, y, tokens, step)
     assert_close(run(gpus(width), *case), *expected(*case))
@@ -135,7 +136,8 @@ def test_known_mistakes_are_well_outside_the_bound(mistake):
         ((2, 32), (2, 3), {}, r"out has shape \(2, 3\), the product has \(2, 2\)"),
         ((32,), None, {}, "x must have two dimensions"),
         ((2, 32), None, {"add": True}, "there is no out to add to"),
-        ((2, 32), None, {"tokens": 0}, "at least one token, got 0"),
+        ((2, 32), None, {"tokens": 1.5}, "at least one token, a whole number of 32 bits, got 1.5"),
+        ((2, 32), None, {"tokens": 0}, "at least one token, a whole number of 32 bits, got 0"),
     ],
 )
 def test_a_misfit_is_named_before_launch(gpus, x, out, options, message):

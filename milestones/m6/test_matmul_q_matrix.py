@@ -94,7 +94,7 @@ def test_equals_the_reference_for_any_shape_scale_and_width(gpus, seed, kind, m,
     """Tokens and rows around pieces of 8 and tiles of 32, more tiles than threadgroups, tiles of two weights in turn; x of
     floats, or of halves, each of which is a float, exactly, so that the bound is the same."""
     raw, x, shape = weight(seed, kind, n, 32 * blocks), block(seed, m, 32 * blocks, scale), (n, 32 * blocks)
-    x = block(seed, m, 32 * blocks).astype(np.float16) if halves else x
+    x = block(seed, m, 32 * blocks, {1e-15: 1e-5, 1.0: 1.0, 1e20: 100.0}[scale]).astype(np.float16) if halves else x
     case = (x, raw, kind, shape, block(seed + 5, m, n, scale) if add else None, step)
     assert_close(run(gpus(width), *case), *expected(*case))
 
@@ -128,6 +128,7 @@ def test_known_mistakes_are_well_outside_the_bound(mistake):
         ((2, 64), None, {}, "matmul_q_matrix: rows of weight have 32 values, rows of x have 64"),
         ((2, 32), (2, 3), {}, r"out has shape \(2, 3\), the product has \(2, 2\)"),
         ((2, 32), None, {"add": True}, "there is no out to add to"),
+        ((), None, {}, "x must have two dimensions"),
     ],
 )
 def test_a_misfit_is_named_before_launch(gpus, x, out, options, message):

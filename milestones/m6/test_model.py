@@ -160,6 +160,22 @@ def test_a_prompt_s_products_read_halves_where_asked(monkeypatch, matrices):
     assert_same(single, fed(gpu, FastModel(gpu, source), cache_of(gpu, CONFIG), IDS, [1] * len(IDS)))
 
 
+@pytest.mark.parametrize(("largest", "fits"), [(8180.0, True), (8200.0, False), (-8200.0, False), (np.nan, False)])
+def test_norms_whose_rows_may_not_fit_halves_are_refused_by_name(largest, fits):
+    """√64 · 8188 = 65504: up to there every row fits, whatever the model computes. Floats are not asked."""
+    gpu = spec_gpu(checks="off")
+    source = Source(gpu, CONFIG, "Q4_1")
+    source._rows["blk.1.ffn_norm.weight"][3] = largest
+    FastModel(gpu, source)
+    if fits:
+        FastModel(gpu, source, activations="float16")
+        return
+    with pytest.raises(
+        UserError, match=r"float16 activations hold 65504 at most, and blk.1.ffn_norm.weight makes rows of up to"
+    ):
+        FastModel(gpu, source, activations="float16")
+
+
 def test_a_replayed_step_is_the_same_to_the_bit_as_its_dispatches_one_by_one(monkeypatch):
     """The recording changes when kernels run, not what they compute."""
     gpu = spec_gpu(checks="off")

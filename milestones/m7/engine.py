@@ -95,7 +95,7 @@ class Engine:
         why = "the plain ones are to run" if kernels == "naive" else unsupported(weights)
         self.kernels = "naive" if why else "fast"
         if why and activations != "float32":
-            raise UserError(f"activations of 16 bits are the fast kernels' alone, and {why}: leave them at 32 bits")
+            raise UserError(f"float16 activations are the fast kernels' alone, and {why}: leave --activation-type at f32")
         loaded = lambda done, total: self._progress("loading", done, total)  # noqa: E731
         self.model: Forward = (
             Model(self.gpu, weights, loaded) if why else FastModel(self.gpu, weights, loaded, activations=activations)

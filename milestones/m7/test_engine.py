@@ -64,7 +64,7 @@ def test_activations_of_16_bits_are_the_fast_kernels_alone(engine):
     """Refused in words before a weight is read; where they run, a prompt's likeliest token is the same."""
     with pytest.raises(UserError, match="activations must be float32 or float16, got 'int8'"):
         Engine(engine.path, activations="int8")
-    with pytest.raises(UserError, match="activations of 16 bits are the fast kernels' alone, and the plain ones are to run"):
+    with pytest.raises(UserError, match="float16 activations are the fast kernels' alone, and the plain ones are to run"):
         Engine(engine.path, kernels="naive", activations="float16")
     halves = Engine(engine.path, gpu=engine.gpu, activations="float16", file=engine.file, tokenizer=engine.tokenizer)
     exact, near = (next(e.generate("The capital of France is", max_tokens=1)) for e in (engine, halves))

@@ -8,7 +8,7 @@
 //   buffer 3  y        Y [tokens, heads, d]          to be written, every element; must not overlap the others
 //   buffer 4  args     Args                          read
 //
-//   flash_prefill (T = float), flash_prefill_f16 (T = half); Y = float; with _to_f16 behind the name Y = half, at most 65504 in size
+//   flash_prefill (T = float), flash_prefill_f16 (T = half); Y = float; with _to_f16 behind the name Y = half, infinite beyond 65504
 //
 // A lane owns a token: its query, its largest score so far, its sum of weights and its weighted sum of values are the lane's own.
 //
@@ -18,8 +18,6 @@
 //   pytest milestones/m6/test_flash_prefill.py
 #include <metal_stdlib>
 using namespace metal;
-
-#include "halves.h"
 
 struct Args {
     uint tokens;

@@ -1,5 +1,5 @@
-// RMSNorm of each row, stored as halves: y[r, i] = x[r, i] / sqrt(mean_j x[r, j]^2 + eps) * weight[i], rounded to the nearest half,
-// at most 65504 in size
+// RMSNorm of each row, stored as halves: y[r, i] = x[r, i] / sqrt(mean_j x[r, j]^2 + eps) * weight[i], as the nearest half; what is
+// larger than 65504 is infinite
 //
 //   buffer 0  x       float [rows, n]   read
 //   buffer 1  weight  float [n]         read
@@ -12,8 +12,6 @@
 //   pytest milestones/m6/test_norm_half.py
 #include <metal_stdlib>
 using namespace metal;
-
-#include "halves.h"
 
 struct Args {
     uint rows;
