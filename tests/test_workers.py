@@ -17,13 +17,19 @@ def test_ends(): os._exit(1)
 def test_after(): pass
 """
 PASSES = "def test_passes(): pass\n"
+LATE = """
+import os, time
+def pytest_collection_modifyitems():
+    if os.environ.get("PYTEST_XDIST_WORKER") == "gw3": time.sleep(2)
+"""
 
 
 @pytest.mark.slow  # processes of pytest's own
-@pytest.mark.parametrize("files", [["ends"], ["ends", "passes", "passes", "ends"]])
+@pytest.mark.parametrize("files", [["ends"], ["ends", "passes", "passes", "ends"], ["ends"] * 4])
 def test_a_process_that_ends_costs_its_test_and_no_other(tmp_path, files):
     for n, kind in enumerate(files):
         (tmp_path / f"test_{n}.py").write_text(ENDS if kind == "ends" else PASSES, encoding="utf-8")
+    (tmp_path / "conftest.py").write_text(LATE, encoding="utf-8")  # of two new processes, one knows the tests first
     options = ["-p", "tests.plugin.workers", "-n", "2", "--dist", "loadfile", "-q"]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": ""}
     command = [sys.executable, "-m", "pytest", *options, str(tmp_path)]

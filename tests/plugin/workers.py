@@ -42,6 +42,8 @@ class Files(LoadFileScheduling):
         return ended
 
     def _assign_work_unit(self, node) -> None:
+        if node not in self.registered_collections:
+            return  # a new one that has not said yet which tests there are: when it has, `schedule` comes by again
         with suppress(OSError):  # it has ended, which is not known here yet: `remove_node` will hand the file out again
             super()._assign_work_unit(node)
 
