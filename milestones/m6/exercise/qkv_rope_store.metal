@@ -44,10 +44,6 @@ struct Args {
 
 constant float RADIANS = 1.4629180792671596e-9f;  // 2π / 2^32
 
-// A number into a cache of floats or of halves: T says which of the two is meant.
-inline void keep(device float *at, float value) { *at = value; }
-inline void keep(device half *at, float value) { *at = half(value); }
-
 // One tile, or a head's tiles. Called by the kernels below; pointers that they do not have must not be read.
 template <typename Kind, typename T, bool Biased, bool Normed>
 inline void make_and_store(device const float *x,

@@ -40,10 +40,6 @@ struct Args {
 
 constant float RADIANS = 1.4629180792671596e-9f;  // 2π / 2^32
 
-// A number into a cache of floats or of halves: T says which of the two is meant.
-inline void keep(device float *at, float value) { *at = value; }
-inline void keep(device half *at, float value) { *at = half(value); }
-
 template <typename T>
 kernel void turn_and_store(device const float *qkv [[buffer(0)]],
                            device const ulong *turns [[buffer(1)]],
