@@ -21,13 +21,8 @@ def test_matmul_q(ladder, bench_gpu, shape, role):
     gpu, (raw, floats) = bench_gpu, drawn(kind, n, k)
     halves = np.random.default_rng(1).standard_normal((m, k), np.float32).astype(np.float16)
     x = halves.astype(np.float32)
-    there, on_device, weight, plain, out = (
-        gpu.tensor(halves),
-        gpu.tensor(x),
-        packed(gpu, kind, n, k),
-        gpu.tensor(floats.numpy()),
-        gpu.empty((m, n)),
-    )
+    there, on_device, plain = (gpu.tensor(a) for a in (halves, x, floats.numpy()))
+    weight, out = packed(gpu, kind, n, k), gpu.empty((m, n))
     matmul_q, matmul, x_there = MatmulQ(gpu), Matmul(gpu), torch.from_numpy(x)
     moved = x.nbytes + out.nbytes
     runs = {

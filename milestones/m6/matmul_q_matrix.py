@@ -21,7 +21,7 @@ class MatmulQMatrix:
 
         Queues one kernel. Raises ValueError on a misfit.
         """
-        (n, k) = weight.shape
+        n, k = weight.shape
         out = checked("matmul_q_matrix", self._gpu, x, weight, out, add)
         m = x.shape[0]
         args = self._gpu.constants("IIIIII", m, n, k // 32, weight.first, weight.step, int(add))

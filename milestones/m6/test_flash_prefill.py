@@ -50,9 +50,7 @@ def expected(q, k, v, position, kept=np.float32):
     steps = 5 * (len(k) // 32 + 1) + 2.5 * np.clip(np.ptp(scores, axis=2), 0, 128)
     size = np.abs(np.repeat(v.astype(np.float64), group, axis=1)).max(axis=0)
     allowed = allowed + (2 * steps * EPSILON[np.dtype(np.float32)])[..., None] * size
-    return (
-        (y, allowed) if kept == np.float32 else (y.clip(-65504, 65504), allowed + 2.0**-11 * (np.abs(y) + allowed) + 2.0**-25)
-    )
+    return y, allowed if kept == np.float32 else allowed + 2.0**-11 * (np.abs(y) + allowed) + 2.0**-25
 
 
 def test_one_query_worked_by_hand(gpu):
@@ -113,7 +111,7 @@ def test_what_is_no_number_stays_none(gpus):
     a damaged model must not look like a sound one."""
     q, v = np.ones((1, 1, 4), np.float32), np.float32([[[1, np.nan, 2e6, -2e6]]])
     exact, halves = (run(gpus(64), q, np.ones_like(v), v, 0, kept=kept)[0, 0] for kept in (np.float32, np.float16))
-    assert np.isnan(exact).tolist() == np.isnan(halves).tolist() == [False, True, False, False]
+    assert np.isnan(exact).tolist() == np.isnan(halves).tolist() == [False, True, False, False], f"got {halves}"
     assert exact[2:].tolist() == [2e6, -2e6] and halves[2:].tolist() == [np.inf, -np.inf]
 
 

@@ -46,8 +46,10 @@ def expected(x, raw, kind, shape, y=None, tokens=None, step=1):
     return exact.astype(np.float32), each * more + (0 if y is None else (shape[1] / 64 + 1) * EPS * np.abs(y))
 
 
-def block(seed, tokens, k, scale=1.0):
-    return np.stack([vector(seed + 10 * t, k, scale) for t in range(tokens)])
+def block(seed, tokens, k, scale=1.0, halves=False):
+    """As halves its scale is nearer to 1: small enough for some to be subnormal, or far from too large."""
+    scale = {1e-15: 1e-5, 1.0: 1.0, 1e20: 100.0}[scale] if halves else scale
+    return np.stack([vector(seed + 10 * t, k, scale) for t in range(tokens)]).astype(np.float16 if halves else np.float32)
 
 
 def test_a_product_worked_by_hand(gpu):
@@ -99,8 +101,7 @@ def test_equals_the_reference_for_any_shape_scale_and_width(
 ):
     """Rows around a tile's 32, odd numbers of tokens and of blocks, tokens in pieces, tiles of two weights in turn; x of
     floats, or of halves, each of which is a float, exactly, so that the bound is the same."""
-    raw, x, shape = weight(seed, kind, n, 32 * blocks), block(seed, m, 32 * blocks, scale), (n, 32 * blocks)
-    x = block(seed, m, 32 * blocks, {1e-15: 1e-5, 1.0: 1.0, 1e20: 100.0}[scale]).astype(np.float16) if halves else x
+    raw, x, shape = weight(seed, kind, n, 32 * blocks), block(seed, m, 32 * blocks, scale, halves), (n, 32 * blocks)
     y = block(seed + 5, m, n, scale) if add else None
     case = (x, raw, kind, shape, y, tokens, step)
     assert_close(run(gpus(width), *case), *expected(*case))

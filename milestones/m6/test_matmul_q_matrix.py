@@ -93,8 +93,7 @@ def test_equals_the_product_with_what_gguf_makes_of_the_bytes(gpus, kind, m, n, 
 def test_equals_the_reference_for_any_shape_scale_and_width(gpus, seed, kind, m, n, blocks, scale, halves, add, step, width):
     """Tokens and rows around pieces of 8 and tiles of 32, more tiles than threadgroups, tiles of two weights in turn; x of
     floats, or of halves, each of which is a float, exactly, so that the bound is the same."""
-    raw, x, shape = weight(seed, kind, n, 32 * blocks), block(seed, m, 32 * blocks, scale), (n, 32 * blocks)
-    x = block(seed, m, 32 * blocks, {1e-15: 1e-5, 1.0: 1.0, 1e20: 100.0}[scale]).astype(np.float16) if halves else x
+    raw, x, shape = weight(seed, kind, n, 32 * blocks), block(seed, m, 32 * blocks, scale, halves), (n, 32 * blocks)
     case = (x, raw, kind, shape, block(seed + 5, m, n, scale) if add else None, step)
     assert_close(run(gpus(width), *case), *expected(*case))
 

@@ -125,7 +125,7 @@ def test_what_is_too_large_for_a_half_becomes_the_largest_one(gpus):
 def test_what_is_no_number_stays_none(gpus, dtype):
     """NaNs of keys and values are stored as such, as halves too: a damaged model must not look like a sound one."""
     q, k, v = run(gpus(64), np.float32([[1, 1, np.nan, 1, 1, np.nan]]), 1, 1, 2, 0, False, dtype)
-    assert np.isnan(k).any() and np.isnan(v).tolist() == [[[False, True]]] and not np.isnan(q).any()
+    assert np.isnan(k).any() and np.isnan(v).tolist() == [[[False, True]]] and not np.isnan(q).any(), f"got v {v}"
 
 
 def test_infinity_is_too_large_for_a_half_and_a_nan_of_any_bits_is_none(gpus):
