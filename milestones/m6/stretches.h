@@ -20,7 +20,6 @@ struct End {
 };
 
 inline bool within(uint key, uint id, End end) { return key > end.key || (key == end.key && id < end.id); }
-inline End shorter(End a, End b) { return within(a.key, a.id, b) ? a : b; }
 
 // Columns in any order, and the threads that look at them together.
 struct Team {
@@ -113,25 +112,25 @@ inline Stretch stretch(Team all, End from, End end, float scale) {
     return {sum_over(sum, all), largest_over(found, all)};
 }
 
-// Behind the column at which what is added from `from` on reaches `target`; there must be one before `end`.
+// Behind the column at which what is added from `from` on reaches `target`; there must be one.
 template <bool All>
-inline End reaching(Team team, End from, End end, float scale, uint target, uint n) {
+inline End reaching(Team team, End from, float scale, uint target, uint n) {
     uint key = 0;  // the largest such that it and all larger ones reach the target
     for (uint bit = 0x80000000u; bit != 0; bit >>= 1)
-        if (units_between<All>(team, from, shorter({key | bit, n}, end), scale) >= target) key |= bit;
+        if (units_between<All>(team, from, {key | bit, n}, scale) >= target) key |= bit;
     uint id = lowest_id<All>(team, key, false, from, scale);
-    if (units_between<All>(team, from, shorter({key, id + 1}, end), scale) >= target) return {key, id + 1};
+    if (units_between<All>(team, from, {key, id + 1}, scale) >= target) return {key, id + 1};
     id = 0;  // several have this key: the largest such that those before it do not reach the target
     for (uint bit = 0x80000000u >> clz(n); bit != 0; bit >>= 1)
-        if (units_between<All>(team, from, shorter({key, id | bit}, end), scale) < target) id |= bit;
+        if (units_between<All>(team, from, {key, id | bit}, scale) < target) id |= bit;
     return {key, id + 1};
 }
 
-// The same, looked for in the head if it is there.
+// The same, looked for in the head if it is there. There must be one before `end`.
 inline End reached(Team all, Team head, End from, End end, float scale, uint target) {
     if (units_between<false>(head, from, end, scale) >= target)
-        return reaching<false>(head, from, end, scale, target, all.count);
-    return reaching<true>(all, from, end, scale, target, all.count);
+        return reaching<false>(head, from, scale, target, all.count);
+    return reaching<true>(all, from, scale, target, all.count);
 }
 
 inline uint mantissa(float sum) { return (as_type<uint>(sum) & 0x007FFFFFu) | 0x00800000u; }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
+from itertools import accumulate, product
 
 import numpy as np
 import pytest
@@ -211,23 +211,25 @@ def test_rows_of_more_than_32_strips(gpus, column):
     assert id_ == column, f"{id_} is drawn"
 
 
-@pytest.mark.parametrize(("n", "column"), [(65, 32), (65, 63), (65, 64), (1024, 1000)])
-def test_the_likeliest_token_may_be_in_any_column(gpus, n, column):
+@pytest.mark.parametrize(("n", "columns"), [(65, range(65)), (1024, [1000])])
+def test_the_likeliest_token_may_be_in_any_column(gpus, n, columns):
     """The SIMD-groups share the columns, and those of the head: none may lie between two shares."""
-    logits = np.full((1, n), -3, np.float32)
-    logits[0, column] = 0
-    for width in (32, 64):
+    for width, column in product((32, 64), columns):
+        logits = np.full((1, n), -3, np.float32)
+        logits[0, column] = 0
         p = run(gpus(width), logits)
         assert_close(p[None], *uncut(logits))
-        for cut in ({"top_p": 1e-6}, {"min_p": 0.5}, {"top_k": 1}):
-            assert_same(run(gpus(width), logits, **cut), expected(p, logits, **cut), what=f"weights by {cut}")
+        for cut in ({"top_p": 1e-6}, {"min_p": 0.5}, {"top_k": 1}, {"top_k": n - 1, "min_p": 0.5}):
+            what = f"weights by {cut}, the likeliest in column {column}"
+            assert_same(run(gpus(width), logits, **cut), expected(p, logits, **cut), what=what)
 
 
-def test_a_strip_of_weights_far_above_the_sum_before_it(gpus):
+@pytest.mark.parametrize("first", [0.0624, 1e-9])
+def test_a_strip_of_weights_far_above_the_sum_before_it(gpus, first):
     """The sum is just below 2⁻¹², and each of the next strip's 256 weights sixteen times that: in units of the sum more than 32
-    bits hold."""
+    bits hold. Or below 2⁻³⁷, and one weight alone is."""
     logits = np.full((1, 512), -1000, np.float32)
-    logits[0, 0], logits[0, 256:] = np.log(0.0624), 0
+    logits[0, 0], logits[0, 256:] = np.log(first), 0
     for seed in range(3):
         assert drawn_right(gpus(64), logits, seed) >= 256
 

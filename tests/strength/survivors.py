@@ -35,17 +35,6 @@ LIE = "LISTED AS EQUIVALENT, but"
 FILES = [path for path in sorted(SOLUTION.glob("m*/*")) if path.suffix in (".metal", ".h")]
 
 
-def judged() -> set[str]:
-    """The files all of whose mutants were judged, m2/attention.metal: those that a milestone's equivalent.toml calls so, or all
-    of the milestone if it names none."""
-    found: set[str] = set()
-    for path in SOLUTION.glob("m*/mutants/equivalent.toml"):
-        home = path.parent.parent
-        names = tomllib.loads(path.read_text(encoding="utf-8")).get("judged", [p.name for p in FILES if p.parent == home])
-        found |= {f"{home.name}/{name}" for name in names}
-    return found
-
-
 def all_mutants(milestone: str = "m*", stem: str = "*") -> list[Generic]:
     """The mutants of a milestone's kernels and headers; of one, named without its ending."""
     chosen = [path for path in FILES if path.match(f"{milestone}/{stem}.*")]
@@ -61,11 +50,8 @@ def equivalents() -> dict[str, str]:
     return found
 
 
-def sample(size: int, seed: int, chosen: Sequence[Generic] | None = None) -> list[Generic]:
-    """So many of these mutants, the same for the same seed; by default of the files whose mutants were all judged."""
-    if chosen is None:
-        files = judged()
-        chosen = [m for m in all_mutants() if m.file in files]
+def sample(size: int, seed: int, chosen: Sequence[Generic]) -> list[Generic]:
+    """So many of these mutants, the same for the same seed."""
     return random.Random(seed).sample(chosen, min(size, len(chosen)))
 
 

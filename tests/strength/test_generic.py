@@ -8,11 +8,11 @@ import pytest
 
 from tests.strength.farm import Farm
 from tests.strength.judge import OPTIONS, Judge, specs_of
-from tests.strength.survivors import SOLUTION, equivalents, sample
+from tests.strength.survivors import SOLUTION, all_mutants, equivalents, sample
 
 SIZE, SEED = 12, 2026
 LISTED = equivalents()
-SAMPLE = [mutant for mutant in sample(SIZE, SEED) if mutant.id not in LISTED]
+SAMPLE = [mutant for mutant in sample(SIZE, SEED, all_mutants()) if mutant.id not in LISTED]
 
 
 @pytest.fixture(scope="module")
