@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from importlib import metadata
@@ -46,14 +45,15 @@ def opencl_devices() -> list[str]:
     """Every OpenCL device here with what was decided about it, asked in a process of its own: a bad driver may crash."""
     if sys.platform == "darwin":
         return []
-    command = [sys.executable, "-c", "from metal.portable.choice import report; print(*report(), sep=chr(10))"]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    from metal.portable import apart
+
     try:
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+        done = apart.python("from metal.portable.choice import report; print(*report(), sep=chr(10))", 60)
     except subprocess.TimeoutExpired:
         return ["the OpenCL drivers do not answer"]
-    lines = [line for line in done.stdout.splitlines() if line]
-    return lines if done.returncode == 0 else [(done.stderr.strip().splitlines() or ["the OpenCL drivers crashed"])[-1]]
+    if done.returncode != 0:
+        return [(done.stderr.decode().strip().splitlines() or ["the OpenCL drivers crashed"])[-1]]
+    return [line for line in done.stdout.decode().splitlines() if line]
 
 
 def packages() -> dict[str, str]:

@@ -10,11 +10,12 @@ import re
 import threading
 import time
 import warnings
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from . import choice, library
+from . import apart, choice, library
 from .errors import SourceError, error
 from .lowered import EPILOGUE, PROLOGUE, Lowered
 
@@ -29,8 +30,9 @@ _SAFE = re.compile(r"^\s*#pragma METAL\s+fp\s+math_mode\s*\(\s*safe\s*\)", re.MU
 # vector of three is then handed over packed and taken up padded: the callee reads other lanes' components.
 _INLINE = "#pragma clang attribute push(__attribute__((always_inline)), apply_to = function)\n"
 _END = "\n#pragma clang attribute pop\n"
-SETTLE = 0.005  # seconds
+SETTLE = 0.5  # seconds, at most
 KEPT = 64  # binaries, for sources that come to the same
+LARGE = 8000  # characters of a checked program that is built apart: it takes seconds, a process half of one
 
 
 class Runtime:
@@ -54,11 +56,15 @@ class Runtime:
     def _settle(self) -> None:
         """Before a fork nothing may be in flight: the child has no worker threads, and would wait for ever for theirs.
 
-        The runtime's workers take locks of their own while they go to sleep: they get the time to.
+        The runtime has locks of its own, which its workers hold while they go to sleep, and other threads while they learn that
+        what they waited for is done: all of them get the time to, which is long where they are kept from running.
         """
         self.lock.acquire()
         self.queue.finish()
-        time.sleep(SETTLE)
+        until, asleep = time.monotonic() + SETTLE, 0
+        while asleep < 2 and time.monotonic() < until:
+            time.sleep(0.001)
+            asleep = asleep + 1 if _others_sleep() else 0
 
     def _go_on(self) -> None:
         self.lock.release()
@@ -72,22 +78,29 @@ class Runtime:
 
         It is to be loaded: a program keeps a megabyte and more of the compiler that made it, a loaded one next to nothing.
         """
-        cl, text = self.cl, _INLINE + library.text(lowered.text) + before + PROLOGUE + lowered.text + EPILOGUE + _END
+        text = _INLINE + library.text(lowered.text) + before + PROLOGUE + lowered.text + EPILOGUE + _END
         options = " ".join(OPTIONS + FAST if fast and not _SAFE.search(lowered.text) else OPTIONS)
         with self.lock, warnings.catch_warnings():
             if (text, options) in self._built:
                 return self._built[text, options]
             warnings.simplefilter("ignore")
-            program = cl._cl._Program(self.context, text)
             try:
-                program._build(options.encode(), [self.device])
-            except cl.RuntimeError as problem:
-                log = program.get_build_info(self.device, cl.program_build_info.LOG)
-                raise _findings(log, lowered, text) from problem
-            binary: bytes = program.get_info(cl.program_info.BINARIES)[0]
+                binary = (self.compiled if fast or len(lowered.text) < LARGE else apart.build)(text, options)
+            except apart.RefusedError as problem:
+                raise _findings(str(problem), lowered, text) from problem
             self._built[text, options] = binary
             if len(self._built) > KEPT:
                 del self._built[next(iter(self._built))]
+        return binary
+
+    def compiled(self, text: str, options: str) -> bytes:
+        """The binary of a program as the device's compiler reads it. Raises RefusedError with the compiler's log."""
+        program = self.cl._cl._Program(self.context, text)
+        try:
+            program._build(options.encode(), [self.device])
+        except self.cl.RuntimeError as problem:
+            raise apart.RefusedError(program.get_build_info(self.device, self.cl.program_build_info.LOG)) from problem
+        binary: bytes = program.get_info(self.cl.program_info.BINARIES)[0]
         return binary
 
     def load(self, binary: bytes) -> Any:
@@ -115,6 +128,16 @@ def _findings(log: str, lowered: Lowered, text: str) -> error:
         offset = starts[int(match.group(1)) - 1] + int(match.group(2)) - 1 - begin
         found.append((lowered.origin(max(0, offset)), match.group(3)))
     return SourceError(lowered.where, found) if found else error("the device's compiler failed:\n" + log.strip())
+
+
+def _others_sleep() -> bool:
+    """Whether every other thread of this process sleeps: it has nothing to do, or waits for a lock."""
+    own = str(threading.get_native_id())
+    for task in Path("/proc/self/task").glob("*"):
+        with suppress(OSError):  # one that has ended
+            if task.name != own and (task / "stat").read_text().rpartition(") ")[2][0] != "S":
+                return False
+    return True
 
 
 @cache
