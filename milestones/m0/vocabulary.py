@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -107,8 +108,7 @@ def as_bytes(texts: Sequence[str], written: Collection[int]) -> Packed:
     first = (data & 0xC0) != 0x80  # of its character
     code = np.where(data < 0x80, data, (data & 0x1F) << 6 | behind & 0x3F)
     code[data >= 0xE0] = 0  # a character of three bytes or more is in no alphabet, no more than the first control character
-    letters = np.full(1 << 11, -1, np.int16)
-    letters[[ord(letter) for letter in alphabet()]] = list(alphabet().values())
+    letters = _letters()
     foreign = np.where(plain, (data == 0xED) & (behind >= 0xA0), first & (letters[code] < 0))  # ED A0: half of a surrogate pair
     if foreign.any():
         index = int(np.searchsorted(packed.offsets, np.argmax(foreign), "right")) - 1
@@ -116,6 +116,14 @@ def as_bytes(texts: Sequence[str], written: Collection[int]) -> Packed:
     kept = plain | first
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])[packed.offsets]
     return Packed(np.where(plain, data, letters[code])[kept].astype(np.uint8), offsets)
+
+
+@cache
+def _letters() -> np.ndarray:
+    """The byte of each code point below 2,048 of GPT-2's alphabet, -1 of others (2048) int16."""
+    known, found = alphabet(), np.full(1 << 11, -1, np.int16)
+    found[[ord(letter) for letter in known]] = list(known.values())
+    return found
 
 
 def as_merges(lines: Sequence[Any], texts: Sequence[str]) -> np.ndarray:

@@ -24,12 +24,15 @@ MAX_ELEMENTS = 1 << 24  # of all arrays together; the largest vocabularies are a
 MAX_STRING = 1 << 26
 MAX_NESTING = 4
 LISTS = (list, Strings)  # what an array becomes
-_length = struct.Struct("<Q").unpack_from
+_FORMS = {letter: struct.Struct("<" + letter) for letter in SCALARS.values()}
+_length = _FORMS["Q"].unpack_from
 
 
 def quoted(text: object) -> str:
     """A name from a file (or a file's name) fit for one line: unprintable characters escaped, cut if very long."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    shown = str(text)
+    if not shown.isprintable():
+        shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
     return shown if len(shown) <= 200 else f"{shown[:120]}… ({len(shown)} characters)"
 
 
@@ -52,10 +55,10 @@ class Cursor:
             self.fail(f"truncated or damaged: {self.what} needs {count * each:,} bytes at byte {self.at:,}, {left:,} are left")
 
     def scalar(self, letter: str) -> Any:
-        size = struct.calcsize("<" + letter)
-        self.need(size)
-        self.at += size
-        return struct.unpack_from("<" + letter, self._data, self.at - size)[0]
+        form = _FORMS[letter]
+        self.need(form.size)
+        self.at += form.size
+        return form.unpack_from(self._data, self.at - form.size)[0]
 
     def string(self) -> str:
         return self._one_by_one(1)[0]

@@ -53,12 +53,13 @@ def a_model() -> bytes:
 
 WHOLE = [gguf_bytes(), a_model()]
 HEADER = [len(WHOLE[0]), WHOLE[1].rindex(b"ffn_down.weight") + 60]  # where damage matters: the rest are a tensor's bytes
+BEGINS, RESTS = zip(*((whole[: end + 64], whole[end + 64 :]) for whole, end in zip(WHOLE, HEADER, strict=True)), strict=True)
 
 
 def damaged(rng: random.Random) -> bytes:
     """Bytes flipped, fields overwritten by extremes, pieces cut, doubled, swapped: one to four of these in the header."""
     which = rng.randrange(8) != 0
-    data, end = bytearray(WHOLE[which]), HEADER[which]
+    data, end = bytearray(BEGINS[which]), HEADER[which]
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
         end = min(end, len(data))
         at, kind = rng.randrange(end), rng.randrange(5)
@@ -74,7 +75,7 @@ def damaged(rng: random.Random) -> bytes:
         else:
             other = rng.randrange(end)
             data[at], data[other] = data[other], data[at]
-    return bytes(data)
+    return bytes(data) + RESTS[which]
 
 
 def read(content: bytes) -> str:
