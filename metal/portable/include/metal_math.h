@@ -2,8 +2,10 @@
 // A line is kept only for programs in which its name stands (library.py).
 //
 // One implementation serves all three: OpenCL's built-ins are compiled without the options of the program, and keep within
-// the specification's precise table (8.1), for half within table 8.3, NaN and infinity included. Only where the precise table
-// asks for correct rounding and they, or the compiler's fast math around them, may miss it has metal::precise its own.
+// the specification's precise table (8.1), NaN and infinity included. Only where the precise table asks for correct rounding and
+// they, or the compiler's fast math around them, may miss it has metal::precise its own. A half goes through float wherever the
+// result is rounded by more than half an ulp: on a processor with arithmetic of halves (AVX-512 FP16) the built-ins for them are
+// off by more than table 8.3's one ulp.
 
 namespace metal {
 
@@ -11,44 +13,48 @@ namespace metal {
 // metal::fast and metal::precise are for single precision only
 #define FL_VARIANTS(M, name) namespace fast { FL_EACH_SINGLE(M, name) } namespace precise { FL_EACH_SINGLE(M, name) }
 #define FL_FLOATS(M, name) FL_EACH_FLOAT(M, name) FL_VARIANTS(M, name)
+#define FL_EACH_HALF(H, name) H(name, half, float) H(name, half2, float2) H(name, half3, float3) H(name, half4, float4)
+#define FL_NEARLY(M, H, name) FL_EACH_SINGLE(M, name) FL_VARIANTS(M, name) FL_EACH_HALF(H, name)
 
 #define FL_1(name, T) inline T name(T x) { return ::name(x); }
 #define FL_2(name, T) inline T name(T x, T y) { return ::name(x, y); }
-/*acos*/ FL_FLOATS(FL_1, acos)
-/*acosh*/ FL_FLOATS(FL_1, acosh)
-/*asin*/ FL_FLOATS(FL_1, asin)
-/*asinh*/ FL_FLOATS(FL_1, asinh)
-/*atan*/ FL_FLOATS(FL_1, atan)
-/*atanh*/ FL_FLOATS(FL_1, atanh)
+#define FL_1H(name, H, T) inline H name(H x) { return ::convert_##H(::name(::convert_##T(x))); }
+#define FL_2H(name, H, T) inline H name(H x, H y) { return ::convert_##H(::name(::convert_##T(x), ::convert_##T(y))); }
+/*acos*/ FL_NEARLY(FL_1, FL_1H, acos)
+/*acosh*/ FL_NEARLY(FL_1, FL_1H, acosh)
+/*asin*/ FL_NEARLY(FL_1, FL_1H, asin)
+/*asinh*/ FL_NEARLY(FL_1, FL_1H, asinh)
+/*atan*/ FL_NEARLY(FL_1, FL_1H, atan)
+/*atanh*/ FL_NEARLY(FL_1, FL_1H, atanh)
 /*ceil*/ FL_FLOATS(FL_1, ceil)
-/*cos*/ FL_FLOATS(FL_1, cos)
-/*cosh*/ FL_FLOATS(FL_1, cosh)
-/*cospi*/ FL_FLOATS(FL_1, cospi)
-/*exp*/ FL_FLOATS(FL_1, exp)
-/*exp2*/ FL_FLOATS(FL_1, exp2)
-/*exp10*/ FL_FLOATS(FL_1, exp10)
+/*cos*/ FL_NEARLY(FL_1, FL_1H, cos)
+/*cosh*/ FL_NEARLY(FL_1, FL_1H, cosh)
+/*cospi*/ FL_NEARLY(FL_1, FL_1H, cospi)
+/*exp*/ FL_NEARLY(FL_1, FL_1H, exp)
+/*exp2*/ FL_NEARLY(FL_1, FL_1H, exp2)
+/*exp10*/ FL_NEARLY(FL_1, FL_1H, exp10)
 /*fabs*/ FL_FLOATS(FL_1, fabs)
 /*floor*/ FL_FLOATS(FL_1, floor)
-/*log*/ FL_FLOATS(FL_1, log)
-/*log2*/ FL_FLOATS(FL_1, log2)
-/*log10*/ FL_FLOATS(FL_1, log10)
+/*log*/ FL_NEARLY(FL_1, FL_1H, log)
+/*log2*/ FL_NEARLY(FL_1, FL_1H, log2)
+/*log10*/ FL_NEARLY(FL_1, FL_1H, log10)
 /*rint*/ FL_FLOATS(FL_1, rint)
 /*round*/ FL_FLOATS(FL_1, round)
-/*sin*/ FL_FLOATS(FL_1, sin)
-/*sinh*/ FL_FLOATS(FL_1, sinh)
-/*sinpi*/ FL_FLOATS(FL_1, sinpi)
-/*tan*/ FL_FLOATS(FL_1, tan)
-/*tanh*/ FL_FLOATS(FL_1, tanh)
-/*tanpi*/ FL_FLOATS(FL_1, tanpi)
+/*sin*/ FL_NEARLY(FL_1, FL_1H, sin)
+/*sinh*/ FL_NEARLY(FL_1, FL_1H, sinh)
+/*sinpi*/ FL_NEARLY(FL_1, FL_1H, sinpi)
+/*tan*/ FL_NEARLY(FL_1, FL_1H, tan)
+/*tanh*/ FL_NEARLY(FL_1, FL_1H, tanh)
+/*tanpi*/ FL_NEARLY(FL_1, FL_1H, tanpi)
 /*trunc*/ FL_FLOATS(FL_1, trunc)
-/*atan2*/ FL_FLOATS(FL_2, atan2)
+/*atan2*/ FL_NEARLY(FL_2, FL_2H, atan2)
 /*copysign*/ FL_FLOATS(FL_2, copysign)
 /*fdim*/ FL_FLOATS(FL_2, fdim)
 /*fmax*/ FL_FLOATS(FL_2, fmax)
 /*fmin*/ FL_FLOATS(FL_2, fmin)
 /*fmod*/ FL_FLOATS(FL_2, fmod)
-/*pow*/ FL_FLOATS(FL_2, pow)
-/*powr*/ FL_FLOATS(FL_2, powr)
+/*pow*/ FL_NEARLY(FL_2, FL_2H, pow)
+/*powr*/ FL_NEARLY(FL_2, FL_2H, powr)
 
 // --- correctly rounded: no fast math's x * (1 / y) for x / y; for the roots of precise:: double, rounded once ----------
 #define FL_PRECISELY _Pragma("clang fp reassociate(off) reciprocal(off)")
@@ -73,6 +79,13 @@ namespace metal {
 #define FL_FRACT(name, T) inline T fract(T x) { T whole; return ::fract(x, &whole); }
 #define FL_MODF(name, T) inline T modf(T x, thread T &whole) { return ::modf(x, &whole); }
 #define FL_SINCOS(name, T) inline T sincos(T x, thread T &cosine) { return ::sincos(x, &cosine); }
+#define FL_SINCOSH(name, H, T)                                                                                          \
+    inline H sincos(H x, thread H &cosine) {                                                                            \
+        T other;                                                                                                        \
+        const T sine = ::sincos(::convert_##T(x), &other);                                                              \
+        cosine = ::convert_##H(other);                                                                                  \
+        return ::convert_##H(sine);                                                                                     \
+    }
 #define FL_FREXP(name, T) inline T frexp(T x, thread fl_exponents<T> &exponent) { return ::frexp(x, &exponent); }
 #define FL_ILOGB(name, T) inline fl_exponents<T> ilogb(T x) { return ::ilogb(x); }
 #define FL_LDEXP(name, T) inline T ldexp(T x, fl_exponents<T> k) { return ::ldexp(x, k); }
@@ -91,7 +104,7 @@ template <typename T> using fl_exponents = typename fl_ints<fl_shape<T>::size>::
 /*median3*/ FL_FLOATS(FL_MEDIAN3, median3)
 /*fract*/ FL_FLOATS(FL_FRACT, ~)
 /*modf*/ FL_FLOATS(FL_MODF, ~)
-/*sincos*/ FL_FLOATS(FL_SINCOS, ~)
+/*sincos*/ FL_NEARLY(FL_SINCOS, FL_SINCOSH, ~)
 /*frexp*/ FL_FLOATS(FL_FREXP, ~)
 /*ilogb*/ FL_FLOATS(FL_ILOGB, ~)
 /*ldexp*/ FL_FLOATS(FL_LDEXP, ~)
