@@ -12,6 +12,7 @@ import torch
 from milestones.m7.engine import Engine
 from milestones.m7.golden.make import continue_greedily, load_oracle
 from milestones.m7.loop import Loop
+from milestones.speed.others import fed
 
 PROMPT_TOKENS, NEW_TOKENS, LONG_PROMPT = 16, 64, 512
 PROMPT = "The history of the city begins with a river, a bridge and a market square where "
@@ -58,17 +59,21 @@ def test_decode_ours(benchmark, rounds_of, ours):
 
 
 def test_decode_transformers(benchmark, rounds_of, engine, oracle):
+    from transformers import DynamicCache
+
     ids = prompt_of(engine, PROMPT_TOKENS)
 
     def ready():
         with torch.no_grad():
-            return (oracle(torch.tensor([ids]), use_cache=True).past_key_values,), {}
+            past = DynamicCache()
+            fed(oracle, torch.tensor([ids]), past)
+            return (past,), {}
 
     def decode(past):
         with torch.no_grad():
             feed = torch.tensor([[ids[-1]]])
             for _ in range(NEW_TOKENS):
-                out = oracle(feed, past_key_values=past, use_cache=True)
+                out = fed(oracle, feed, past)
                 feed = out.logits[:, -1].argmax(-1, keepdim=True)
 
     benchmark.extra_info["tokens"] = NEW_TOKENS

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,14 @@ class LlamaCpp:
         return 0, 0
 
 
+def fed(model: Any, ids: Any, cache: Any, **more: Any) -> Any:
+    """What a model of transformers makes of (1, tokens) more ids; it leaves their keys and values in `cache`.
+
+    The cache is given by its place: its name, `past_key_values` before transformers 5.24, is gone with 5.40.
+    """
+    return model(ids, None, None, cache, use_cache=True, **more)
+
+
 class Transformers:
     """transformers in float32, on as many threads as the machine has processors."""
 
@@ -49,7 +58,7 @@ class Transformers:
 
     def feed(self, ids: Sequence[int]) -> int:
         with self._torch.no_grad():
-            out = self._model(self._torch.tensor([list(ids)]), past_key_values=self._past, use_cache=True, logits_to_keep=1)
+            out = fed(self._model, self._torch.tensor([list(ids)]), self._past, logits_to_keep=1)
         return int(out.logits[0, -1].argmax())
 
     def rewind(self, length: int) -> None:

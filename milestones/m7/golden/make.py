@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from milestones.speed.others import fed
+
 PROMPTS = {
     "prose": "The cat sat on the",
     "fact": "The capital of France is",
@@ -35,17 +37,18 @@ def load_oracle(path: Path):
 def continue_greedily(model, ids: list[int], count: int, end: int) -> tuple[list[int], list[float]]:
     """New ids and the gap between the two largest logits at each step, by transformers' own cached forward pass."""
     import torch
+    from transformers import DynamicCache
 
     new: list[int] = []
     gaps: list[float] = []
-    past, feed = None, torch.tensor([ids])
+    past, feed = DynamicCache(), torch.tensor([ids])
     with torch.no_grad():
         while len(new) < count and (not new or new[-1] != end):
-            out = model(feed, past_key_values=past, use_cache=True)
+            out = fed(model, feed, past)
             top = out.logits[0, -1].topk(2)
             new.append(int(top.indices[0]))
             gaps.append(float(top.values[0] - top.values[1]))
-            past, feed = out.past_key_values, torch.tensor([new[-1:]])
+            feed = torch.tensor([new[-1:]])
     return new, gaps
 
 
