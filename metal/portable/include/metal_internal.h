@@ -1,6 +1,6 @@
 // Apple-internal names that public code calls: what <metal_stdlib> is made of on a Mac. No specification names them, yet MLX gives
 // bfloat its mathematics with them. Only those are here whose behaviour shows in what calls them; all modes of a function are
-// one, as OpenCL's is exact enough for each.
+// one, as OpenCL's is exact enough for each (of float: nobody is known to give them halves).
 
 #define __METAL_MAYBE_FAST_MATH__ 0
 #define __METAL_FAST_MATH__ 1
