@@ -61,7 +61,7 @@ def need_device() -> None:
 
 
 def pytest_addoption(parser) -> None:
-    words = "what the portable device looks for in kernels: default, all, off, or names of checks (not given: default, m6 off)"
+    words = "what the portable device looks for: default, all, off, or names of checks (not given: default; ours of m6: off)"
     parser.addoption("--checks", help=words)
     words = "the threadgroup widths to test at, as 32,256 (a quick look: tests that are given another one run at the first)"
     parser.addoption("--widths", type=_widths, default=WIDTHS, help=words)

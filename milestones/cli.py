@@ -163,8 +163,8 @@ def quantize(source: Path, target: Path, kind: str, own: tuple[str, ...], force:
         note = f"{_count(done.twice, 'tensor')} had been quantized before: the errors of both times add up"
         click.echo(f"note: {note}", err=True)
     kinds = ", ".join(f"{number} {name}" for name, number in done.tensors.items())
-    share = f"{8 * done.nbytes / done.weights:.2f} bits a weight"
-    write(f"{target}: {_count(sum(done.tensors.values()), 'tensor')} ({kinds}), {done.nbytes:,} bytes, {share}\n")
+    tensors = f"{_count(sum(done.tensors.values()), 'tensor')} ({kinds})"
+    write(f"{target}: {tensors}, {done.nbytes:,} bytes, {done.bits:.2f} bits a weight\n")
 
 
 @cli.command(short_help="How well a model predicts a text (m5).")

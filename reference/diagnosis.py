@@ -37,9 +37,9 @@ class Call:
     names: tuple[str, ...] = ()  # of the arguments
 
     def inputs(self) -> str:
-        """The arrays that went in, by name, kind and shape."""
-        arrays = [(n, a) for n, a in zip(self.names, self.arguments, strict=False) if isinstance(a, np.ndarray)]
-        return ", ".join(f"{name} {a.dtype} [{', '.join(map(str, a.shape))}]" for name, a in arrays)
+        """What went in, by name: of arrays kind and shape, short lists of numbers as they are."""
+        given = zip(self.names, self.arguments, strict=False)
+        return ", ".join(f"{name} {text}" for name, value in given if (text := _told(value)))
 
 
 calls: deque[Call] = deque(maxlen=4)  # of the running test, the last one last; the plugin empties it before each test
@@ -101,6 +101,13 @@ def known(call: Call, wanted: Any = None) -> list[str]:
         if made is not None and same(call.result, made) and not any(same(made, other) for other in wanted):
             found.append(sentence)
     return found[:2]
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} [{', '.join(map(str, value.shape))}]"
+    short = isinstance(value, (list, tuple)) and len(value) <= 16 and all(isinstance(one, (int, float)) for one in value)
+    return str(list(value)) if short else ""
 
 
 def _try(function: Callable, call: Call) -> Any:

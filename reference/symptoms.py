@@ -168,8 +168,9 @@ def _factors(seen: Seen) -> Iterator[str]:
     if np.ptp(apart) <= 1e-3 * np.abs(apart).max():
         yield f"every element is off by the same {float(apart.mean()):.6g}"
     if got.shape[0] > 1 and got.shape[1] > 1:
+        ratio = ratio[big.any(axis=1)]  # a row of nothing but small numbers says nothing
         rows = np.nanmedian(ratio, axis=1, keepdims=True)
-        if np.nanmax(np.abs(ratio - rows) - 1e-3 * np.abs(rows)) <= 0:
+        if len(rows) > 1 and np.nanmax(np.abs(ratio - rows) - 1e-3 * np.abs(rows)) <= 0:
             yield "each row is off by a factor of its own: what does a row's result depend on that the others' does not?"
 
 

@@ -80,6 +80,15 @@ def test_an_output_that_is_the_input_is_known():
     assert general(Seen(given.reshape(WANT.shape), WANT, inputs=[given])) == ["the output equals input 0, unchanged"]
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_row_of_zeros_says_nothing_of_factors():
+    """As in embed_rows' case by hand: its row 0 is zeros."""
+    want = np.float32([[1, 2, 3], [0, 0, 0], [1, 2, 3]])
+    got = want * np.float32([[2], [1], [3]])
+    assert [sentence[:40] for sentence in general(Seen(got, want))] == ["each row is off by a factor of its own: "]
+    assert general(Seen(np.float32([[1, 2, 9], [0, 0, 0], [9, 2, 3]]), want)) == []
+
+
 def test_noise_has_no_diagnosis():
     """A guess that is always made would teach nothing."""
     noise = np.random.default_rng(4).normal(0, 1, WANT.shape).astype(np.float32)
@@ -118,3 +127,12 @@ def test_inputs_are_kept_as_they_were_before_the_kernel_ran():
     a = WANT[0].copy()
     run(None, a, WANT[1])
     assert (calls[-1].arguments[0] == WANT[0]).all() and (calls[-1].result == WANT[0] + WANT[1]).all()
+
+
+def test_what_went_in_is_told_by_name():
+    @watched("get_rows")
+    def run(gpu, table, ids, kind):
+        return table[ids]
+
+    run(None, WANT, [1, 0, 1], "F32")
+    assert calls[-1].inputs() == f"table float32 [{len(WANT)}, {len(WANT[0])}], ids [1, 0, 1]"

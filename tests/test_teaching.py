@@ -16,7 +16,7 @@ from milestones.course import exercises
 from milestones.course.spec_process import SpecProcess
 
 pytestmark = pytest.mark.slow
-SPECS = ["m2/test_rms_norm.py", "m2/test_attention.py", "m3/test_softmax.py", "m4/test_cache.py"]
+SPECS = ["m2/test_rms_norm.py", "m2/test_attention.py", "m3/test_softmax.py", "m4/test_cache.py", "m6/test_embed_rows.py"]
 QUICK = ["--widths=64", "--checks=off"]
 
 
@@ -94,6 +94,16 @@ def test_what_checked_mode_finds_is_shown_at_the_learners_line(learner):
     no_traceback(output)
 
 
+def test_a_learners_kernel_of_m6_is_checked_too(learner):
+    """Ours are in a run of CI's own. Without checks this one passes: what it reads too much, it does not use."""
+    tail = "    if (token >= args.tokens) return;  // the rounded-up tail\n"
+    wrong = lambda text: text.replace(tail, "").replace("ids[token];\n", f"ids[token];\n{tail}")  # noqa: E731
+    worked = ("milestones/m6/test_embed_rows.py", "-k", "worked_by_hand and width64")
+    (report,), _ = learner("m6", "embed_rows.metal", wrong, *worked, options=())
+    assert "bounds: " in report and "const uint id = ids[token];" in report, report
+    assert not learner("m6", "embed_rows.metal", wrong, *worked)[0]
+
+
 def test_a_kernel_that_does_not_end_is_a_finding_about_its_loop(learner):
     wrong = lambda text: text.replace("i += 32) out[i]", "i += 0) out[i]")  # noqa: E731
     (report, *_), output = learner(
@@ -161,9 +171,9 @@ def test_three_states_in_the_summary_in_json_and_in_junit(tmp_path):
 
 
 def test_the_command_that_ends_a_report_shows_the_case_again(tmp_path):
-    out = pytest_(tmp_path, "-x")
+    out = pytest_(tmp_path, "-x", "--checks=default")
     again = shlex.split(next(line for line in out.splitlines() if line.startswith("again: ")).removeprefix("again: "))
-    assert again[0] == "pytest"
+    assert again[0] == "pytest" and again[-1] == "--checks=default", "what was found with checks may need them"
     command = [sys.executable, "-m", *again, "--color=no"]
     env = {"FIRSTLIGHT_WORKBOOK": str(tmp_path), "PATH": "", "HOME": str(Path.home())}
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)

@@ -13,7 +13,7 @@ Logits come from the device; what follows is NumPy in float64.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -24,7 +24,7 @@ from metal.tensor import Gpu
 from milestones.errors import UserError
 from milestones.m0.tokenizer import Tokenizer
 from milestones.m1.gguf_values import quoted
-from milestones.m1.model_file import ModelFile, open_model
+from milestones.m1.model_file import TensorInfo, open_model
 from milestones.m2.model import Model
 from milestones.m5.weights import Weights
 
@@ -79,9 +79,8 @@ def _same_tokens(a: Tokenizer, b: Tokenizer) -> bool:
     return a.size == b.size and all(x == y or not x or not y for x, y in pairs)
 
 
-def bits_a_weight(file: ModelFile) -> float:
-    """Of all tensors together."""
-    tensors = file.tensors.values()
+def bits_a_weight(tensors: Collection[TensorInfo]) -> float:
+    """Of all of them together."""
     return 8 * sum(info.nbytes for info in tensors) / sum(math.prod(info.shape) for info in tensors)
 
 
@@ -92,7 +91,7 @@ class Predictor:
         self.path, self._gpu, file = path, gpu, open_model(path)
         weights = Weights(gpu, file)
         weights.check()
-        self.bits = bits_a_weight(file)
+        self.bits = bits_a_weight(file.tensors.values())
         self._model = Model(gpu, weights, lambda done, total: progress(f"loading {path.name}", done, total))
         self.tokens = Tokenizer(gpu, file.vocabulary())
 

@@ -29,6 +29,7 @@ from milestones.m1.gguf_values import quoted
 from milestones.m1.model_file import ModelFile, TensorInfo, open_model
 from milestones.m5.gguf_writer import encoded, header, nbytes, stored_keys, whole_file
 from milestones.m5.hf_keys import keys_of
+from milestones.m5.perplexity import bits_a_weight
 from milestones.m5.quantize import BLOCK, BYTES, Quantize
 from milestones.m5.weights import Weights
 
@@ -45,8 +46,8 @@ class Summary:
     """What was done."""
 
     tensors: dict[str, int]  # type → how many
-    weights: int
     nbytes: int  # of the file
+    bits: float  # of the tensors, per weight
     before: int  # of the tensors read
     twice: int  # tensors that were packed before, and have been packed anew
 
@@ -176,4 +177,4 @@ def _summary(file: ModelFile, tensors: dict[str, TensorInfo], made: list[TensorI
     twice = sum(info.type not in (*FLOATS, t.type) for info, t in zip(tensors.values(), made, strict=True))
     before = sum(info.nbytes for info in file.tensors.values())
     counts = {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
-    return Summary(counts, sum(math.prod(t.shape) for t in made), size, before, twice)
+    return Summary(counts, size, bits_a_weight(made), before, twice)

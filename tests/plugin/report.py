@@ -63,7 +63,7 @@ def words(item: pytest.Item, problem: BaseException) -> list[str]:
     title = item.name.partition("[")[0].removeprefix("test_").replace("_", " ")
     why_it_matters = inspect.cleandoc(getattr(getattr(item, "obj", None), "__doc__", None) or "")
     parts = [f"THE SPEC SAYS: {title}" + (f"\n{textwrap.indent(why_it_matters, '  ')}" if why_it_matters else "")]
-    inputs = f"the kernel's inputs: {found}" if diagnosis.calls and (found := diagnosis.calls[-1].inputs()) else ""
+    inputs = f"what went in: {found}" if diagnosis.calls and (found := diagnosis.calls[-1].inputs()) else ""
     if case := "\n  ".join(filter(None, [case_of(item, problem), inputs])):
         parts.append(f"case: {case}")
     parts.append(what(item, problem))
@@ -86,6 +86,8 @@ def once_more(item: pytest.Item, problem: BaseException, diagnosed: bool) -> str
 def again(item: pytest.Item) -> str:
     """The one command that runs this case again; Hypothesis has kept the smallest one and begins with it."""
     options = " --solution" if item.config.getoption("solution") else ""
+    if (checks := item.config.getoption("checks")) and checks != "off":  # which finds no more than the checks not asked for
+        options += f" --checks={checks}"
     seed = item.config.getoption("hypothesis_seed", None)
     return f"pytest '{item.nodeid}'{options}" + (f" --hypothesis-seed={seed}" if seed is not None else "")
 

@@ -130,7 +130,7 @@ def versions(config: pytest.Config) -> dict[str, str]:
     seed = config.getoption("hypothesis_seed", None)
     return {
         "device": health.device_name(),
-        "checks": health.spec_checks,
+        "checks": health.spec_checks if seam.checks_m6(config) else f"{health.spec_checks}, m6's off",
         "runtime": ", ".join(f"{name} {version}" for name, version in health.packages().items()),
         "versions": f"Python {platform.python_version()}, NumPy {numpy.__version__}",
         "seed": str(seed) if seed is not None else "another at every run; a failing case is kept and tried first",

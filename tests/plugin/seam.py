@@ -37,6 +37,11 @@ def whose(path: Path) -> Iterator[None]:
         source.use(None)
 
 
+def checks_m6(config: pytest.Config) -> bool:
+    """Whether m6's kernels run in checked mode: a learner's do, as those of every milestone, and all where --checks says so."""
+    return bool(config.getoption("checks")) or "m6" in started
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--solution", action="store_true", help="Test the shipped kernels, even where there is a workbook.")
 

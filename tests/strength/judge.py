@@ -15,7 +15,7 @@ from tests.strength.trial import trial, users_of
 
 OPTIONS = ("--hypothesis-profile=strength", "--tb=short")
 STATES = ("does not compile", "killed", "equivalent", "survived")
-STAGES = (("--checks=off", "--widths=64", "-x"), ("--widths=64,1024", "-x"), ("--checks=default", "-x"))
+STAGES = (("--checks=off", "--widths=64", "-x"), ("--checks=off", "--widths=64,1024", "-x"), ("--checks=default", "-x"))
 LEAST_SECONDS, TIMES, MOST_SECONDS = 20, 4, 1200  # how long a run may take: four times as long as without mutation
 _REFUSED = re.compile(r"^E +metal\.\S*(SourceError|error): (?!.*threadgroup memory)", re.MULTILINE)
 

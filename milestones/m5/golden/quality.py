@@ -107,7 +107,7 @@ def study(source: Path, folder: Path) -> dict[str, Cost]:
 
 def _compared(mine: Iterable[np.ndarray], floats: list[np.ndarray], windows: list[list[int]], path: Path) -> Cost:
     rows = [compare(p, np.asarray(w[1:]), q.astype(np.float64)) for p, q, w in zip(mine, floats, windows, strict=True)]
-    return summary(rows, WINDOW, bits_a_weight(open_model(path)))
+    return summary(rows, WINDOW, bits_a_weight(open_model(path).tensors.values()))
 
 
 def _row(name: str, cost: Cost) -> str:
